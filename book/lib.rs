@@ -1,0 +1,2 @@
+//! The book's chapters as documentation tests.
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! booktool.
+#![forbid(unsafe_code)]
+fn main() {}

@@ -1,0 +1,3 @@
+//! course.
+#![forbid(unsafe_code)]
+fn main() {}

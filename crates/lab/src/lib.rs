@@ -1,0 +1,2 @@
+//! How an experiment runs: `Experiment`, `Trainer`, seeds, checkpoints, reports, figures.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Not built yet.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Lectures 1–8.
+#![forbid(unsafe_code)]

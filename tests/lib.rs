@@ -1,0 +1,2 @@
+//! Whole-system tests live in `it/`; this library is empty.
+#![forbid(unsafe_code)]
