@@ -1,3 +1,227 @@
-//! xtask.
+//! Every command that a person types: `cargo xtask NAME` (the alias stands in `.cargo/config.toml`).
+//!
+//! No dependencies, so that it builds in a second on a fresh machine. What a command does is decided in `course`
+//! and `booktool`; this binary builds the right one, says so while it takes long, and hands the arguments over.
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod check;
+mod count;
+mod nearest;
+mod process;
+mod test_all;
+
+use process::{Exit, OK, USAGE};
+
+/// What a command does with its arguments.
+#[derive(Clone, Copy)]
+enum Action {
+    /// Runs a function of this binary.
+    Own(fn(&[String]) -> Exit),
+    /// Hands over to the binary `.0`; `.1` comes before the person's arguments.
+    Forward(&'static str, &'static [&'static str]),
+    /// Belongs to a part of the course that is not built yet; the text says which.
+    Later(&'static str),
+}
+
+struct Command {
+    name: &'static str,
+    arguments: &'static str,
+    does: &'static str,
+    action: Action,
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "serve",
+        arguments: "[--port N] [--open]",
+        does: "build the book and serve it on this machine, with live reload",
+        action: Action::Forward("booktool", &["serve"]),
+    },
+    Command {
+        name: "test-all",
+        arguments: "",
+        does: "run every test and check; the last line counts them",
+        action: Action::Own(test_all::run),
+    },
+    Command {
+        name: "test",
+        arguments: "UNIT",
+        does: "run the tests and examples of one crate",
+        action: Action::Own(check::test),
+    },
+    Command {
+        name: "check",
+        arguments: "[--memory] [--loom]",
+        does: "format, lints and types; with a flag: kernels under valgrind, the thread pool under loom",
+        action: Action::Own(check::check),
+    },
+    Command {
+        name: "run",
+        arguments: "[NAME] [--quick] [--unit U] [--missing] [--seed N] [--device cpu|cuda]",
+        does: "list or run experiments; an interrupted one resumes",
+        action: Action::Own(run),
+    },
+    Command {
+        name: "claims",
+        arguments: "[--check]",
+        does: "every claim of the course, our number, and whether it holds",
+        action: Action::Forward("course", &["claims"]),
+    },
+    Command {
+        name: "figures",
+        arguments: "[NAME]",
+        does: "draw the figures again from the recorded results",
+        action: Action::Forward("course", &["figures"]),
+    },
+    Command {
+        name: "results",
+        arguments: "--check",
+        does: "rerun the quick experiments and compare them with their bounds",
+        action: Action::Forward("course", &["results"]),
+    },
+    Command {
+        name: "data",
+        arguments: "[list | verify]",
+        does: "the data sets in this repository: sizes, checksums, licences",
+        action: Action::Forward("course", &["data"]),
+    },
+    Command {
+        name: "book",
+        arguments: "[build | check | bless]",
+        does: "render the book; check links and pages in a browser; rewrite printed output",
+        action: Action::Own(book),
+    },
+    Command {
+        name: "bench",
+        arguments: "[CASE]",
+        does: "time our operations beside other libraries",
+        action: Action::Later("benchmarks beside PyTorch, burn and candle come with the complete kernels"),
+    },
+    Command {
+        name: "check-cuda",
+        arguments: "",
+        does: "check the CUDA code's types and lints on a machine without a GPU",
+        action: Action::Own(check::check_cuda),
+    },
+    Command {
+        name: "gpu-pack",
+        arguments: "",
+        does: "pack the GPU tests for a machine with one",
+        action: Action::Later(
+            "the pack for a machine with a GPU comes with the first CUDA kernels of our own",
+        ),
+    },
+    Command {
+        name: "ci",
+        arguments: "",
+        does: "what continuous integration runs: test-all, where a skipped check counts as failed",
+        action: Action::Own(test_all::ci),
+    },
+];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    std::process::exit(dispatch(&arguments));
+}
+
+fn dispatch(arguments: &[String]) -> Exit {
+    let Some((name, rest)) = arguments.split_first() else {
+        print!("{}", overview());
+        return OK;
+    };
+    if matches!(name.as_str(), "help" | "--help" | "-h") {
+        print!("{}", overview());
+        return OK;
+    }
+    let Some(command) = COMMANDS.iter().find(|c| c.name == name) else {
+        return unknown("command", name, COMMANDS.iter().map(|c| c.name));
+    };
+    // `run` and `serve` have flags of their own: their binaries print the longer help.
+    if rest.first().is_some_and(|a| a == "--help" || a == "-h")
+        && !matches!(command.action, Action::Forward(..))
+    {
+        println!("cargo xtask {} {}\n  {}", command.name, command.arguments, command.does);
+        return OK;
+    }
+    match command.action {
+        Action::Own(function) => function(rest),
+        Action::Forward(binary, before) => process::forward(binary, before, rest),
+        Action::Later(why) => {
+            eprintln!("cargo xtask {}: not built yet; {why}", command.name);
+            USAGE
+        }
+    }
+}
+
+/// Says what was wrong and which name was probably meant.
+fn unknown<'a>(what: &str, given: &str, known: impl Iterator<Item = &'a str>) -> Exit {
+    let known: Vec<&str> = known.collect();
+    match nearest::nearest(given, &known) {
+        Some(meant) => eprintln!("unknown {what} `{given}`; did you mean `{meant}`?"),
+        None => eprintln!("unknown {what} `{given}`; known: {}", known.join(", ")),
+    }
+    USAGE
+}
+
+fn overview() -> String {
+    let mut text = String::from("cargo xtask COMMAND\n\n");
+    for c in COMMANDS {
+        let later = if matches!(c.action, Action::Later(_)) { " (not built yet)" } else { "" };
+        text += &format!("  {:<11} {}{later}\n", c.name, c.does);
+        if !c.arguments.is_empty() {
+            text += &format!("              {}\n", c.arguments);
+        }
+    }
+    text + "\n`cargo xtask COMMAND --help` says more.\n"
+}
+
+/// Without a name or a selection there is nothing to run: list what there is.
+fn run(arguments: &[String]) -> Exit {
+    if arguments.is_empty() {
+        return process::forward("course", &["list"], &[]);
+    }
+    process::forward("course", &["run"], arguments)
+}
+
+fn book(arguments: &[String]) -> Exit {
+    match arguments.first().map(String::as_str) {
+        None => process::forward("booktool", &["build"], &[]),
+        Some(_) => process::forward("booktool", &[], arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_of_the_house_is_there_once() {
+        let names: Vec<&str> = COMMANDS.iter().map(|c| c.name).collect();
+        let wanted =
+            "serve test-all test check run claims figures results data book bench check-cuda gpu-pack ci";
+        assert_eq!(names.join(" "), wanted);
+    }
+
+    #[test]
+    fn what_comes_later_says_so_and_exits_with_two() {
+        assert_eq!(dispatch(&["bench".into()]), USAGE);
+        assert_eq!(dispatch(&["gpu-pack".into()]), USAGE);
+    }
+
+    #[test]
+    fn unknown_commands_exit_with_two() {
+        assert_eq!(dispatch(&["test-al".into()]), USAGE);
+    }
+
+    #[test]
+    fn the_overview_names_every_command() {
+        let text = overview();
+        for c in COMMANDS {
+            assert!(
+                text.contains(&format!("  {:<11} {}", c.name, c.does)),
+                "{} is missing in\n{text}",
+                c.name
+            );
+        }
+    }
+}
