@@ -1,3 +1,135 @@
-//! booktool.
+//! The book's tool: `booktool build | serve | check | bless | listings`, and `preprocess` for plain mdBook.
+//!
+//! | command | does |
+//! |---|---|
+//! | `build` | renders `book/` into `target/book` and prints that path |
+//! | `serve [--port N] [--open]` | builds, then serves the book on loopback with live reload |
+//! | `check` | builds, then follows every link and looks at every page in a browser |
+//! | `bless` | runs the listings and writes what they print into the chapters |
+//! | `listings` | prints how many listings `cargo test --doc -p book` must run |
+//! | `preprocess`, `preprocess supports RENDERER` | mdBook's preprocessor protocol |
+//!
+//! Exit code 0: done; 1: the book has a fault, each one on standard error; 2: bad use.
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod error;
+mod preprocess;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use mdbook_driver::MDBook;
+use mdbook_preprocessor::Preprocessor;
+
+pub use error::Error;
+use preprocess::Course;
+
+/// Every command, for the message about an unknown one.
+const COMMANDS: &[&str] = &["build", "serve", "check", "bless", "listings", "preprocess"];
+
+/// Commands that are planned but not part of the tool.
+const LATER: &[&str] = &["pdf", "epub"];
+
+/// What a check counted; several checks add up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Checks that held.
+    pub passed: usize,
+    /// Checks that failed; each was described on standard error.
+    pub failed: usize,
+    /// Checks that could not run here; each was described on standard error.
+    pub skipped: usize,
+}
+
+impl std::ops::Add for Tally {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            passed: self.passed + other.passed,
+            failed: self.failed + other.failed,
+            skipped: self.skipped + other.skipped,
+        }
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+/// The folder that holds `book.toml`.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../book")
+}
+
+/// Renders the book of this workspace and returns the folder of the site.
+///
+/// # Errors
+/// Every fault that the preprocessor finds in a chapter, and mdBook's own errors.
+pub fn build() -> Result<PathBuf, Error> {
+    build_in(&root())
+}
+
+/// Renders the book whose `book.toml` lies in `root`.
+fn build_in(root: &Path) -> Result<PathBuf, Error> {
+    let mut book = MDBook::load(root).map_err(Error::from_mdbook)?;
+    book.with_preprocessor(Course);
+    book.build().map_err(Error::from_mdbook)?;
+    Ok(book.build_dir_for("html"))
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String]) -> anyhow::Result<ExitCode> {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words[..] {
+        ["build"] => println!("{}", build()?.display()),
+        ["preprocess", "supports", renderer] => {
+            return Ok(if Course.supports_renderer(renderer)? {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
+        }
+        ["preprocess"] => {
+            // Standard output belongs to the protocol: nothing else may be printed there.
+            let (context, book) = mdbook_preprocessor::parse_input(std::io::stdin().lock())?;
+            let book = Course.run(&context, book)?;
+            serde_json::to_writer(std::io::stdout().lock(), &book)?;
+        }
+        [name, ..] if LATER.contains(&name) => {
+            eprintln!(
+                "booktool {name}: comes in a later version; the page print.html of the site prints the whole book"
+            );
+            return Ok(ExitCode::from(2));
+        }
+        [name, ..] if COMMANDS.contains(&name) => {
+            eprintln!(
+                "booktool {name}: these arguments do not fit; the commands are {}",
+                COMMANDS.join(", ")
+            );
+            return Ok(ExitCode::from(2));
+        }
+        [name, ..] => {
+            let nearest = error::nearest(name, COMMANDS.iter().copied());
+            eprintln!("booktool: no command `{name}`; did you mean `{}`?", nearest);
+            return Ok(ExitCode::from(2));
+        }
+        [] => {
+            eprintln!("usage: booktool {}", COMMANDS.join(" | "));
+            return Ok(ExitCode::from(2));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
