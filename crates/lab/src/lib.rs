@@ -1,2 +1,27 @@
-//! How an experiment runs: `Experiment`, `Trainer`, seeds, checkpoints, reports, figures.
+//! How an experiment runs: one [`Experiment`] is one falsifiable claim about one method.
+//!
+//! | you want to | use |
+//! |---|---|
+//! | state a claim and measure it | [`Experiment`], [`About`], [`Check`], [`Measured`], [`Bound`] |
+//! | draw seeds, report progress, keep metrics | [`Lab`], [`Seed`] |
+//! | show what came out | [`Figure`], [`Plot`], [`Heatmap`], [`Raster`], [`Table`] |
+//! | list experiments for the command line | [`Entry`], [`entry`] |
+//!
+//! What a run finds is written to `book/results/NAME.json`; figures, tables and numbers of the book
+//! are read from that file and from nowhere else.
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod check;
+mod error;
+mod experiment;
+pub mod figure;
+mod run;
+mod table;
+
+pub use check::{Baseline, Bound, BoundSource, Check, Measured};
+pub use error::Error;
+pub use experiment::{About, Device, Entry, Experiment, ExperimentConfig, entry};
+pub use figure::{Axis, Body, Figure, Heatmap, Line, Mark, Plot, Ramp, Raster, Tile};
+pub use run::{Lab, Seed};
+pub use table::Table;

@@ -1,0 +1,359 @@
+//! Figures as descriptions: what is shown, not how it is drawn.
+//!
+//! An experiment returns [`Figure`]s made from its report; `course figures` draws them, plots as SVG that
+//! follows the book's theme, rasters as PNG. The same description gives the same bytes on every machine.
+//! Colours are the first four of Okabe and Ito's palette that are told apart by all common kinds of
+//! colour blindness; each series also has a dash or marker of its own, so that colour never speaks alone.
+
+/// One figure of an experiment: `book/src/figures/NAME-ID.svg`, or `.png` for a [`Raster`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure {
+    /// Unique within the experiment, kebab case.
+    pub id: String,
+    /// First sentence: what to see. Then how it was made: data, seeds, n.
+    pub caption: String,
+    /// What is in the picture, for who cannot see it.
+    pub alt: String,
+    /// What is drawn.
+    pub body: Body,
+}
+
+impl Figure {
+    /// A figure with its texts.
+    pub fn new(
+        id: impl Into<String>,
+        caption: impl Into<String>,
+        alt: impl Into<String>,
+        body: impl Into<Body>,
+    ) -> Self {
+        Self { id: id.into(), caption: caption.into(), alt: alt.into(), body: body.into() }
+    }
+}
+
+/// What a figure shows.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Body {
+    /// One plot.
+    Plot(Plot),
+    /// Small multiples: panels with titles, row by row, `columns` beside each other.
+    Panels {
+        /// Plots, each with its title.
+        panels: Vec<Plot>,
+        /// How many stand in a row, 1 to 4.
+        columns: usize,
+    },
+    /// A matrix of numbers in coloured cells.
+    Heatmap(Heatmap),
+    /// Tiles of pixels.
+    Raster(Raster),
+}
+
+impl From<Plot> for Body {
+    fn from(plot: Plot) -> Self {
+        Self::Plot(plot)
+    }
+}
+impl From<Heatmap> for Body {
+    fn from(heatmap: Heatmap) -> Self {
+        Self::Heatmap(heatmap)
+    }
+}
+impl From<Raster> for Body {
+    fn from(raster: Raster) -> Self {
+        Self::Raster(raster)
+    }
+}
+
+/// Quantity, unit and scale of one direction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Axis {
+    /// Quantity with unit, such as `epoch` or `time (s)`.
+    pub label: String,
+    /// Powers of ten at equal distances.
+    pub logarithmic: bool,
+    /// First and last value shown; from the data when absent.
+    pub range: Option<(f64, f64)>,
+    /// Names in place of numbers, at 0, 1, 2, …
+    pub categories: Vec<String>,
+}
+
+impl Axis {
+    /// Equal steps at equal distances.
+    pub fn linear(label: impl Into<String>) -> Self {
+        Self { label: label.into(), logarithmic: false, range: None, categories: Vec::new() }
+    }
+
+    /// Equal ratios at equal distances; values must be positive.
+    pub fn logarithmic(label: impl Into<String>) -> Self {
+        Self { logarithmic: true, ..Self::linear(label) }
+    }
+
+    /// Names at 0, 1, 2, …, for bars.
+    pub fn categories<S: Into<String>>(label: impl Into<String>, names: impl IntoIterator<Item = S>) -> Self {
+        Self { categories: names.into_iter().map(Into::into).collect(), ..Self::linear(label) }
+    }
+
+    /// Fixes the first and last value shown.
+    #[must_use]
+    pub fn range(mut self, low: f64, high: f64) -> Self {
+        self.range = Some((low, high));
+        self
+    }
+}
+
+/// A named curve, optionally with a band around it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// Written beside the end of the curve.
+    pub name: String,
+    /// (x, y) from left to right.
+    pub points: Vec<(f64, f64)>,
+    /// (low, high) for each point, such as mean ± sd over seeds.
+    pub band: Option<Vec<(f64, f64)>>,
+}
+
+impl Line {
+    /// A curve without band.
+    pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        Self { name: name.into(), points: points.into_iter().collect(), band: None }
+    }
+
+    /// Mean of several runs of equal length with a band of one standard deviation; `runs[seed][i]` belongs to `x[i]`.
+    pub fn over_seeds(name: impl Into<String>, x: &[f64], runs: &[Vec<f64>]) -> Self {
+        let column = |i: usize| runs.iter().filter_map(|run| run.get(i).copied()).collect::<Vec<_>>();
+        let measured: Vec<_> = (0..x.len()).map(|i| crate::Measured::over(&column(i))).collect();
+        Self {
+            name: name.into(),
+            points: x.iter().zip(&measured).map(|(&x, m)| (x, m.mean)).collect(),
+            band: Some(measured.iter().map(|m| (m.mean - m.sd, m.mean + m.sd)).collect()),
+        }
+    }
+
+    /// Sets the (low, high) of each point.
+    #[must_use]
+    pub fn band(mut self, band: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        self.band = Some(band.into_iter().collect());
+        self
+    }
+}
+
+/// One layer of a plot; layers are drawn in order, each series in the next colour.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Mark {
+    /// A curve.
+    Line(Line),
+    /// Points of one class.
+    Scatter {
+        /// Name of the class, in the legend.
+        name: String,
+        /// (x, y).
+        points: Vec<(f64, f64)>,
+    },
+    /// One bar per category of the x axis.
+    Bars {
+        /// Name of the series.
+        name: String,
+        /// Height of each bar, with half the height of its whisker (0 for none).
+        heights: Vec<(f64, f64)>,
+    },
+    /// Counts in bins of equal width.
+    Histogram {
+        /// Name of the series.
+        name: String,
+        /// Left edge of the first bin and right edge of the last.
+        range: (f64, f64),
+        /// Count of each bin.
+        counts: Vec<usize>,
+    },
+    /// A straight reference at a height.
+    Horizontal {
+        /// Written beside the line.
+        name: String,
+        /// Where.
+        y: f64,
+    },
+    /// A straight reference at a place.
+    Vertical {
+        /// Written beside the line.
+        name: String,
+        /// Where.
+        x: f64,
+    },
+    /// A word at a point.
+    Text {
+        /// The word.
+        text: String,
+        /// Where, (x, y).
+        at: (f64, f64),
+    },
+}
+
+/// Axes and what is drawn between them.
+///
+/// # Examples
+/// ```
+/// use lab::{Axis, Line, Plot};
+/// let plot = Plot::new(Axis::linear("epoch"), Axis::linear("test accuracy").range(0.7, 1.0))
+///     .line(Line::over_seeds("network", &[1.0, 2.0], &[vec![0.79, 0.84], vec![0.77, 0.85]]))
+///     .horizontal("nearest class mean", 0.801);
+/// assert_eq!(plot.marks.len(), 2);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plot {
+    /// Written above; needed in small multiples only, a single plot has its caption.
+    pub title: Option<String>,
+    /// The horizontal axis.
+    pub x: Axis,
+    /// The vertical axis.
+    pub y: Axis,
+    /// What is drawn, back to front.
+    pub marks: Vec<Mark>,
+}
+
+impl Plot {
+    /// Empty axes.
+    pub fn new(x: Axis, y: Axis) -> Self {
+        Self { title: None, x, y, marks: Vec::new() }
+    }
+
+    /// Names a panel.
+    #[must_use]
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// Adds a curve.
+    #[must_use]
+    pub fn line(self, line: Line) -> Self {
+        self.mark(Mark::Line(line))
+    }
+
+    /// Adds points.
+    #[must_use]
+    pub fn scatter(self, name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        self.mark(Mark::Scatter { name: name.into(), points: points.into_iter().collect() })
+    }
+
+    /// Adds one bar per category with a whisker of ± the second number.
+    #[must_use]
+    pub fn bars(self, name: impl Into<String>, heights: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        self.mark(Mark::Bars { name: name.into(), heights: heights.into_iter().collect() })
+    }
+
+    /// Adds counts in bins of equal width over `range`.
+    #[must_use]
+    pub fn histogram(self, name: impl Into<String>, range: (f64, f64), counts: Vec<usize>) -> Self {
+        self.mark(Mark::Histogram { name: name.into(), range, counts })
+    }
+
+    /// Adds a reference line at a height, such as a baseline.
+    #[must_use]
+    pub fn horizontal(self, name: impl Into<String>, y: f64) -> Self {
+        self.mark(Mark::Horizontal { name: name.into(), y })
+    }
+
+    /// Adds a reference line at a place, such as the end of a phase.
+    #[must_use]
+    pub fn vertical(self, name: impl Into<String>, x: f64) -> Self {
+        self.mark(Mark::Vertical { name: name.into(), x })
+    }
+
+    /// Adds a word at a point.
+    #[must_use]
+    pub fn text(self, text: impl Into<String>, at: (f64, f64)) -> Self {
+        self.mark(Mark::Text { text: text.into(), at })
+    }
+
+    /// Adds any layer.
+    #[must_use]
+    pub fn mark(mut self, mark: Mark) -> Self {
+        self.marks.push(mark);
+        self
+    }
+}
+
+/// A matrix with its numbers written in coloured cells, such as a confusion matrix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heatmap {
+    /// What the rows are, such as `true digit`.
+    pub row_label: String,
+    /// What the columns are, such as `read as`.
+    pub column_label: String,
+    /// Name of each row.
+    pub rows: Vec<String>,
+    /// Name of each column.
+    pub columns: Vec<String>,
+    /// `values[row][column]`.
+    pub values: Vec<Vec<f64>>,
+    /// Decimals of the written numbers.
+    pub decimals: usize,
+}
+
+impl Heatmap {
+    /// A square matrix of counts: `counts[truth][answer]`, as a confusion matrix shows it.
+    pub fn confusion<S: Into<String>>(classes: impl IntoIterator<Item = S>, counts: &[Vec<usize>]) -> Self {
+        let names: Vec<String> = classes.into_iter().map(Into::into).collect();
+        Self {
+            row_label: "true class".into(),
+            column_label: "read as".into(),
+            rows: names.clone(),
+            columns: names,
+            values: counts.iter().map(|row| row.iter().map(|&count| count as f64).collect()).collect(),
+            decimals: 0,
+        }
+    }
+}
+
+/// How pixel values become colours.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Ramp {
+    /// `low` is white, `high` is black, as ink on paper.
+    Ink {
+        /// Value of white.
+        low: f64,
+        /// Value of black.
+        high: f64,
+    },
+    /// Blue below zero, white at zero, vermilion above; ±`extreme` are the full colours.
+    Diverging {
+        /// Largest magnitude.
+        extreme: f64,
+    },
+}
+
+/// One picture of a [`Raster`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tile {
+    /// Pixels row by row from the top.
+    pub pixels: Vec<Vec<f64>>,
+    /// A few characters below the tile: digits, letters, `→`, `.`, `-`.
+    pub caption: Option<String>,
+}
+
+impl Tile {
+    /// Pixels row by row from the top, `width` in a row.
+    pub fn new(width: usize, pixels: &[f64]) -> Self {
+        Self { pixels: pixels.chunks(width.max(1)).map(<[f64]>::to_vec).collect(), caption: None }
+    }
+
+    /// Sets the words below the tile.
+    #[must_use]
+    pub fn caption(mut self, caption: impl Into<String>) -> Self {
+        self.caption = Some(caption.into());
+        self
+    }
+}
+
+/// Tiles of pixels in one PNG: samples, weights, reconstructions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Raster {
+    /// Tiles row by row.
+    pub tiles: Vec<Tile>,
+    /// How many stand in a row.
+    pub columns: usize,
+    /// How values become colours.
+    pub ramp: Ramp,
+}
