@@ -1,2 +1,33 @@
-//! Lectures 1–8.
+//! Lectures 1–8: from the perceptron to the optimisers of deep learning.
+//!
+//! | lecture | subject | modules |
+//! |---|---|---|
+//! | 1 | perceptron, sigmoid neuron, a network that reads digits | [`perceptron`], [`logic`], [`nielsen`] |
+//! | 2 | machine-learning basics | not built yet |
+//! | 3 | stochastic gradient descent, linear regression | not built yet |
+//! | 4 | back-propagation and automatic differentiation | not built yet |
+//! | 5 | losses, activations, initialisation | not built yet |
+//! | 6 | regularisation | not built yet |
+//! | 7 | architectures and the project proposal | not built yet |
+//! | 8 | variations on stochastic gradient descent, loss surfaces | not built yet |
+//!
+//! Inputs are one nalgebra vector per example; accuracy is a share in \[0, 1\]; whatever draws takes its random
+//! generator as an argument. The feature `experiments` adds the claims of the lectures as runnable experiments.
 #![forbid(unsafe_code)]
+
+mod error;
+pub mod logic;
+pub mod nielsen;
+pub mod perceptron;
+
+pub use error::Error;
+
+/// The names that most programs need.
+pub mod prelude {
+    pub use crate::Error;
+    pub use crate::nielsen::{Example, Network, SgdConfig, sigmoid};
+    pub use crate::perceptron::{
+        AveragedPerceptron, MarginConfig, MaxEpochs, MulticlassPerceptron, Perceptron, hard_margin,
+        novikoff_bound,
+    };
+}

@@ -1,0 +1,80 @@
+//! The error of this crate: one variant per rule, with the values that broke it.
+
+/// What was wrong with the data, the configuration or the run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is nothing to learn from, or nothing to measure on.
+    #[error("{what} needs at least one example, got none; check the split or the filter that made the data")]
+    Empty {
+        /// The function that was called.
+        what: &'static str,
+    },
+    /// Examples and labels do not pair up.
+    #[error("{examples} examples came with {labels} labels; give exactly one label for each example")]
+    LengthMismatch {
+        /// Number of examples.
+        examples: usize,
+        /// Number of labels.
+        labels: usize,
+    },
+    /// A binary label is neither −1 nor +1.
+    #[error("label {index} is {label}; two-class labels must be -1 or +1")]
+    LabelNotSign {
+        /// Position in the labels, from 0.
+        index: usize,
+        /// The label found there.
+        label: i8,
+    },
+    /// A class label does not exist.
+    #[error("label {index} is {label} but there are {classes} classes; class labels count from 0")]
+    LabelOutOfRange {
+        /// Position in the labels, from 0.
+        index: usize,
+        /// The label found there.
+        label: usize,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// An input is NaN or infinite.
+    #[error("feature {feature} of example {example} is {value}; clean the data, no rule can learn from it")]
+    FeatureNotFinite {
+        /// Position of the example, from 0.
+        example: usize,
+        /// Position of the feature, from 0.
+        feature: usize,
+        /// The value found there.
+        value: f64,
+    },
+    /// No hyperplane was found that separates the two classes.
+    #[error(
+        "no separating hyperplane after {passes} passes, {wrong} examples still on the wrong side; \
+         the classes may overlap (use AveragedPerceptron or a network) or the limit is too small for their margin"
+    )]
+    NotSeparable {
+        /// Passes made over the data.
+        passes: usize,
+        /// Examples that the last hyperplane gets wrong.
+        wrong: usize,
+    },
+    /// A hyper-parameter is outside of its range.
+    #[error("{name} must be {rule}, got {value}")]
+    InvalidHyper {
+        /// Name of the field or argument.
+        name: &'static str,
+        /// The legal range, and a usual choice.
+        rule: &'static str,
+        /// The value given.
+        value: f64,
+    },
+    /// A parameter became NaN or infinite.
+    #[error("{path} became {value} in step {step}; lower learning_rate or scale the inputs")]
+    NonFinite {
+        /// Path name of the parameter.
+        path: &'static str,
+        /// Update, counted from 1, after which it was found.
+        step: u64,
+        /// The first such value.
+        value: f64,
+    },
+}
