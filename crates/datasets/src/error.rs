@@ -1,0 +1,391 @@
+//! The crate's one error enum: what was wrong, where, which rule, and what to do about it.
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Everything that can go wrong with a data file or with the choice of a split.
+///
+/// Each message states the rule, the value that broke it and a remedy, on one line.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A file or a set that was asked for is in none of the places that were searched.
+    #[error("`{name}` is not here, looked in {}; {remedy}", paths(looked_in))]
+    Absent {
+        /// The set or file that was asked for.
+        name: String,
+        /// Every path that was tried, in order.
+        looked_in: Vec<PathBuf>,
+        /// What to type or to change.
+        remedy: String,
+    },
+    /// A file is not the one that was recorded.
+    #[error("sha256 of {} must be {expected}, found {found}; the file is left as it is and not used, get it again", file.display())]
+    Checksum {
+        /// The file that was hashed.
+        file: PathBuf,
+        /// The recorded hash, 64 lower-case hexadecimal digits.
+        expected: String,
+        /// The hash of the content at hand.
+        found: String,
+    },
+    /// The operating system refused to read or write.
+    #[error("cannot {action} {}: {source}; check that the path exists, its permissions and the free space", file.display())]
+    Io {
+        /// What was tried.
+        action: Action,
+        /// On which file.
+        file: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A file breaks a rule of its format.
+    #[error("{}, {at}: {rule}, found {found}; {}", file.display(), rule.remedy())]
+    Format {
+        /// The file, or the name under which its bytes were given.
+        file: PathBuf,
+        /// Where in the (unpacked) content.
+        at: At,
+        /// The rule that is broken.
+        rule: Rule,
+        /// The offending value, shortened to 40 characters.
+        found: String,
+    },
+    /// A valid file that holds something else than the reader takes.
+    #[error("{} holds {found}, but only {supported} can be used here; convert the file or choose another reader", file.display())]
+    Unsupported {
+        /// The file.
+        file: PathBuf,
+        /// What it holds.
+        found: String,
+        /// What the reader takes.
+        supported: String,
+    },
+    /// No place for data is known: neither given nor in the environment.
+    #[error(
+        "a data directory must be given or follow from the environment, but DLTA_DATA, XDG_DATA_HOME and HOME (LOCALAPPDATA on Windows) are all unset; pass --data-dir PATH"
+    )]
+    NoDataDirectory,
+    /// An array was given with a shape that does not describe its values.
+    #[error(
+        "the product of the sizes {shape:?} must be the number of values, got {values} values; give the shape that the values have"
+    )]
+    ShapeMismatch {
+        /// The sizes.
+        shape: Vec<usize>,
+        /// Number of values given.
+        values: usize,
+    },
+    /// An array that IDX cannot store.
+    #[error(
+        "IDX holds 1 to 8 dimensions of less than 2^32 each, got sizes {shape:?}; flatten or split the array"
+    )]
+    ShapeNotStorable {
+        /// The sizes.
+        shape: Vec<usize>,
+    },
+    /// A text that TSV cannot store, because it knows no quoting.
+    #[error(
+        "a TSV field must hold no tab, line feed or carriage return, row {row}, column `{column}` holds {found}; replace it before writing"
+    )]
+    FieldNotStorable {
+        /// Row, counted from 0 without the header; `None` for the header itself.
+        row: RowLabel,
+        /// Name of the column.
+        column: String,
+        /// The field, shortened to 40 characters.
+        found: String,
+    },
+    /// A row with another number of fields than the table has columns.
+    #[error("each row must have {columns} fields, row {row} has {fields}; complete the row")]
+    RowLength {
+        /// Row, counted from 0.
+        row: usize,
+        /// Number of columns.
+        columns: usize,
+        /// Number of fields given.
+        fields: usize,
+    },
+    /// A column that the table does not have.
+    #[error("the table must have the column `{column}`, it has {}; name one of these", columns.join(", "))]
+    NoColumn {
+        /// The column asked for.
+        column: String,
+        /// The columns that exist.
+        columns: Vec<String>,
+    },
+    /// Train and test part would share rows.
+    #[error(
+        "train and test rows must not overlap: {train} + {test} exceeds the {rows} rows; ask for at most {rows} in all"
+    )]
+    Overlap {
+        /// Training rows asked for.
+        train: usize,
+        /// Test rows asked for.
+        test: usize,
+        /// Rows that exist.
+        rows: usize,
+    },
+    /// A validation part that takes all training rows.
+    #[error("a validation part must leave training rows, got {n} of {train}; take fewer")]
+    Validation {
+        /// Validation rows asked for.
+        n: usize,
+        /// Training rows at hand.
+        train: usize,
+    },
+    /// Nothing to fit on.
+    #[error("a baseline must be fitted on at least one image, got none; check the split")]
+    NoImages,
+    /// The number of neighbours is not usable.
+    #[error("k must lie in 1..={rows} (the number of training images), got {k}; 5 is the usual choice")]
+    Neighbours {
+        /// Neighbours asked for.
+        k: usize,
+        /// Training images at hand.
+        rows: usize,
+    },
+    /// A batch of no rows.
+    #[error("a batch must hold at least one row, got 0; 32 is the usual choice")]
+    EmptyBatch,
+}
+
+/// What was tried when the operating system refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Opening or reading.
+    Read,
+    /// Creating, writing or renaming.
+    Write,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Action::Read => "read",
+            Action::Write => "write",
+        })
+    }
+}
+
+/// A row of a table in a message: the header or a number counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowLabel {
+    /// The line of column names.
+    Header,
+    /// A row of values, counted from 0.
+    Row(usize),
+}
+
+impl fmt::Display for RowLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RowLabel::Header => f.write_str("header"),
+            RowLabel::Row(row) => row.fmt(f),
+        }
+    }
+}
+
+/// A place in the content of a file (after unpacking).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum At {
+    /// Offset in bytes, counted from 0.
+    Byte(usize),
+    /// A line, counted from 1; the header is line 1.
+    Line(usize),
+    /// A field of a table.
+    Field {
+        /// The line, counted from 1; the header is line 1.
+        line: usize,
+        /// Name of the column.
+        column: String,
+    },
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            At::Byte(offset) => write!(f, "byte {offset}"),
+            At::Line(line) => write!(f, "line {line}"),
+            At::Field { line, column } => write!(f, "line {line}, column `{column}`"),
+        }
+    }
+}
+
+/// The rules that a file can break. `Display` states the rule, [`Rule::remedy`] what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rule {
+    /// gzip: the stream decodes and its length and CRC agree.
+    Gzip,
+    /// The unpacked content is not larger than the caller allows.
+    UnpackedSize {
+        /// The most bytes allowed.
+        limit: usize,
+    },
+    /// IDX: bytes 0 and 1 are zero.
+    IdxMagic,
+    /// IDX: byte 2 is a known type.
+    IdxType,
+    /// IDX: byte 3 is the number of dimensions, 1 to 8.
+    IdxDimensions,
+    /// IDX: the header is complete.
+    IdxHeader {
+        /// Bytes that the header takes.
+        needed: usize,
+    },
+    /// IDX: the product of the sizes, in bytes, is a number of the machine.
+    IdxSize,
+    /// IDX: no byte of the values is missing.
+    IdxTruncated {
+        /// Bytes that the values take.
+        needed: usize,
+    },
+    /// IDX: no byte follows the values.
+    IdxTrailing {
+        /// Bytes that the values take.
+        needed: usize,
+    },
+    /// Images: the sizes are rows, then the fixed height, width and channels.
+    ImageShape {
+        /// The sizes after the first.
+        expected: Vec<usize>,
+    },
+    /// Images: one label for each image.
+    LabelCount {
+        /// Number of images.
+        images: usize,
+    },
+    /// Images: each label names a class.
+    LabelRange {
+        /// Number of classes.
+        classes: usize,
+    },
+    /// Images: no pixel exceeds the largest level.
+    Level {
+        /// The largest level.
+        max: u8,
+    },
+    /// TSV: the content is UTF-8.
+    Utf8,
+    /// TSV: each line ends with a line feed, also the last.
+    LastLine,
+    /// TSV: no carriage returns.
+    CarriageReturn,
+    /// TSV: the column names are these, in this order.
+    Header {
+        /// The names expected.
+        expected: Vec<String>,
+    },
+    /// TSV: as many fields on each line as there are columns.
+    FieldCount {
+        /// Number of columns.
+        columns: usize,
+    },
+    /// TSV: a number where one is asked for.
+    Number,
+    /// TSV: numbers are finite.
+    Finite,
+    /// TSV: a whole number in the range of the type asked for.
+    Integer,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rule::Gzip => f.write_str("the content must be one whole gzip stream"),
+            Rule::UnpackedSize { limit } => write!(f, "the content must unpack to at most {limit} bytes"),
+            Rule::IdxMagic => f.write_str("an IDX file must begin with two zero bytes"),
+            Rule::IdxType => f.write_str("the type must be one of 0x08, 0x09, 0x0b, 0x0c, 0x0d, 0x0e"),
+            Rule::IdxDimensions => f.write_str("the number of dimensions must lie in 1..=8"),
+            Rule::IdxHeader { needed } => write!(f, "the header must have {needed} bytes"),
+            Rule::IdxSize => f.write_str("the product of the sizes must not overflow"),
+            Rule::IdxTruncated { needed } | Rule::IdxTrailing { needed } => {
+                write!(f, "exactly {needed} bytes of values must follow the header")
+            }
+            Rule::ImageShape { expected } => write!(f, "the sizes after the first must be {expected:?}"),
+            Rule::LabelCount { images } => write!(f, "there must be one label for each of {images} images"),
+            Rule::LabelRange { classes } => write!(f, "a label must be below {classes}"),
+            Rule::Level { max } => write!(f, "a pixel must be at most {max}"),
+            Rule::Utf8 => f.write_str("text must be UTF-8"),
+            Rule::LastLine => f.write_str("each line must end with a line feed"),
+            Rule::CarriageReturn => f.write_str("lines must hold no carriage return"),
+            Rule::Header { expected } => write!(f, "the header must be {}", shown(&expected.join("\t"))),
+            Rule::FieldCount { columns } => write!(f, "each line must have {columns} fields"),
+            Rule::Number => f.write_str("the field must be a number"),
+            Rule::Finite => f.write_str("the number must be finite"),
+            Rule::Integer => f.write_str("the field must be a whole number in range"),
+        }
+    }
+}
+
+impl Rule {
+    /// What to do about a file that breaks this rule.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Rule::Gzip => "get the file again, or drop `.gz` from its name if it is not packed",
+            Rule::UnpackedSize { .. } => "raise the limit if you trust the file",
+            Rule::IdxMagic => "check that this is an IDX file and not packed or a web page",
+            Rule::IdxType => "write the array again with a type that IDX knows",
+            Rule::IdxDimensions => "flatten the array to at most 8 dimensions",
+            Rule::IdxHeader { .. } | Rule::IdxTruncated { .. } | Rule::LastLine => {
+                "the file is cut off, get it again"
+            }
+            Rule::IdxSize => "the header is damaged, get the file again",
+            Rule::IdxTrailing { .. } => {
+                "the header and the values do not belong together, get the file again"
+            }
+            Rule::ImageShape { .. } => "choose the reader for images of this size",
+            Rule::LabelCount { .. } => "give the label file that belongs to the image file",
+            Rule::LabelRange { .. } => "give all classes a name, or the label file of this set",
+            Rule::Level { .. } => "give the largest level that the images use",
+            Rule::Utf8 => "save the file as UTF-8",
+            Rule::CarriageReturn => "save the file with line feeds alone",
+            Rule::Header { .. } => "give the file of this set, columns in this order",
+            Rule::FieldCount { .. } => "complete the line, and remove tabs inside fields",
+            Rule::Number | Rule::Finite | Rule::Integer => "correct or drop the row",
+        }
+    }
+}
+
+impl DataError {
+    /// An error of format in `file`.
+    pub(crate) fn format(file: &Path, at: At, rule: Rule, found: impl Into<String>) -> Self {
+        DataError::Format { file: file.to_owned(), at, rule, found: found.into() }
+    }
+
+    /// The system's answer to reading `file`: [`DataError::Absent`] when there is no such file.
+    pub(crate) fn read(file: &Path, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::NotFound {
+            return DataError::Absent {
+                name: file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned(),
+                looked_in: vec![file.to_owned()],
+                remedy: "check the path, or put the file there".to_owned(),
+            };
+        }
+        DataError::Io { action: Action::Read, file: file.to_owned(), source }
+    }
+
+    /// The system's answer to writing `file`.
+    pub(crate) fn write(file: &Path, source: io::Error) -> Self {
+        DataError::Io { action: Action::Write, file: file.to_owned(), source }
+    }
+}
+
+/// `text` quoted and escaped, cut after 40 characters, so that a broken file cannot flood a terminal.
+pub(crate) fn shown(text: &str) -> String {
+    const SHOWN: usize = 40;
+    let mut cut: String = text.chars().take(SHOWN).collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    format!("{cut:?}")
+}
+
+fn paths(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
