@@ -1,0 +1,250 @@
+//! The one interface of optimisers: [`Step`], what it reports and refuses, and its saved state.
+//!
+//! A step reads the gradients of a model and changes the model in place. The rules of the crate
+//! `optim` implement it, and so do dfdx's own `Sgd`, `Adam` and `RMSprop`; a training loop is written once, against the
+//! trait.
+//!
+//! # Examples
+//! ```
+//! use dfdx::optim::{Sgd, SgdConfig};
+//! use layers::{Step, prelude::*};
+//!
+//! let dev = Cpu::seed_from_u64(0);
+//! let mut model = dev.build_module::<(Linear<2, 8>, Tanh, Linear<8, 1>), f64>();
+//! let mut optimizer = Sgd::new(&model, SgdConfig { lr: 0.1, ..Default::default() });
+//! let x: Tensor<Rank2<16, 2>, f64, _> = dev.sample_normal();
+//! let mut losses = Vec::new();
+//! for _ in 0..20 {
+//!     let loss = (model.forward(x.leaky_trace()) - 1.0).square().mean();
+//!     losses.push(loss.array());
+//!     optimizer.step(&mut model, &mut loss.backward())?;
+//! }
+//! assert!(losses[19] < 0.1 * losses[0]);
+//! # Ok::<(), layers::StepError>(())
+//! ```
+use crate::params::{DeviceError, Parameter};
+use dfdx::prelude::{Dtype, Gradients, Storage};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// An optimiser for models of type `M` (named so because dfdx's prelude has an `Optimizer`).
+pub trait Step<M, E: Dtype, D: Storage<E>> {
+    /// Changes the trainable tensors of `model` by one step along `gradients`. Gradients stay allocated, so that
+    /// `ZeroGrads::zero_grads` can reuse them; their values may be used up.
+    ///
+    /// # Errors
+    /// [`StepError::Unused`] when the backward pass did not reach a trainable tensor, and any other variant that fits.
+    /// `model` is unchanged after an error of any kind but [`StepError::Device`].
+    fn step(&mut self, model: &mut M, gradients: &mut Gradients<E, D>) -> Result<StepReport, StepError>;
+
+    /// The learning rate of the next step.
+    fn learning_rate(&self) -> f64;
+
+    /// Sets the learning rate of the next step.
+    ///
+    /// # Errors
+    /// [`StepError::Hyperparameter`] when it is negative or not finite.
+    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<(), StepError>;
+
+    /// Everything needed to go on later with the same bits.
+    ///
+    /// # Errors
+    /// [`StepError::StateIsPrivate`] for dfdx's optimisers, which keep their moments to themselves.
+    fn state(&self) -> Result<StepState, StepError>;
+
+    /// Goes on from a saved state: the next step is the one that the saved optimiser would have made.
+    ///
+    /// # Errors
+    /// [`StepError::RuleMismatch`], [`StepError::HyperparameterMismatch`] or [`StepError::SlotMismatch`] when the state
+    /// is of another rule, configuration or model; the optimiser is unchanged then.
+    fn load_state(&mut self, state: &StepState) -> Result<(), StepError>;
+}
+
+/// What one step did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct StepReport {
+    /// The learning rate that was used.
+    pub learning_rate: f64,
+}
+
+impl StepReport {
+    /// A report of a step with this learning rate.
+    pub fn new(learning_rate: f64) -> Self {
+        Self { learning_rate }
+    }
+}
+
+/// Why a step, a setting or a saved state was refused.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StepError {
+    /// Trainable tensors got no gradient: they do not influence the loss, or their tape was cut.
+    #[error(
+        "every trainable parameter needs a gradient, got none for {names:?}; let the loss depend on them, or trace with gradients from alloc_grads to count them as zero"
+    )]
+    Unused {
+        /// Path names of the tensors without gradient.
+        names: Vec<String>,
+    },
+    /// A hyperparameter lies outside of its range.
+    #[error("{name} must be {range}, got {value}")]
+    Hyperparameter {
+        /// Name of the field.
+        name: &'static str,
+        /// The legal range in words.
+        range: &'static str,
+        /// The value that was given.
+        value: f64,
+    },
+    /// The tensors of the model are not those that the optimiser was made for.
+    #[error(
+        "an optimiser belongs to one model: tensor {position} is {got:?} here and {expected:?} in the model it was made for; make one optimiser per model"
+    )]
+    ModelMismatch {
+        /// Index among the trainable tensors.
+        position: usize,
+        /// The tensor that the optimiser was made for, if it had that many.
+        expected: Option<Box<Parameter>>,
+        /// The tensor of the model that was given, if it has that many.
+        got: Option<Box<Parameter>>,
+    },
+    /// dfdx's optimisers do not show their moments.
+    #[error("dfdx's {optimizer} keeps its state private, so it cannot be saved or loaded; use {instead}")]
+    StateIsPrivate {
+        /// Type that was asked.
+        optimizer: &'static str,
+        /// Type with the same rule whose state can be saved.
+        instead: &'static str,
+    },
+    /// The state was saved by another rule.
+    #[error("the state belongs to the rule `{got}`, not `{expected}`; make the optimiser that was saved")]
+    RuleMismatch {
+        /// Rule of the optimiser that loads.
+        expected: String,
+        /// Rule in the state.
+        got: String,
+    },
+    /// The state was saved under another configuration.
+    #[error(
+        "the state was saved with {name} = {got:?}, this optimiser has {expected:?}; make it with the saved configuration"
+    )]
+    HyperparameterMismatch {
+        /// Name of the hyperparameter.
+        name: String,
+        /// Value of the optimiser that loads.
+        expected: Option<f64>,
+        /// Value in the state.
+        got: Option<f64>,
+    },
+    /// A slot of the state does not fit the model.
+    #[error(
+        "slot {position} of the state is {got:?}, the model needs {expected:?}; load the state of the same model"
+    )]
+    SlotMismatch {
+        /// Index of the slot.
+        position: usize,
+        /// What the model needs, if it needs that many slots.
+        expected: Option<Box<SlotKey>>,
+        /// What the state has, if it has that many slots.
+        got: Option<Box<SlotKey>>,
+    },
+    /// A slot holds another number of values than its shape says, or a value that the dtype cannot hold exactly.
+    #[error(
+        "slot `{slot}` of `{parameter}` must hold {expected} values exact in the dtype of the model, got {got}; the state is damaged or of another dtype"
+    )]
+    SlotValues {
+        /// Name of the slot.
+        slot: String,
+        /// Path name of its parameter.
+        parameter: String,
+        /// Number of values that the shape says.
+        expected: usize,
+        /// Number of values, of those that the dtype can hold exactly.
+        got: usize,
+    },
+    /// The device failed; the model may have been changed in part.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+/// Refuses a hyperparameter outside of its range (NaN is outside of every range).
+///
+/// # Errors
+/// [`StepError::Hyperparameter`] with these fields when `holds` is false.
+pub fn check_hyperparameter(
+    name: &'static str,
+    value: f64,
+    range: &'static str,
+    holds: bool,
+) -> Result<(), StepError> {
+    if holds { Ok(()) } else { Err(StepError::Hyperparameter { name, range, value }) }
+}
+
+/// The saved state of an optimiser. Serialise it with serde, or store it beside the model in
+/// a checkpoint.
+///
+/// Values are f64, which holds every f32 exactly, so a run that is resumed goes on with the same bits.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StepState {
+    /// Name of the update rule, as `sgd`.
+    pub rule: String,
+    /// Steps made so far.
+    pub step: u64,
+    /// The learning rate at the time of saving; loading sets it.
+    pub learning_rate: f64,
+    /// Every other hyperparameter by name; loading refuses other values.
+    pub hyperparameters: BTreeMap<String, f64>,
+    /// What the rule remembers of each parameter, in the order of the model.
+    pub slots: Vec<Slot>,
+}
+
+/// Which tensor of an optimiser's memory: what it is and the parameter that it belongs to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotKey {
+    /// What it is, as `velocity`.
+    pub name: String,
+    /// Path name of the parameter.
+    pub parameter: String,
+    /// Shape of the parameter.
+    pub shape: Vec<usize>,
+}
+
+/// One tensor of an optimiser's memory.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Slot {
+    /// Which one it is.
+    #[serde(flatten)]
+    pub key: SlotKey,
+    /// Row-major values.
+    pub values: Vec<f64>,
+}
+
+/// The learning rate as a function of the step.
+///
+/// A training loop calls `optimizer.set_learning_rate(schedule.learning_rate(step))` before each step. A number is a
+/// constant schedule, a closure is the function itself; the named schedules of the field live in the crate `optim`.
+///
+/// # Examples
+/// ```
+/// use layers::Schedule;
+/// let halve_every_ten = |step: u64| 0.1 * 0.5_f64.powi((step / 10) as i32);
+/// assert_eq!(halve_every_ten.learning_rate(25), 0.025);
+/// assert_eq!(0.1.learning_rate(25), 0.1);
+/// ```
+pub trait Schedule {
+    /// The learning rate of step `step`; the first step is 0.
+    fn learning_rate(&self, step: u64) -> f64;
+}
+
+impl Schedule for f64 {
+    fn learning_rate(&self, _step: u64) -> f64 {
+        *self
+    }
+}
+
+impl<F: Fn(u64) -> f64> Schedule for F {
+    fn learning_rate(&self, step: u64) -> f64 {
+        self(step)
+    }
+}

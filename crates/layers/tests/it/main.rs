@@ -1,0 +1,4 @@
+//! The one test binary of `layers`.
+mod params;
+mod step;
+mod testing;
