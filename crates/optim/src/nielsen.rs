@@ -13,8 +13,8 @@
 //! | symbol | code | shape | unit, range |
 //! |---|---|---|---|
 //! | $x$, $y$ | [`Example::x`], [`Example::y`] | `I`, `O` | inputs best in \[0, 1\]; targets in \[0, 1\] |
-//! | $W^1$, $b^1$ | [`Network::hidden`] | `(H, I)`, `H` | drawn from N(0, 1) |
-//! | $W^2$, $b^2$ | [`Network::output`] | `(O, H)`, `O` | drawn from N(0, 1) |
+//! | $W^1$, $b^1$ | [`Network::hidden`] | `(H, I)`, `H` | start: drawn from N(0, 1) |
+//! | $W^2$, $b^2$ | [`Network::output`] | `(O, H)`, `O` | start: drawn from N(0, 1) |
 //! | $a^l$ | [`Layer::forward`] | `H`, `O` | (0, 1) |
 //! | $\delta^l$ | error of a layer, $\partial C_x/\partial z^l$ | `H`, `O` | any real |
 //! | $\eta$ | [`SgdConfig::learning_rate`] | 1 | > 0; 3 |
@@ -101,18 +101,21 @@ pub fn sigmoid(z: f64) -> f64 {
 
 /// `O` sigmoid neurons that read `I` inputs.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Layer<const I: usize, const O: usize> {
-    /// $W$, `(O, I)`: row `j` holds the weights of neuron `j`. On the heap, since it may be large; always with
-    /// `I` columns.
-    pub weights: OMatrix<f64, Const<O>, Dyn>,
-    /// $b$, `O`.
-    pub biases: SVector<f64, O>,
+    weights: OMatrix<f64, Const<O>, Dyn>, // (O, I); on the heap, since it may be large, and always with I columns
+    biases: SVector<f64, O>,
 }
 
 impl<const I: usize, const O: usize> Layer<I, O> {
+    /// The layer with weight `weight(j, k)` from input `k` to neuron `j`, called column by column (`j` runs
+    /// fastest), and then bias `bias(j)` of neuron `j`.
+    pub fn from_fn(weight: impl FnMut(usize, usize) -> f64, mut bias: impl FnMut(usize) -> f64) -> Self {
+        let weights = OMatrix::from_fn_generic(Const::<O>, Dyn(I), weight);
+        Self { weights, biases: SVector::from_fn(|j, _| bias(j)) }
+    }
+
     fn zeros() -> Self {
-        Self { weights: OMatrix::zeros_generic(Const::<O>, Dyn(I)), biases: SVector::zeros() }
+        Self::from_fn(|_, _| 0.0, |_| 0.0)
     }
 
     fn standard_normal<R: Rng + ?Sized>(rng: &mut R) -> Self {
@@ -121,11 +124,23 @@ impl<const I: usize, const O: usize> Layer<I, O> {
         layer
     }
 
-    fn parameters(&self) -> impl Iterator<Item = &f64> {
+    /// $W$, `(O, I)`: row `j` holds the weights of neuron `j`.
+    pub fn weights(&self) -> &OMatrix<f64, Const<O>, Dyn> {
+        &self.weights
+    }
+
+    /// $b$, `O`.
+    pub fn biases(&self) -> &SVector<f64, O> {
+        &self.biases
+    }
+
+    /// All weights, column by column, then all biases.
+    pub fn parameters(&self) -> impl Iterator<Item = &f64> {
         self.weights.iter().chain(&self.biases)
     }
 
-    fn parameters_mut(&mut self) -> impl Iterator<Item = &mut f64> {
+    /// [`parameters`](Self::parameters), to be changed.
+    pub fn parameters_mut(&mut self) -> impl Iterator<Item = &mut f64> {
         self.weights.iter_mut().chain(&mut self.biases)
     }
 
@@ -150,28 +165,32 @@ impl<const I: usize, const O: usize> Layer<I, O> {
 
 /// A network of `I` inputs, `H` hidden and `O` output neurons.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Network<const I: usize, const H: usize, const O: usize> {
-    /// $W^1$, $b^1$.
-    pub hidden: Layer<I, H>,
-    /// $W^2$, $b^2$.
-    pub output: Layer<H, O>,
+    hidden: Layer<I, H>,
+    output: Layer<H, O>,
 }
 
 /// The derivative of a cost with respect to every parameter of a [`Network`] of the same shape.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Gradient<const I: usize, const H: usize, const O: usize> {
-    /// With respect to $W^1$, $b^1$.
-    pub hidden: Layer<I, H>,
-    /// With respect to $W^2$, $b^2$.
-    pub output: Layer<H, O>,
+    hidden: Layer<I, H>,
+    output: Layer<H, O>,
 }
 
 impl<const I: usize, const H: usize, const O: usize> Gradient<I, H, O> {
     /// All derivatives zero: where a sum over examples starts.
     pub fn zeros() -> Self {
         Self { hidden: Layer::zeros(), output: Layer::zeros() }
+    }
+
+    /// With respect to $W^1$, $b^1$.
+    pub fn hidden(&self) -> &Layer<I, H> {
+        &self.hidden
+    }
+
+    /// With respect to $W^2$, $b^2$.
+    pub fn output(&self) -> &Layer<H, O> {
+        &self.output
     }
 }
 
@@ -270,6 +289,26 @@ impl<const I: usize, const H: usize, const O: usize> Network<I, H, O> {
     /// output weights, output biases, each matrix column by column.
     pub fn new<R: Rng + ?Sized>(rng: &mut R) -> Self {
         Self { hidden: Layer::standard_normal(rng), output: Layer::standard_normal(rng) }
+    }
+
+    /// The network of these two layers.
+    pub fn from_layers(hidden: Layer<I, H>, output: Layer<H, O>) -> Self {
+        Self { hidden, output }
+    }
+
+    /// $W^1$, $b^1$.
+    pub fn hidden(&self) -> &Layer<I, H> {
+        &self.hidden
+    }
+
+    /// $W^2$, $b^2$.
+    pub fn output(&self) -> &Layer<H, O> {
+        &self.output
+    }
+
+    /// All parameters in the order of [`new`](Self::new), to be changed.
+    pub fn parameters_mut(&mut self) -> impl Iterator<Item = &mut f64> {
+        self.hidden.parameters_mut().chain(self.output.parameters_mut())
     }
 
     // ANCHOR: feedforward
