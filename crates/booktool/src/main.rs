@@ -13,7 +13,10 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod links;
+mod outcome;
 mod preprocess;
+mod serve;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,35 +32,6 @@ const COMMANDS: &[&str] = &["build", "serve", "check", "bless", "listings", "pre
 
 /// Commands that are planned but not part of the tool.
 const LATER: &[&str] = &["pdf", "epub"];
-
-/// What a check counted; several checks add up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Checks that held.
-    pub passed: usize,
-    /// Checks that failed; each was described on standard error.
-    pub failed: usize,
-    /// Checks that could not run here; each was described on standard error.
-    pub skipped: usize,
-}
-
-impl std::ops::Add for Tally {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            passed: self.passed + other.passed,
-            failed: self.failed + other.failed,
-            skipped: self.skipped + other.skipped,
-        }
-    }
-}
-
-impl std::fmt::Display for Tally {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
-    }
-}
 
 /// The folder that holds `book.toml`.
 pub fn root() -> PathBuf {
@@ -94,6 +68,14 @@ fn main() -> ExitCode {
 fn run(args: &[String]) -> anyhow::Result<ExitCode> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {
+        ["serve", ..] => match serve::run(&args[1..]) {
+            Err(error) if error.downcast_ref().is_some_and(serve::Error::is_usage) => {
+                eprintln!("{error}");
+                return Ok(ExitCode::from(2));
+            }
+            served => served?,
+        },
+        ["check"] => return check(),
         ["build"] => println!("{}", build()?.display()),
         ["preprocess", "supports", renderer] => {
             return Ok(if Course.supports_renderer(renderer)? {
@@ -132,4 +114,17 @@ fn run(args: &[String]) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Renders the book, then checks its links; the last line on standard output is the summary.
+fn check() -> anyhow::Result<ExitCode> {
+    let outcome = links::check(&build()?)?;
+    for line in &outcome.skipped {
+        eprintln!("skipped: {line}");
+    }
+    for line in &outcome.failed {
+        eprintln!("failed: {line}");
+    }
+    println!("{outcome}");
+    Ok(if outcome.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,0 +1,173 @@
+//! Accepts connections and answers them from a [`Live`] book.
+use super::http::{Method, Response, Status, read_request};
+use super::site::{Found, Site};
+use serde_json::json;
+use std::io::{self, Read};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Longest time from the connection to the end of the request, and between two bytes that the client reads.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Most connections at a time; a page of the book needs about twenty files.
+const MAX_CLIENTS: usize = 128;
+/// Bytes that are still read after a refused request, so that the answer is not lost with the connection.
+const LEFTOVER: u64 = 256 * 1024;
+/// Path of the version, asked for by [`RELOAD`].
+const VERSION: &str = "/__version";
+/// Script that is appended to every page.
+const RELOAD: &str = include_str!("reload.html");
+
+/// Whether pages watch for a newer version of themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// A script is appended to every page.
+    On,
+    /// Pages are served as they are.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the browser test serves pages as they are"))]
+    Off,
+}
+
+/// The book that is being served; a rebuild replaces it while requests are answered.
+#[derive(Debug)]
+pub struct Live {
+    reload: Reload,
+    edition: RwLock<Edition>,
+}
+
+#[derive(Debug)]
+struct Edition {
+    site: Arc<Site>,
+    version: u64,
+    error: Option<String>,
+}
+
+impl Live {
+    /// Version 1 of the book.
+    pub fn new(site: Site, reload: Reload) -> Self {
+        Self { reload, edition: RwLock::new(Edition { site: Arc::new(site), version: 1, error: None }) }
+    }
+
+    /// The next version of the book, or why there is none: then the last good one stays.
+    pub fn publish(&self, built: Result<Site, String>) {
+        let mut edition = self.edition.write().unwrap_or_else(PoisonError::into_inner);
+        match built {
+            Ok(site) => {
+                *edition = Edition { site: Arc::new(site), version: edition.version + 1, error: None };
+            }
+            Err(error) => edition.error = Some(error),
+        }
+    }
+
+    fn site(&self) -> Arc<Site> {
+        Arc::clone(&self.edition.read().unwrap_or_else(PoisonError::into_inner).site)
+    }
+
+    /// `{"run":…,"version":…,"error":…}`; `run` tells a restarted server from the one before.
+    fn version(&self) -> String {
+        let edition = self.edition.read().unwrap_or_else(PoisonError::into_inner);
+        json!({ "run": std::process::id(), "version": edition.version, "error": edition.error }).to_string()
+    }
+
+    fn answer(&self, path: &str) -> Response {
+        if self.reload == Reload::On && path == VERSION {
+            let body = self.version().into_bytes().into();
+            return Response { media_type: "application/json", body, ..Response::plain(Status::Ok) };
+        }
+        let site = self.site();
+        let (status, media_type, body) = match site.find(path) {
+            Found::File(media_type, body) => (Status::Ok, media_type, body),
+            Found::Folder(location) => {
+                return Response { location: Some(location), ..Response::plain(Status::MovedPermanently) };
+            }
+            // mdBook writes a page for this case.
+            Found::Nothing => match site.find("/404.html") {
+                Found::File(media_type, body) => (Status::NotFound, media_type, body),
+                _ => return Response::plain(Status::NotFound),
+            },
+        };
+        let is_page = media_type.starts_with("text/html");
+        let tail = if is_page && self.reload == Reload::On { RELOAD } else { "" };
+        Response { status, media_type, location: None, body, tail }
+    }
+}
+
+/// Answers connections in threads of their own, for as long as the process lives.
+pub fn start(listener: TcpListener, live: Arc<Live>) {
+    thread::spawn(move || {
+        let clients = Arc::new(AtomicUsize::new(0));
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else {
+                // Out of file handles, or the client left early: neither is a reason to stop or to spin.
+                thread::sleep(Duration::from_millis(20));
+                continue;
+            };
+            let live = Arc::clone(&live);
+            let seat = Seat::take(&clients);
+            // Where no thread can be had, the connection is closed and the client may try again.
+            let _ = thread::Builder::new().spawn(move || serve(stream, &live, seat));
+        }
+    });
+}
+
+/// Counts a connection from its acceptance to its end.
+struct Seat {
+    clients: Arc<AtomicUsize>,
+    is_free: bool,
+}
+
+impl Seat {
+    fn take(clients: &Arc<AtomicUsize>) -> Self {
+        let is_free = clients.fetch_add(1, Ordering::Relaxed) < MAX_CLIENTS;
+        Self { clients: Arc::clone(clients), is_free }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Answers one request. Whatever goes wrong with the connection concerns this client alone.
+fn serve(mut stream: TcpStream, live: &Live, seat: Seat) {
+    let request = if seat.is_free {
+        read_request(&mut Patient { stream: &stream, until: Instant::now() + PATIENCE })
+    } else {
+        Err(Status::Busy)
+    };
+    let (response, method) = match request {
+        Ok(Some(request)) => (live.answer(&request.path), request.method),
+        Ok(None) => return,
+        Err(status) => (Response::plain(status), Method::Get),
+    };
+    let sent = stream.set_write_timeout(Some(PATIENCE)).and_then(|()| response.write(&mut stream, method));
+    if sent.is_ok() && stream.shutdown(Shutdown::Write).is_ok() {
+        // Closing with unread bytes would reset the connection before the client has read the answer.
+        let until = Instant::now() + Duration::from_secs(2);
+        let _ = io::copy(&mut Patient { stream: &stream, until }.take(LEFTOVER), &mut io::sink());
+    }
+}
+
+/// Reads from a connection until a point in time, however slowly the bytes come.
+struct Patient<'a> {
+    stream: &'a TcpStream,
+    until: Instant,
+}
+
+impl Read for Patient<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        let mut stream = self.stream;
+        stream.read(buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests;
