@@ -192,6 +192,11 @@ impl<const I: usize, const H: usize, const O: usize> Gradient<I, H, O> {
     pub fn output(&self) -> &Layer<H, O> {
         &self.output
     }
+
+    /// In the order of [`Network::parameters`].
+    pub fn parameters(&self) -> impl Iterator<Item = &f64> {
+        self.hidden.parameters().chain(self.output.parameters())
+    }
 }
 
 /// How [`Network::sgd`] trains; the defaults are Nielsen's.
@@ -285,8 +290,8 @@ impl<const O: usize> Confusion<O> {
 }
 
 impl<const I: usize, const H: usize, const O: usize> Network<I, H, O> {
-    /// All weights and biases drawn from N(0, 1), as Nielsen does in chapter 1: hidden weights, hidden biases,
-    /// output weights, output biases, each matrix column by column.
+    /// All weights and biases drawn from N(0, 1), as Nielsen does in chapter 1, in the order of
+    /// [`parameters`](Self::parameters).
     pub fn new<R: Rng + ?Sized>(rng: &mut R) -> Self {
         Self { hidden: Layer::standard_normal(rng), output: Layer::standard_normal(rng) }
     }
@@ -306,7 +311,12 @@ impl<const I: usize, const H: usize, const O: usize> Network<I, H, O> {
         &self.output
     }
 
-    /// All parameters in the order of [`new`](Self::new), to be changed.
+    /// $W^1$ column by column, $b^1$, $W^2$ column by column, $b^2$.
+    pub fn parameters(&self) -> impl Iterator<Item = &f64> {
+        self.hidden.parameters().chain(self.output.parameters())
+    }
+
+    /// [`parameters`](Self::parameters), to be changed.
     pub fn parameters_mut(&mut self) -> impl Iterator<Item = &mut f64> {
         self.hidden.parameters_mut().chain(self.output.parameters_mut())
     }

@@ -96,7 +96,7 @@ pub fn novikoff_bound(radius: f64, margin: f64) -> f64 {
 ///
 /// # Errors
 /// [`Error::Empty`], [`Error::LengthMismatch`], [`Error::LabelNotSign`], [`Error::FeatureNotFinite`],
-/// [`Error::InvalidHyper`]; [`Error::NotSeparable`] when `max_passes` were not enough to bring the bounds
+/// [`Error::InvalidHyper`]; [`Error::NonFinite`] when the square of an input overflows; [`Error::NotSeparable`] when `max_passes` were not enough to bring the bounds
 /// together, which is the case for overlapping classes.
 ///
 /// # Examples
@@ -119,6 +119,9 @@ pub fn hard_margin<const D: usize, E: RealField + Copy>(
     let y: Vec<E> = labels.iter().map(|&label| sign(label)).collect();
     let norm_squared: Vec<E> = x.iter().map(|x| x.norm_squared() + E::one()).collect();
     let radius = norm_squared.iter().fold(E::zero(), |largest, &norm| largest.max(norm)).sqrt();
+    if !radius.is_finite() {
+        return Err(Error::NonFinite { path: "radius", step: 0, value: to_f64(radius) });
+    }
     let mut alpha = vec![E::zero(); x.len()];
     let mut w = Perceptron::zeros();
     for passes in 1..=config.max_passes {

@@ -119,12 +119,12 @@ impl<const D: usize, E: RealField + Copy> Perceptron<D, E> {
     // ANCHOR: rule
     /// Rosenblatt's rule for one example with label $y = \pm1$; returns whether it was a mistake.
     fn learn(&mut self, x: &SVector<E, D>, y: E) -> bool {
-        let is_mistake = y * self.score(x) <= E::zero(); // "<" would never leave w = 0
-        if is_mistake {
+        let is_right = y * self.score(x) > E::zero(); // on the plane is a mistake, or w = 0 would never change
+        if !is_right {
             self.weights.axpy(y, x, E::one());
             self.bias += y;
         }
-        is_mistake
+        !is_right
     }
     // ANCHOR_END: rule
 
@@ -166,7 +166,7 @@ impl<const D: usize, E: RealField + Copy> Perceptron<D, E> {
         Err(Error::NotSeparable { passes: fit.epochs, wrong })
     }
 
-    /// An overflowed plane would call every example right, because no comparison with NaN holds.
+    /// Finite inputs can still add up to an infinite weight.
     fn check_finite(&self, updates: usize) -> Result<(), Error> {
         let broken = self.weights.iter().chain([&self.bias]).find(|value| !value.is_finite());
         broken.map_or(Ok(()), |value| {
