@@ -1,1 +1,8 @@
-//! Integration tests.
+//! The product as a whole: its rooms, its commands, its papers, and people who depend on one crate.
+#![forbid(unsafe_code)]
+
+mod commands;
+mod coverage;
+mod house;
+mod outside;
+mod support;

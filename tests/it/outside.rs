@@ -1,0 +1,65 @@
+//! People who depend on one crate: what they pull in, and that their own crate builds.
+use crate::support::{cargo, output, read, root, text};
+
+const UNITS: &[&str] =
+    &["optim", "autoencoders", "generative", "convnets", "sequence", "graphs", "node", "theory"];
+
+#[test]
+fn one_unit_pulls_in_no_command_line_no_plots_and_no_data() {
+    for unit in UNITS {
+        let result = output(&mut cargo(&["tree", "-p", unit, "-e", "normal", "--prefix=none", "--offline"]));
+        let (tree, code) = text(&result);
+        assert_eq!(code, 0, "{tree}");
+        assert!(tree.contains("dfdx v0.13.0"), "{tree}");
+        for unwanted in ["clap", "kuva", "indicatif", "ctrlc", "png", "lab", "datasets", "mdbook-driver"] {
+            let found = tree.lines().find(|line| line.split(' ').next() == Some(unwanted));
+            assert_eq!(found, None, "`{unit}` pulls in `{unwanted}`");
+        }
+    }
+}
+
+#[test]
+fn a_crate_outside_the_workspace_compiles_against_one_unit() {
+    let folder = tempfile::tempdir().expect("a folder for the outside crate");
+    let unit = root().join("crates/optim");
+    let manifest = format!("{MANIFEST}\n[dependencies]\noptim = {{ path = {unit:?} }}\n");
+    let write = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a writable folder");
+        std::fs::write(path, content).expect("a writable file");
+    };
+    write("Cargo.toml", &manifest);
+    write("Cargo.lock", &read(&root().join("Cargo.lock")));
+    write("src/main.rs", OUTSIDE);
+    // Types and borrows only: code generation would compile dfdx once more, for two minutes.
+    let mut command = cargo(&["check", "-q", "--offline"]);
+    command.current_dir(folder.path()).env("CARGO_TARGET_DIR", target().join("outside"));
+    assert_eq!(text(&output(&mut command)), (String::new(), 0));
+}
+
+const MANIFEST: &str = r#"
+[package]
+name = "outside"
+version = "0.1.0"
+edition = "2024"
+
+[workspace]
+"#;
+
+/// What somebody writes who wants the perceptron and nothing else.
+const OUTSIDE: &str = r#"
+use optim::perceptron::{MaxEpochs, Perceptron};
+
+fn main() -> Result<(), optim::Error> {
+    let x = [[2.0, 1.0].into(), [1.0, 3.0].into(), [-1.0, -0.5].into(), [-2.0, 1.0].into()];
+    let fit = Perceptron::<2>::fit(&x, &[1, 1, -1, -1], MaxEpochs(10))?;
+    println!("mistakes: {:?}, side of (3, 0): {}", fit.mistakes, fit.perceptron.predict(&[3.0, 0.0].into()));
+    Ok(())
+}
+"#;
+
+/// The folder that this test itself was built into: `TARGET/debug/deps/it-…`.
+fn target() -> std::path::PathBuf {
+    let me = std::env::current_exe().expect("a test has a path");
+    me.ancestors().nth(3).expect("TARGET/debug/deps/it").to_path_buf()
+}
