@@ -15,6 +15,10 @@ pub enum Error {
         /// What it was.
         value: String,
     },
+    /// A flag of the command line does not fit its field.
+    #[cfg(feature = "cli")]
+    #[error(transparent)]
+    Arguments(clap::Error),
     /// A file or folder could not be written; nothing was left half written.
     #[error("cannot write {}: {source}; {remedy}", path.display())]
     Write {
@@ -35,6 +39,61 @@ pub enum Error {
         /// What helps.
         remedy: String,
     },
+    /// A result file is not what this experiment writes.
+    #[error("{} is not a whole result: {problem}; {remedy}", path.display())]
+    BrokenResult {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// What helps.
+        remedy: String,
+    },
+    /// A report holds a value that JSON cannot, such as NaN, or its fields do not read back.
+    #[error("the report of `{experiment}` does not read back: {source}; report finite numbers only")]
+    Report {
+        /// Name of the experiment.
+        experiment: &'static str,
+        /// What serde said, with the field's type.
+        source: serde_json::Error,
+    },
+    /// A claim is decided by a number that is not finite.
+    #[error("check `{check}` of `{experiment}` must be decided by finite numbers, got {value}")]
+    Undecided {
+        /// Name of the experiment.
+        experiment: &'static str,
+        /// Name of the check.
+        check: String,
+        /// The number.
+        value: f64,
+    },
+    /// The experiment has no path for this device.
+    #[error("`{experiment}` cannot run on {device:?}, only on {supported:?}; choose another --device")]
+    Device {
+        /// Name of the experiment.
+        experiment: &'static str,
+        /// What was asked for.
+        device: crate::Device,
+        /// What it can use.
+        supported: &'static [crate::Device],
+    },
+    /// This binary was built without CUDA.
+    #[error("--device cuda needs a build with the feature: `cargo run -p course --features cuda -- …`")]
+    NoCuda,
+    /// Another process runs the same experiment.
+    #[error("{} is in use by another run; wait for it, or name another folder by --runs", path.display())]
+    Busy {
+        /// The folder of metrics and checkpoints.
+        path: PathBuf,
+    },
+    /// The reader asked for a stop.
+    #[error("interrupted; {}", going_on(command, kept))]
+    Interrupted {
+        /// What to type to go on.
+        command: String,
+        /// Folder with the checkpoints, if training had begun.
+        kept: Option<PathBuf>,
+    },
     /// An error of the experiment's own unit.
     #[error(transparent)]
     Unit(Box<dyn std::error::Error + Send + Sync>),
@@ -44,5 +103,12 @@ impl Error {
     /// Wraps the error of a unit, a data set or a device.
     pub fn unit(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unit(source.into())
+    }
+}
+
+fn going_on(command: &str, kept: &Option<PathBuf>) -> String {
+    match kept {
+        Some(folder) => format!("`{command}` goes on from the checkpoint in {}", folder.display()),
+        None => format!("nothing was kept, `{command}` starts again"),
     }
 }

@@ -1,7 +1,6 @@
-//! What an experiment is, and its type-erased entry in the list of all experiments.
+//! What an experiment is.
 use crate::{Check, Error, Figure, Lab};
 use serde::{Serialize, de::DeserializeOwned};
-use std::marker::PhantomData;
 
 /// Who an experiment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,46 +77,4 @@ pub trait Experiment {
 
     /// The figures, drawn from the report alone.
     fn figures(report: &Self::Report) -> Vec<Figure>;
-}
-
-/// An [`Experiment`] whose types are forgotten, so that experiments stand in one list.
-#[derive(Clone, Copy)]
-pub struct Entry {
-    about: About,
-    erased: &'static (dyn Erased + Sync),
-}
-
-impl Entry {
-    /// Name, lecture, paper, claim.
-    pub fn about(&self) -> &About {
-        &self.about
-    }
-
-    /// Where the experiment can compute.
-    pub fn devices(&self) -> &'static [Device] {
-        self.erased.devices()
-    }
-}
-
-impl std::fmt::Debug for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Entry").field(&self.about.name).finish()
-    }
-}
-
-/// The entry of experiment `X`, for a unit's `experiments()`.
-pub fn entry<X: Experiment + 'static>() -> Entry {
-    Entry { about: X::ABOUT, erased: &Typed::<X>(PhantomData) }
-}
-
-trait Erased {
-    fn devices(&self) -> &'static [Device];
-}
-
-struct Typed<X>(PhantomData<fn() -> X>);
-
-impl<X: Experiment> Erased for Typed<X> {
-    fn devices(&self) -> &'static [Device] {
-        X::DEVICES
-    }
 }

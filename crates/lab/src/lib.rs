@@ -12,16 +12,29 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod atomic;
 mod check;
+mod context;
+#[cfg(feature = "cli")]
+mod entry;
 mod error;
+mod execute;
 mod experiment;
 pub mod figure;
-mod run;
+pub mod interrupt;
+mod metrics;
+mod progress;
+mod result;
 mod table;
 
 pub use check::{Baseline, Bound, BoundSource, Check, Measured};
+pub use context::{CheckpointEvery, Lab, LabOptions, Seed};
+#[cfg(feature = "cli")]
+pub use entry::{Entry, entry};
 pub use error::Error;
-pub use experiment::{About, Device, Entry, Experiment, ExperimentConfig, entry};
+pub use execute::{RunOptions, run};
+pub use experiment::{About, Device, Experiment, ExperimentConfig};
 pub use figure::{Axis, Body, Figure, Heatmap, Line, Mark, Plot, Ramp, Raster, Tile};
-pub use run::{Lab, Seed};
+pub use progress::Progress;
+pub use result::{Judged, ResultFile, Unstable};
 pub use table::Table;

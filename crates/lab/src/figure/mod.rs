@@ -28,6 +28,12 @@ impl Figure {
     ) -> Self {
         Self { id: id.into(), caption: caption.into(), alt: alt.into(), body: body.into() }
     }
+
+    /// Name of the file of this figure for the experiment `name`.
+    pub fn file_name(&self, name: &str) -> String {
+        let extension = if matches!(self.body, Body::Raster(_)) { "png" } else { "svg" };
+        format!("{name}-{}.{extension}", self.id)
+    }
 }
 
 /// What a figure shows.
