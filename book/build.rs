@@ -1,8 +1,8 @@
 //! Makes the chapters documentation, so that rustdoc tests their listings, and the exercises modules.
 //!
-//! Every chapter of `src/SUMMARY.md` becomes an empty module that carries the chapter as its documentation; a
-//! block whose first line is `{{#include …}}` is blanked line for line, because that code belongs to a crate
-//! and is tested there. Every `exercises/GROUP/NAME.rs` becomes the module `GROUP::NAME`.
+//! Every chapter of `src/SUMMARY.md` becomes an empty module `chapters::NAME` that carries the chapter as its
+//! documentation; a block whose first line is `{{#include …}}` is blanked line for line, because that code belongs
+//! to a crate and is tested there. Every `exercises/GROUP/NAME.rs` becomes the module `GROUP::NAME`.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -21,10 +21,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes `OUT_DIR/chapters.rs` and beside it the text of each chapter.
+/// Writes `OUT_DIR/chapters.rs` and beside it the text of each chapter. The modules lie in one of their own, since
+/// a group of exercises is named as its chapter.
 fn chapters() -> Result<(), String> {
     let out = out_dir()?;
-    let mut modules = String::new();
+    let mut modules =
+        String::from("/// The chapters; each module's documentation is the chapter.\npub mod chapters {\n");
     for path in listed(&read(Path::new("src/SUMMARY.md"))?) {
         let text = read(&Path::new("src").join(&path))?;
         let file = out.join(path.replace('/', "__"));
@@ -37,6 +39,7 @@ fn chapters() -> Result<(), String> {
         )
         .expect("writing to a string cannot fail");
     }
+    modules.push_str("}\n");
     write(&out.join("chapters.rs"), &modules)
 }
 

@@ -1,15 +1,18 @@
 //! # A bitwise output layer
 //!
-//! Ten outputs for ten digits are a luxury; four bits would do. Add a layer of four sigmoid neurons behind the ten outputs that
-//! writes the digit as a binary number: neuron $j$ answers 1 if bit $j$ of the digit is set ($j = 0$ is the lowest).
+//! Ten outputs for ten digits are a luxury; four bits would do. Add a layer of four sigmoid neurons behind
+//! the ten outputs that writes the digit as a binary number: neuron $j$ answers 1 if bit $j$ of the digit is
+//! set ($j = 0$ is the lowest).
 //!
-//! Assume that the output of the right digit is at least $0.99$ and that the nine others are at most $0.01$. Find weights and biases such that
-//! under this assumption every bit that is set comes out at $0.99$ or more, and every other bit at $0.01$ or less. No training is needed.
+//! Assume that the output of the right digit is at least $0.99$ and that the nine others are at most $0.01$.
+//! Find weights and biases such that under this assumption every bit that is set comes out at $0.99$ or more,
+//! and every other bit at $0.01$ or less. No training is needed.
 
 /// What is to be written.
 pub mod task {
     // ANCHOR: task
-    /// Weights, one row of ten per bit, and biases of the layer that turns ten activations into four bits.
+    /// Weights, one row of ten per bit, and biases of the layer that turns ten
+    /// activations into four bits.
     pub fn bitwise_layer() -> ([[f64; 10]; 4], [f64; 4]) {
         todo!("which digits should speak for bit j?")
     }
@@ -17,14 +20,18 @@ pub mod task {
 }
 
 pub mod solution {
-    //! Digit $d$ votes for bit $j$ if that bit of $d$ is set: weight $s$ if so and 0 otherwise, with bias $-s/2$. If the bit is set, the vote is at least $0.99\,s - s/2 = 0.49\,s$. If it is not, the
-    //! at most five digits that have the bit contribute $0.01\,s$ each, and the vote is at most $0.05\,s - s/2 = -0.45\,s$. With $s = 20$ the answers are $\sigma(9.8)$ or more and $\sigma(-9)$ or less.
+    //! Digit $d$ votes for bit $j$ if that bit of $d$ is set: weight $s$ if so and 0 otherwise, with bias
+    //! $-s/2$. If the bit is set, the vote is at least $0.99\,s - s/2 = 0.49\,s$. If it is not, the at most
+    //! five digits that have the bit contribute $0.01\,s$ each, and the vote is at most
+    //! $0.05\,s - s/2 = -0.45\,s$. With $s = 20$ the answers are $\sigma(9.8)$ or more and $\sigma(-9)$ or
+    //! less.
     //!
-    //! The usual mistake is to leave the bias at 0. Then the votes for a 0, which sets no bit, are slightly positive, and all four neurons answer about
-    //! one half: a threshold has to lie between the two cases.
+    //! The usual mistake is to leave the bias at 0. Then the votes for a 0, which sets no bit, are slightly
+    //! positive, and all four neurons answer about one half: a threshold has to lie between the two cases.
 
     // ANCHOR: solution
-    /// Weights, one row of ten per bit, and biases of the layer that turns ten activations into four bits.
+    /// Weights, one row of ten per bit, and biases of the layer that turns ten
+    /// activations into four bits.
     pub fn bitwise_layer() -> ([[f64; 10]; 4], [f64; 4]) {
         const STRENGTH: f64 = 20.0;
         let weight = |bit: usize, digit: usize| if digit >> bit & 1 == 1 { STRENGTH } else { 0.0 };

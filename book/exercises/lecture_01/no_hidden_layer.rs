@@ -1,11 +1,14 @@
 //! # Without a hidden layer
 //!
-//! *Open.* Remove the hidden layer: 64 pixels of the small digits (`datasets::digits`), ten sigmoid outputs, nothing between. Train it by stochastic gradient descent on the
-//! quadratic cost, and find a learning rate and a number of epochs with which it reads at least 86 of 100 digits of *writers that it has never seen*
-//! (`by_writer`), on average over the seeds 0, 1 and 2. The return type makes sure that there is no hidden layer.
+//! *Open.* Remove the hidden layer: 64 pixels of the small digits (`datasets::digits`), ten sigmoid outputs,
+//! nothing between. Train it by stochastic gradient descent on the quadratic cost, and find a learning rate
+//! and a number of epochs with which it reads at least 86 of 100 digits of *writers that it has never seen*
+//! (`by_writer`), on average over the seeds 0, 1 and 2. The return type makes sure that there is no hidden
+//! layer.
 //!
-//! Then explain your number. How does it compare with the network that has a hidden layer, and with the averaged perceptron? What kind of decision can this
-//! network make, and why does the sigmoid not change that?
+//! Then explain your number. How does it compare with the network that has a hidden layer, and with the
+//! averaged perceptron? What kind of decision can this network make, and why does the sigmoid not change
+//! that?
 
 use dfdx::prelude::*;
 
@@ -26,11 +29,15 @@ pub mod task {
 }
 
 pub mod solution {
-    //! With $\eta = 1$, minibatches of 10 and 30 epochs the network reads close to 90 of 100 digits, about as many as the network with 30 hidden neurons on this small set. Since
-    //! $\sigma$ increases, the largest output belongs to the largest vote: the decision is the one of ten competing perceptrons, a linear one, and the sigmoid only changes how the weights
-    //! are *found*. Digits that no ten planes separate stay unreadable, however long you train. On 1437 pictures that costs little, because there are too few of them to show the hidden layer what to do with its freedom.
+    //! With $\eta = 1$, minibatches of 10 and 30 epochs the network reads close to 90 of 100 digits, about as
+    //! many as the network with 30 hidden neurons on this small set. Since $\sigma$ increases, the largest
+    //! output belongs to the largest vote: the decision is the one of ten competing perceptrons, a linear
+    //! one, and the sigmoid only changes how the weights are *found*. Digits that no ten planes separate stay
+    //! unreadable, however long you train. On 1437 pictures that costs little, because there are too few of
+    //! them to show the hidden layer what to do with its freedom.
     //!
-    //! The usual mistake is to judge on the writers of the training set, or on a shuffled split that has their digits on both sides: the number comes out higher and answers another question.
+    //! The usual mistake is to judge on the writers of the training set, or on a shuffled split that has
+    //! their digits on both sides: the number comes out higher and answers another question.
 
     use super::Votes;
 

@@ -3,21 +3,25 @@
 //! *By hand.* Multiply every weight and every bias of a network by the same number $c > 0$.
 //!
 //! 1. Show that a network of perceptrons computes the same function as before, for every $c$.
-//! 2. Let the neurons be sigmoid neurons instead. Show that for $c \to \infty$ the network computes what the perceptrons compute, provided
-//!    that no vote $w \cdot x + b$ in the perceptron network is exactly 0 for the input in question.
+//! 2. Let the neurons be sigmoid neurons instead. Show that for $c \to \infty$ the network computes what the
+//!    perceptrons compute, provided that no vote $w \cdot x + b$ in the perceptron network is exactly 0 for
+//!    the input in question.
 //! 3. What goes wrong with a neuron whose vote is exactly 0?
 
 pub mod solution {
-    //! 1. A perceptron looks at the sign of $w \cdot x + b$ only, and $c\,(w \cdot x + b)$ has the same sign. So the first layer answers as
-    //!    before, the second layer gets the same inputs as before, and so on: induction over the layers.
-    //! 2. A sigmoid neuron answers $\sigma(c z)$. For $z > 0$ this tends to 1, for $z < 0$ to 0, as $c \to \infty$: the perceptron's answer. For the next layer use
-    //!    continuity: its inputs come as close as we like to those of the perceptron network, so each of its votes comes as close as we like
+    //! 1. A perceptron looks at the sign of $w \cdot x + b$ only, and $c\,(w \cdot x + b)$ has the same sign.
+    //!    So the first layer answers as before, the second layer gets the same inputs as before, and so on:
+    //!    induction over the layers.
+    //! 2. A sigmoid neuron answers $\sigma(c z)$. For $z > 0$ this tends to 1, for $z < 0$ to 0, as
+    //!    $c \to \infty$: the perceptron's answer. For the next layer use continuity: its inputs come as
+    //!    close as we like to those of the perceptron network, so each of its votes comes as close as we like
     //!    to a number that is not 0, and has its sign from some $c$ on. Induction again.
-    //! 3. $\sigma(c \cdot 0) = \tfrac12$ for every $c$, while the perceptron answers 0. The next layer gets $\tfrac12$, an input that the perceptron network
-    //!    never sees.
+    //! 3. $\sigma(c \cdot 0) = \tfrac12$ for every $c$, while the perceptron answers 0. The next layer gets
+    //!    $\tfrac12$, an input that the perceptron network never sees.
     //!
-    //! The usual mistake is to stop after one neuron. In a deeper layer the inputs change with $c$ as well, so the vote is not $c\,z$ with a
-    //! fixed $z$, and an argument about limits of the *inputs* is needed. The function below shows the limit on the half adder.
+    //! The usual mistake is to stop after one neuron. In a deeper layer the inputs change with $c$ as well,
+    //! so the vote is not $c\,z$ with a fixed $z$, and an argument about limits of the *inputs* is needed.
+    //! The function below shows the limit on the half adder.
 
     // ANCHOR: solution
     use optim::logic;
