@@ -201,6 +201,13 @@ fn fault(
     }
 }
 
+/// The targets of the links of a page, in order, without fragments.
+pub fn hrefs(page: &str) -> Vec<String> {
+    let page = read_page("", page);
+    let links = page.links.iter().filter(|link| link.use_ == Use::Followed);
+    links.map(|link| link.target.split('#').next().unwrap_or_default().to_owned()).collect()
+}
+
 /// The folder of a file, `""` or ending with `/`.
 fn parent(name: &str) -> String {
     name.rfind('/').map_or(String::new(), |slash| name[..=slash].to_owned())

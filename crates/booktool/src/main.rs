@@ -12,11 +12,13 @@
 //! Exit code 0: done; 1: the book has a fault, each one on standard error; 2: bad use.
 #![forbid(unsafe_code)]
 
+mod browser;
 mod error;
 mod links;
 mod outcome;
 mod preprocess;
 mod serve;
+mod webdriver;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -116,9 +118,10 @@ fn run(args: &[String]) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Renders the book, then checks its links; the last line on standard output is the summary.
+/// Renders the book, then checks its links and looks at every page in a browser; the last line on standard output is the summary.
 fn check() -> anyhow::Result<ExitCode> {
-    let outcome = links::check(&build()?)?;
+    let folder = build()?;
+    let outcome = links::check(&folder)?.merge(browser::check(&folder)?);
     for line in &outcome.skipped {
         eprintln!("skipped: {line}");
     }

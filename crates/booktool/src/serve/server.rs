@@ -26,7 +26,6 @@ pub enum Reload {
     /// A script is appended to every page.
     On,
     /// Pages are served as they are.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the browser test serves pages as they are"))]
     Off,
 }
 

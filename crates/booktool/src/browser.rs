@@ -1,0 +1,353 @@
+//! Browser test of the rendered book: every page as a reader sees it, and what a reader does with it.
+//!
+//! Each page is loaded in Chromium at two widths in two themes; `browser/view.js` looks for faults in it and a
+//! screenshot goes to `target/shots`. Then search, folded solutions, the print page, the keys and the theme menu are used.
+use crate::links::hrefs;
+use crate::outcome::Outcome;
+use crate::serve::{self, Live, Reload, Site};
+use crate::webdriver::{Driver, Error};
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Widths of the view in CSS pixels: a telephone, a laptop.
+const WIDTHS: [u32; 2] = [360, 1280];
+/// Height of the view in CSS pixels.
+const HEIGHT: u32 = 800;
+/// The themes that a reader gets without choosing one.
+const THEMES: [&str; 2] = ["light", "navy"];
+/// Highest screenshot in pixels: Chromium draws no image above 16384.
+const MAX_SHOT: u32 = 16_000;
+/// Pages that are shown in no view of their own: the frame of the side bar without JavaScript.
+const FRAMES: &[&str] = &["toc.html"];
+/// Time limit of a page load and of a script.
+const CALL_LIMIT: Duration = Duration::from_secs(20);
+/// Time limit of the whole test. A page takes about 0.4 s per view.
+const LIMIT: Duration = Duration::from_secs(600);
+/// The key that leads to the next chapter, in WebDriver's spelling.
+const ARROW_RIGHT: char = '\u{e014}';
+/// The key that leads to the chapter before.
+const ARROW_LEFT: char = '\u{e012}';
+
+const VIEW: &str = include_str!("browser/view.js");
+const SEARCH: &str = include_str!("browser/search.js");
+
+/// Looks at every page of the rendered book in `folder`.
+///
+/// Every view of a page and every thing that a reader does counts as one check. Without a browser all of them are
+/// skipped, which is a failure where the environment has `CI=true`.
+///
+/// # Errors
+/// When the folder is not a rendered book, or screenshots cannot be written.
+pub fn check(folder: &Path) -> Result<Outcome> {
+    let site = Site::load(folder)?;
+    let book = Book::new(&site)?;
+    let shots = shots();
+    fs::create_dir_all(&shots).with_context(|| format!("folder {}", shots.display()))?;
+    let mut browser = match Browser::start(site, CALL_LIMIT) {
+        Ok(browser) => browser,
+        Err(error) => return without_browser(&error, is_ci()),
+    };
+    let begin = Instant::now();
+    let mut outcome = Outcome::default();
+    for theme in THEMES {
+        for page in &book.pages {
+            for width in WIDTHS {
+                if begin.elapsed() > LIMIT {
+                    outcome.failed.push(format!("browser: stopped at {page} after {} s", LIMIT.as_secs()));
+                    return Ok(outcome);
+                }
+                let view = View { page, theme, width };
+                let shot = shots.join(view.file());
+                match browser.look(&view).and_then(|faults| Ok((faults, browser.shoot(width)?))) {
+                    Ok((faults, image)) => {
+                        fs::write(&shot, image).with_context(|| format!("file {}", shot.display()))?;
+                        outcome.record(faults.into_iter().map(|fault| format!("{view}: {fault}")));
+                    }
+                    Err(error) => {
+                        outcome.failed.push(format!("{view}: {error}"));
+                        if let Err(error) = browser.restart() {
+                            outcome.failed.push(format!("browser: {error}"));
+                            return Ok(outcome);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(outcome.merge(visit(&browser, &book)))
+}
+
+/// What is recorded on a machine where no browser starts.
+fn without_browser(error: &Error, is_ci: bool) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let line = format!("browser test: {error}");
+    match error {
+        Error::NotInstalled if !is_ci => outcome.skipped.push(line),
+        _ => outcome.failed.push(line),
+    }
+    Ok(outcome)
+}
+
+/// Whether a missing browser is a failure.
+fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true" || value == "1")
+}
+
+/// Folder of the screenshots.
+fn shots() -> PathBuf {
+    crate::root().join("../target/shots")
+}
+
+/// The pages of a book.
+struct Book {
+    /// Every page with a view of its own, sorted by name.
+    pages: Vec<String>,
+    /// The chapters in the order of the table of contents.
+    chapters: Vec<String>,
+    /// The longest chapter.
+    longest: String,
+}
+
+impl Book {
+    fn new(site: &Site) -> Result<Self> {
+        let is_page = |name: &&str| name.ends_with(".html") && !FRAMES.contains(name);
+        let pages: Vec<String> = site.names().filter(is_page).map(str::to_owned).collect();
+        let chapters: Vec<String> = hrefs(&site.text("toc.html").unwrap_or_default());
+        ensure!(chapters.len() > 1, "the table of contents, toc.html, names fewer than two chapters");
+        let length = |name: &&String| site.text(name).map_or(0, |text| text.len());
+        let longest = chapters.iter().max_by_key(length).cloned().unwrap_or_default();
+        Ok(Self { pages, chapters, longest })
+    }
+}
+
+/// A page as it is shown once.
+struct View<'a> {
+    page: &'a str,
+    theme: &'static str,
+    width: u32,
+}
+
+impl View<'_> {
+    /// File name of its screenshot.
+    fn file(&self) -> String {
+        let page = self.page.trim_end_matches(".html").replace('/', "-");
+        format!("{page}-{}-{}.png", self.width, self.theme)
+    }
+}
+
+impl std::fmt::Display for View<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} px, {})", self.page, self.width, self.theme)
+    }
+}
+
+/// A browser and the server of the pages that it shows.
+struct Browser {
+    driver: Driver,
+    limit: Duration,
+    /// `http://127.0.0.1:PORT/`
+    root: String,
+}
+
+impl Browser {
+    fn start(site: Site, limit: Duration) -> Result<Self, Error> {
+        let listener =
+            serve::listen(0).map_err(|error| Error::Start { source: std::io::Error::other(error) })?;
+        let address = listener.local_addr().map_err(|source| Error::Start { source })?;
+        let driver = Self::driver(limit)?;
+        serve::start(listener, Arc::new(Live::new(site, Reload::Off)));
+        Ok(Self { driver, limit, root: format!("http://{address}/") })
+    }
+
+    fn driver(limit: Duration) -> Result<Driver, Error> {
+        let driver = Driver::start(limit)?;
+        // The print page opens the dialogue of the system, which nobody would close.
+        driver.prepend("window.print = () => {};")?;
+        Ok(driver)
+    }
+
+    /// A new browser in the place of one that hangs.
+    fn restart(&mut self) -> Result<(), Error> {
+        self.driver = Self::driver(self.limit)?;
+        Ok(())
+    }
+
+    /// Shows a page and returns its faults.
+    fn look(&self, view: &View<'_>) -> Result<Vec<String>, Error> {
+        self.show(view)?;
+        let found = self.driver.run(VIEW, &[json!(view.theme)])?;
+        let mut faults: Vec<String> =
+            found.as_array().into_iter().flatten().filter_map(|f| f.as_str()).map(str::to_owned).collect();
+        for (level, text) in self.driver.console()? {
+            if level == "SEVERE" {
+                faults.push(format!("console: {text}"));
+            }
+        }
+        Ok(faults)
+    }
+
+    /// Loads a page in its theme; the theme is kept as a reader's choice is, so it needs a page of the same server.
+    fn show(&self, view: &View<'_>) -> Result<(), Error> {
+        let url = format!("{}{}", self.root, view.page);
+        self.driver.resize(view.width, HEIGHT)?;
+        if !self.driver.url()?.starts_with(&self.root) {
+            self.driver.open(&url)?;
+        }
+        self.driver.run("localStorage.setItem('mdbook-theme', arguments[0]);", &[json!(view.theme)])?;
+        self.driver.console()?; // what was said before concerns another view
+        self.driver.open(&url)
+    }
+
+    /// A picture of the whole page.
+    fn shoot(&self, width: u32) -> Result<Vec<u8>, Error> {
+        let height = self.driver.run("return document.documentElement.scrollHeight;", &[])?;
+        let height = height.as_u64().and_then(|height| u32::try_from(height).ok()).unwrap_or(HEIGHT);
+        self.driver.screenshot(width, height.clamp(HEIGHT, MAX_SHOT))
+    }
+
+    fn open(&self, page: &str) -> Result<(), Error> {
+        self.driver.open(&format!("{}{page}", self.root))
+    }
+
+    /// Waits until the browser shows another page of the book; returns its name.
+    fn wait_for(&self, page: &str) -> Result<String, Error> {
+        let begin = Instant::now();
+        loop {
+            let url = self.driver.url()?;
+            let shown = url.strip_prefix(&self.root).unwrap_or(&url);
+            let shown = shown.split(['#', '?']).next().unwrap_or_default();
+            if shown == page || begin.elapsed() > CALL_LIMIT / 4 {
+                return Ok(shown.to_owned());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Runs a script that returns a text.
+    fn text(&self, script: &str) -> Result<String, Error> {
+        Ok(self.driver.run(script, &[])?.as_str().unwrap_or_default().to_owned())
+    }
+}
+
+/// What a reader does with the book, each a check of its own.
+fn visit(browser: &Browser, book: &Book) -> Outcome {
+    type Visit = fn(&Browser, &Book) -> Result<Vec<String>, Error>;
+    let visits: [(&str, Visit); 5] = [
+        ("search", search),
+        ("folded solutions", unfold),
+        ("print page", print),
+        ("arrow keys", turn_pages),
+        ("theme menu", choose_theme),
+    ];
+    let mut outcome = Outcome::default();
+    for (name, visit) in visits {
+        let faults = browser
+            .driver
+            .resize(WIDTHS[1], HEIGHT)
+            .and_then(|()| visit(browser, book))
+            .unwrap_or_else(|error| vec![error.to_string()]);
+        outcome.record(faults.into_iter().map(|fault| format!("{name}: {fault}")));
+    }
+    outcome
+}
+
+/// The longest word of the longest chapter's title leads to that chapter.
+fn search(browser: &Browser, book: &Book) -> Result<Vec<String>, Error> {
+    browser.open(&book.longest)?;
+    let title = browser.text("return document.querySelector('main h1')?.textContent ?? '';")?;
+    let words = title.split(|c: char| !c.is_alphabetic());
+    let Some(word) = words.max_by_key(|word| word.chars().count()).filter(|word| !word.is_empty()) else {
+        return Ok(vec![format!("{} has no title", book.longest)]);
+    };
+    browser.open(&book.chapters[0])?;
+    let found = browser.driver.run(SEARCH, &[json!(word)])?;
+    let is_found = found.as_array().into_iter().flatten().any(|page| page == &json!(book.longest));
+    Ok(Vec::from_iter(
+        (!is_found).then(|| format!("`{word}` does not lead to {}, but to {found}", book.longest)),
+    ))
+}
+
+/// Every `<details>` of the book is closed at first, opens by its summary, and then shows more.
+fn unfold(browser: &Browser, book: &Book) -> Result<Vec<String>, Error> {
+    let script = "let n = 0;
+        for (const d of document.querySelectorAll('main details')) {
+            const closed = d.getBoundingClientRect().height;
+            const wasOpen = d.open;
+            d.querySelector('summary').click();
+            n += !wasOpen && d.open && d.getBoundingClientRect().height > closed ? 1 : -1000000;
+        }
+        return n;";
+    let (mut faults, mut count) = (vec![], 0);
+    for page in &book.chapters {
+        browser.open(page)?;
+        let opened = browser.driver.run(script, &[])?.as_i64().unwrap_or_default();
+        if opened < 0 {
+            faults.push(format!("{page}: a folded part does not open by a click on its summary"));
+        }
+        count += opened;
+    }
+    if count == 0 {
+        faults.push("no chapter has a folded solution".into());
+    }
+    Ok(faults)
+}
+
+/// The print page has the title of every chapter, in order.
+fn print(browser: &Browser, book: &Book) -> Result<Vec<String>, Error> {
+    let titles =
+        "return [...document.querySelectorAll('main h1')].map(h => h.textContent.trim()).join('\\n');";
+    let mut want = vec![];
+    for page in &book.chapters {
+        browser.open(page)?;
+        want.push(browser.text(titles)?);
+    }
+    browser.open("print.html")?;
+    let have = browser.text(titles)?;
+    let want = want.join("\n");
+    Ok(Vec::from_iter(
+        (have != want).then(|| format!("its titles are {have:?}, those of the chapters {want:?}")),
+    ))
+}
+
+/// The arrow keys turn the pages.
+fn turn_pages(browser: &Browser, book: &Book) -> Result<Vec<String>, Error> {
+    browser.open(&book.chapters[0])?;
+    let mut faults = vec![];
+    for (key, name, page) in
+        [(ARROW_RIGHT, "right", &book.chapters[1]), (ARROW_LEFT, "left", &book.chapters[0])]
+    {
+        browser.driver.press(key)?;
+        let shown = browser.wait_for(page)?;
+        if &shown != page {
+            faults.push(format!("the {name} arrow leads to {shown} and not to {page}"));
+        }
+    }
+    Ok(faults)
+}
+
+/// A theme chosen in the menu is shown at once and after the next page load.
+fn choose_theme(browser: &Browser, book: &Book) -> Result<Vec<String>, Error> {
+    let mut faults = vec![];
+    for theme in ["coal", THEMES[0]] {
+        browser.open(&book.chapters[0])?;
+        let choose = "document.getElementById('mdbook-theme-toggle').click();
+            document.getElementById(`mdbook-theme-${arguments[0]}`).click();";
+        browser.driver.run(choose, &[json!(theme)])?;
+        for moment in ["at once", "after the next page load"] {
+            let classes = browser.text("return document.documentElement.className;")?;
+            if !classes.split_whitespace().any(|class| class == theme) {
+                faults.push(format!("the theme {theme} is not shown {moment}"));
+            }
+            browser.open(&book.chapters[1])?;
+        }
+    }
+    Ok(faults)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! The checker itself: it finds each seeded fault, it invents none, and a page that hangs does not stop it.
+use super::*;
+
+const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pages");
+
+/// A browser on the pages with seeded faults; `None`, with a message, where a reader's machine has no browser.
+fn browser(limit: Duration) -> Option<Browser> {
+    match Browser::start(Site::load(Path::new(PAGES)).unwrap(), limit) {
+        Ok(browser) => Some(browser),
+        Err(error @ Error::NotInstalled) if !is_ci() => {
+            eprintln!("skipped: {error}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn each_seeded_fault_is_found() {
+    let Some(browser) = browser(CALL_LIMIT) else { return };
+    for theme in THEMES {
+        let view = View { page: "faults.html", theme, width: 360 };
+        let faults = browser.look(&view).unwrap();
+        for want in [
+            "wider than the view (910 px): <div> A block of 900 pixels",
+            "image not loaded: gone.png",
+            "image without alternative text: dot.png",
+            "image not loaded: https://example.invalid/dot.png",
+            "asks another host: https://example.invalid/dot.png",
+            "a formula with an error: <merror> unknown command",
+            "the mathematical font is not loaded",
+            "figure without role=\"img\": <svg> faint text",
+            "figure without title: <svg> faint text",
+            "<p> Grey on grey",
+            "<p> Faded",
+            "<text> dark on dark",
+            "Uncaught Error: on purpose",
+            "console: http://127.0.0.1:",
+        ] {
+            assert!(faults.iter().any(|f| f.contains(want)), "{theme}: not found: {want}\n{faults:#?}");
+        }
+        assert_eq!(faults.iter().any(|f| f.contains("<text> faint text")), theme == "light", "{faults:#?}");
+        assert!(faults.iter().any(|f| f.starts_with("contrast of series colour --c2")), "{faults:#?}");
+        assert!(!faults.iter().any(|f| f.contains("--c1")), "{faults:#?}");
+    }
+    let dead = crate::links::check(Path::new(PAGES)).unwrap().failed;
+    for want in ["`faults.html` has no id `nowhere`", "no file `gone.png`", "comes with the book"] {
+        assert!(dead.iter().any(|f| f.contains(want)), "{dead:#?}");
+    }
+}
+
+#[test]
+fn a_page_without_faults_has_none_in_any_view() {
+    let Some(browser) = browser(CALL_LIMIT) else { return };
+    for theme in THEMES {
+        for width in WIDTHS {
+            let view = View { page: "clean.html", theme, width };
+            assert_eq!(browser.look(&view).unwrap(), Vec::<String>::new(), "{view}");
+        }
+    }
+    let other = View { page: "clean.html", theme: "ayu", width: 360 };
+    browser.show(&other).unwrap();
+    let faults = browser.driver.run(VIEW, &[json!("navy")]).unwrap();
+    assert!(faults.to_string().contains("the theme is not navy"), "{faults}");
+
+    // Signature, then width and height of the header chunk.
+    let image = browser.shoot(360).unwrap();
+    assert_eq!(&image[..8], b"\x89PNG\r\n\x1a\n");
+    assert_eq!(image[16..24], [0, 0, 1, 104, 0, 0, 3, 32], "360 x 800");
+}
+
+#[test]
+fn a_page_that_hangs_ends_by_the_time_limit() {
+    let begin = Instant::now();
+    let Some(mut browser) = browser(Duration::from_secs(2)) else { return };
+    let process = browser.driver.process();
+    let hangs = View { page: "hangs.html", theme: "light", width: 360 };
+    let error = browser.look(&hangs).unwrap_err();
+    assert!(begin.elapsed() < Duration::from_secs(15), "{error} after {:?}", begin.elapsed());
+
+    browser.restart().unwrap();
+    assert!(!Path::new(&format!("/proc/{process}")).exists(), "the browser that hung still runs");
+    let clean = View { page: "clean.html", ..hangs };
+    assert_eq!(browser.look(&clean).unwrap(), Vec::<String>::new());
+    assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_missing_browser_is_skipped_for_a_reader_and_fails_in_ci() {
+    let skipped = without_browser(&Error::NotInstalled, false).unwrap();
+    assert_eq!(skipped.to_string(), "0 passed, 0 failed, 1 skipped");
+    assert!(skipped.skipped[0].contains("apt-get install"), "{skipped:?}");
+    assert_eq!(
+        without_browser(&Error::NotInstalled, true).unwrap().to_string(),
+        "0 passed, 1 failed, 0 skipped"
+    );
+    // A browser that is there and does not start is a fault for everybody.
+    let broken = Error::Start { source: std::io::Error::other("no memory") };
+    assert_eq!(without_browser(&broken, false).unwrap().to_string(), "0 passed, 1 failed, 0 skipped");
+}
+
+#[test]
+fn screenshots_have_names_of_their_own() {
+    let view = |page, theme, width| View { page, theme, width }.file();
+    assert_eq!(view("lecture-08/adam.html", "navy", 360), "lecture-08-adam-360-navy.png");
+    assert_ne!(view("index.html", "navy", 360), view("index.html", "light", 360));
+}
