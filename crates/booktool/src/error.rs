@@ -27,6 +27,26 @@ pub enum Error {
         /// Where and why.
         source: Box<toml::de::Error>,
     },
+    /// A result file is not what `lab` writes.
+    #[error("{path} is no whole result file; `cargo xtask run {name}` writes it anew")]
+    Result {
+        /// The file.
+        path: PathBuf,
+        /// The experiment.
+        name: String,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// A result file records the short run of the tests.
+    #[error(
+        "{path} records a quick run, which proves nothing; `cargo xtask run {name}` records the full one"
+    )]
+    QuickResult {
+        /// The file.
+        path: PathBuf,
+        /// The experiment.
+        name: String,
+    },
     /// The site is larger than a reader should have to fetch.
     #[error(
         "the site has {bytes} bytes, the limit is {limit}; \
@@ -38,6 +58,9 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// cargo cannot be started.
+    #[error("cannot start cargo; put it on the path, or set CARGO to it")]
+    Cargo(#[source] std::io::Error),
     /// The listings failed while their output was being recorded.
     #[error("the listings did not run, so nothing was recorded for those that failed; repair them first")]
     Bless,
@@ -93,7 +116,7 @@ impl fmt::Display for Faults {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// `{{name …}}` with an unknown name.
+    /// `{{name …}}` with an unknown name, or without its end.
     #[error("no directive `{name}`; did you mean `{nearest}`?")]
     UnknownDirective {
         /// The name as written.
@@ -101,11 +124,239 @@ pub enum Fault {
         /// The known name that looks most like it.
         nearest: String,
     },
+    /// A directive or figure inside a paragraph that makes blocks.
+    #[error("`{{{{{directive} …}}}}` fills lines of its own; put blank lines around it")]
+    NotAlone {
+        /// Its name.
+        directive: String,
+    },
+    /// The chapter of a lecture has another number in the summary.
+    #[error(
+        "lecture {lecture} is {sidebar} in the sidebar; list a draft `- [Title]()` for each lecture before it"
+    )]
+    Sidebar {
+        /// Number in the name of the file.
+        lecture: u32,
+        /// What the summary makes of it.
+        sidebar: String,
+    },
+    /// A directive names a result file that does not exist.
+    #[error("no result `{name}`{hint}; `cargo xtask run {name}` records it")]
+    NoResult {
+        /// The name as written.
+        name: String,
+        /// The recorded name that looks like it, as a question; empty when none does.
+        hint: String,
+    },
+    /// A path leads nowhere in its result file.
+    #[error("`{path}` has no `{key}`; there is {has}")]
+    NoKey {
+        /// The whole path.
+        path: String,
+        /// The first key that does not exist.
+        key: String,
+        /// The keys that exist there.
+        has: String,
+    },
+    /// A format for numbers on something else.
+    #[error("`{path}` is {value}, not a number; drop the format or name another field")]
+    NotANumber {
+        /// The path.
+        path: String,
+        /// The value as JSON.
+        value: String,
+    },
+    /// What follows the colon of a result is no format.
+    #[error("`{format}` is no format; `.3` gives three decimals, `%1` percent with one")]
+    Format {
+        /// The format as written.
+        format: String,
+    },
+    /// A number with many digits and no format.
+    #[error("`{path}` is {value}: append a format with as many digits as its spread allows, such as `:.3`")]
+    NoFormat {
+        /// The path.
+        path: String,
+        /// All its digits.
+        value: String,
+    },
+    /// A path that ends at a list or an object.
+    #[error("`{path}` is a list or an object; name a number or a word in it, or use `{{{{table …}}}}`")]
+    NotAValue {
+        /// The path.
+        path: String,
+    },
+    /// `{{table …}}` on something else.
+    #[error("`{path}` is no table; a report holds it as `columns` and `rows` of equal length")]
+    NotATable {
+        /// The path.
+        path: String,
+    },
+    /// `{{exercise …}}` names a file that does not exist.
+    #[error("no file book/{path}; an exercise is one Rust file with task, solution and test")]
+    NoExercise {
+        /// The file below `book/`.
+        path: String,
+    },
+    /// An exercise without title.
+    #[error("an exercise begins with `//! # Title`, then its text")]
+    ExerciseTitle,
+    /// An exercise without solution or without its text.
+    #[error("an exercise has `pub mod solution {{` with a solution that says why, in lines of `//!`")]
+    NoSolution,
+    /// An anchor without end.
+    #[error("the anchor `{anchor}` is not closed; write `// ANCHOR_END: {anchor}` below it")]
+    OpenAnchor {
+        /// Its name.
+        anchor: String,
+    },
+    /// The lectures are not numbered in order.
+    #[error("lecture {number} stands where lecture {expected} belongs; number them from 1 without a gap")]
+    LectureNumber {
+        /// As written.
+        number: u32,
+        /// As it should be.
+        expected: u32,
+    },
+    /// A lecture whose chapter is not part of the book.
+    #[error(
+        "the chapter `{chapter}` of lecture {number} is not in SUMMARY.md; list it there or remove the field"
+    )]
+    LectureChapter {
+        /// The lecture.
+        number: u32,
+        /// The file.
+        chapter: String,
+    },
+    /// A figure without a useful alternative text.
+    #[error(
+        "the alternative text of `{path}` needs at least {minimum} characters; say what is in the picture"
+    )]
+    ShortAlt {
+        /// The file.
+        path: String,
+        /// Least number of characters.
+        minimum: usize,
+    },
+    /// A figure without caption.
+    #[error("`{path}` has no caption; write `![what is in it]({path} \"What to see. How it was made.\")`")]
+    NoCaption {
+        /// The file.
+        path: String,
+    },
+    /// A figure whose file does not exist.
+    #[error("no file `{path}`; `cargo xtask figures` draws the figures of recorded results")]
+    NoFigure {
+        /// The file.
+        path: String,
+    },
+    /// A file that is no SVG.
+    #[error("`{path}` is no SVG with width and height; draw it with `cargo xtask figures`")]
+    NotSvg {
+        /// The file.
+        path: String,
+    },
+    /// A file that is no PNG.
+    #[error("`{path}` is no PNG; draw it with `cargo xtask figures`")]
+    NotPng {
+        /// The file.
+        path: String,
+    },
+    /// A colour that is not in the table of the page.
+    #[error("`{path}` has the colour {colour}, which does not follow the theme; use the palette of `lab`")]
+    Colour {
+        /// The file.
+        path: String,
+        /// The colour as written.
+        colour: String,
+    },
+    /// A figure that two places show.
+    #[error("the figure `{id}` is shown twice; refer to it with `{{{{figure {id}}}}}`")]
+    DuplicateFigure {
+        /// Stem of its file.
+        id: String,
+    },
+    /// A reference to a figure that no page shows.
+    #[error("no figure `{id}`{hint}; a page shows it by its file `figures/{id}.svg` or `.png`")]
+    UnknownFigure {
+        /// As written.
+        id: String,
+        /// The known one that looks like it, as a question; empty when none does.
+        hint: String,
+    },
+    /// A citation of a work that is not in the list.
+    #[error("no work `{key}` in references.toml{hint}; add it there")]
+    UnknownKey {
+        /// As written.
+        key: String,
+        /// The known key that looks like it, as a question; empty when none does.
+        hint: String,
+    },
+    /// A citation in a book without a list of works.
+    #[error("the citation has nowhere to lead; write `{{{{references}}}}` on one page of the book")]
+    NoReferencesPage,
+    /// A key that occurs twice.
+    #[error("two works have the key `{key}`; give one of them a letter")]
+    DuplicateKey {
+        /// The key.
+        key: String,
+    },
+    /// A work that no chapter cites.
+    #[error("no chapter cites `{key}`; cite it as `[@{key}]` or remove the entry")]
+    Uncited {
+        /// The key.
+        key: String,
+    },
+    /// An arXiv identifier of neither form.
+    #[error(
+        "the arXiv identifier `{id}` has no known form; write `1312.6114` or `math/0309136`, without version"
+    )]
+    Arxiv {
+        /// As written.
+        id: String,
+    },
+    /// A DOI that does not begin with `10.`.
+    #[error("the DOI `{doi}` has no known form; write `10.…/…` without the address of a resolver")]
+    Doi {
+        /// As written.
+        doi: String,
+    },
+    /// A formula that does not convert.
+    #[error("`{tex}` is no TeX that we know: {reason}; the macros are listed in booktool's `maths.rs`")]
+    Tex {
+        /// The formula on one line.
+        tex: String,
+        /// What the converter says.
+        reason: String,
+    },
+    /// A reference to an equation that does not exist.
+    #[error(
+        "no equation has the label `{label}`{hint}; write `\\label{{{label}}}` in a numbered environment"
+    )]
+    UnknownLabel {
+        /// As written.
+        label: String,
+        /// The known label that looks like it, as a question; empty when none does.
+        hint: String,
+    },
+    /// A label that occurs twice.
+    #[error("two equations have the label `{label}`; labels are unique over the whole book")]
+    DuplicateLabel {
+        /// The label.
+        label: String,
+    },
 }
 
 /// The candidate with the smallest edit distance to `word`; `""` when there is none.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> &'a str {
     candidates.into_iter().min_by_key(|candidate| distance(word, candidate)).unwrap_or("")
+}
+
+/// ` (did you mean …?)` when a candidate looks like `word`, else nothing.
+pub fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    let near = nearest(word, candidates);
+    let alike = !near.is_empty() && distance(word, near) <= word.chars().count().div_ceil(3);
+    if alike { format!(" (did you mean `{near}`?)") } else { String::new() }
 }
 
 /// Levenshtein distance; time and memory O(|a|·|b|) and O(|b|).
@@ -139,6 +390,8 @@ mod tests {
     fn a_typing_error_finds_its_command() {
         assert_eq!(nearest("biuld", ["serve", "build", "bless"]), "build");
         assert_eq!(nearest("x", [""; 0]), "");
+        assert_eq!(hint("polyak1946", ["novikoff1962", "polyak1964"]), " (did you mean `polyak1964`?)");
+        assert_eq!(hint("xor", ["nielsen-digits"]), "");
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod serve;
 mod webdriver;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use mdbook_driver::MDBook;
 use mdbook_preprocessor::Preprocessor;
@@ -31,6 +31,9 @@ use preprocess::Course;
 
 /// Every command, for the message about an unknown one.
 const COMMANDS: &[&str] = &["build", "serve", "check", "bless", "listings", "preprocess"];
+
+/// Bytes that a site may have: figures and fonts grow unnoticed.
+const SITE_LIMIT: u64 = 15_000_000;
 
 /// Commands that are planned but not part of the tool.
 const LATER: &[&str] = &["pdf", "epub"];
@@ -43,9 +46,13 @@ pub fn root() -> PathBuf {
 /// Renders the book of this workspace and returns the folder of the site.
 ///
 /// # Errors
-/// Every fault that the preprocessor finds in a chapter, and mdBook's own errors.
+/// Every fault that the preprocessor finds in a chapter, mdBook's own errors, and a site above 15 MB.
 pub fn build() -> Result<PathBuf, Error> {
-    build_in(&root())
+    let site = build_in(&root())?;
+    match size(&site)? {
+        bytes if bytes > SITE_LIMIT => Err(Error::TooLarge { bytes, limit: SITE_LIMIT }),
+        _ => Ok(site),
+    }
 }
 
 /// Renders the book whose `book.toml` lies in `root`.
@@ -54,6 +61,38 @@ fn build_in(root: &Path) -> Result<PathBuf, Error> {
     book.with_preprocessor(Course);
     book.build().map_err(Error::from_mdbook)?;
     Ok(book.build_dir_for("html"))
+}
+
+/// Bytes of all files below `folder`.
+fn size(folder: &Path) -> Result<u64, Error> {
+    let read = |source| Error::Read { path: folder.to_owned(), source };
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder).map_err(read)? {
+        let entry = entry.map_err(read)?;
+        let meta = entry.metadata().map_err(read)?;
+        bytes += if meta.is_dir() { size(&entry.path())? } else { meta.len() };
+    }
+    Ok(bytes)
+}
+
+/// How many listings the chapters have that rustdoc must run: code of a crate is tested in its crate.
+fn listings(root: &Path) -> Result<usize, Error> {
+    let book = MDBook::load(root).map_err(Error::from_mdbook)?.book;
+    Ok(preprocess::chapters(&book).map(|chapter| preprocess::listings(&chapter.content)).sum())
+}
+
+/// Runs the listings with `BLESS` set, so that each writes what it prints into its chapter.
+fn bless() -> Result<(), Error> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["test", "--doc", "-p", "book"])
+        .current_dir(root())
+        .env("BLESS", "1")
+        // The flags of every other run of the listings, so that nothing is compiled twice.
+        .env("RUSTDOCFLAGS", "-Copt-level=1")
+        .status()
+        .map_err(Error::Cargo)?;
+    if status.success() { Ok(()) } else { Err(Error::Bless) }
 }
 
 fn main() -> ExitCode {
@@ -79,6 +118,8 @@ fn run(args: &[String]) -> anyhow::Result<ExitCode> {
         },
         ["check"] => return check(),
         ["build"] => println!("{}", build()?.display()),
+        ["bless"] => bless()?,
+        ["listings"] => println!("{}", listings(&root())?),
         ["preprocess", "supports", renderer] => {
             return Ok(if Course.supports_renderer(renderer)? {
                 ExitCode::SUCCESS

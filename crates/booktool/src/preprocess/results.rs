@@ -1,0 +1,487 @@
+//! What the experiments recorded (`book/results/NAME.json`), as numbers, tables and verdicts for the page.
+//!
+//! | directive | shows |
+//! |---|---|
+//! | `{{result NAME.report.accuracy.mean:.3}}` | a number with 3 decimals |
+//! | `{{result NAME.report.accuracy.mean:%1}}` | a fraction in percent with 1 decimal |
+//! | `{{result NAME.config.epochs}}` | an integer, a word, or a short number as it is |
+//! | `{{table NAME.report.confusion}}` | an object `{ "columns": […], "rows": [[…]] }` |
+//! | `{{checks NAME}}` | claims with measured value, bound, baseline and verdict |
+//! | `{{claims}}` | the checks of every result |
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::{Error, Fault, hint};
+
+/// Digits that a number may have when a page shows it without a format.
+const PLAIN_DIGITS: usize = 6;
+
+/// Every result file by its name.
+#[derive(Debug, Default)]
+pub struct Results(BTreeMap<String, Recorded>);
+
+/// A result file: as it is, and the part that verdicts need.
+#[derive(Debug)]
+struct Recorded {
+    whole: Value,
+    head: Head,
+}
+
+#[derive(Debug, Deserialize)]
+struct Head {
+    lecture: u32,
+    paper: String,
+    claim: String,
+    command: String,
+    quick: bool,
+    seeds: Vec<u64>,
+    checks: Vec<Check>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Check {
+    claim: String,
+    measured: Measured,
+    bound: Bound,
+    bound_source: String,
+    baseline: Option<Baseline>,
+    holds: bool,
+    reason_if_failed: Option<String>,
+}
+
+/// `mean` is absent when it was not a number: JSON has no NaN.
+#[derive(Debug, Deserialize)]
+struct Measured {
+    mean: Option<f64>,
+    sd: Option<f64>,
+    n: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+    Within(f64, f64),
+}
+
+#[derive(Debug, Deserialize)]
+struct Baseline {
+    name: String,
+    value: f64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Table {
+    columns: Vec<String>,
+    rows: Vec<Vec<Value>>,
+}
+
+/// How many checks of a lecture there are, and how many hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Score {
+    /// Checks whose bound is kept.
+    pub hold: usize,
+    /// All checks.
+    pub listed: usize,
+}
+
+impl Results {
+    /// Reads `root/results/*.json`; a book without that folder has no results.
+    ///
+    /// # Errors
+    /// When a file cannot be read, is no JSON, lacks a field, or records a quick run.
+    pub fn read(root: &Path) -> Result<Self, Error> {
+        let folder = root.join("results");
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(source) => return Err(Error::Read { path: folder, source }),
+        };
+        let mut results = BTreeMap::new();
+        for entry in entries {
+            let path = entry.map_err(|source| Error::Read { path: folder.clone(), source })?.path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path)
+                .map_err(|source| Error::Read { path: path.clone(), source })?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let recorded = Recorded::parse(&text).map_err(|source| Error::Result {
+                path: path.clone(),
+                name: name.clone(),
+                source,
+            })?;
+            if recorded.head.quick {
+                return Err(Error::QuickResult { path, name });
+            }
+            results.insert(name, recorded);
+        }
+        Ok(Self(results))
+    }
+
+    /// The value at `path[:format]` as Markdown, or as TeX when it stands in a formula.
+    pub fn value(&self, argument: &str, in_maths: bool) -> Result<String, Fault> {
+        let (path, format) = argument.rsplit_once(':').unwrap_or((argument, ""));
+        let value = self.at(path)?;
+        let number = || {
+            value.as_f64().ok_or_else(|| Fault::NotANumber { path: path.into(), value: value.to_string() })
+        };
+        let digits =
+            |text: &str| text.parse::<usize>().map_err(|_| Fault::Format { format: format.to_owned() });
+        let text = if let Some(decimals) = format.strip_prefix('.') {
+            format!("{:.*}", digits(decimals)?, number()?)
+        } else if let Some(decimals) = format.strip_prefix('%') {
+            let sign = if in_maths { "\\,\\%" } else { "\u{202f}%" };
+            format!("{:.*}{sign}", digits(decimals)?, 100.0 * number()?)
+        } else if argument.contains(':') {
+            return Err(Fault::Format { format: format.to_owned() });
+        } else {
+            plain(path, value)?
+        };
+        Ok(if in_maths { text } else { minus(text) })
+    }
+
+    /// The table at `path` as Markdown; columns of numbers are aligned to the right.
+    pub fn table(&self, path: &str) -> Result<String, Fault> {
+        let table =
+            Table::deserialize(self.at(path)?).map_err(|_| Fault::NotATable { path: path.to_owned() })?;
+        if table.rows.iter().any(|row| row.len() != table.columns.len()) {
+            return Err(Fault::NotATable { path: path.to_owned() });
+        }
+        let rows: Vec<Vec<String>> = table
+            .rows
+            .iter()
+            .map(|row| {
+                row.iter().map(|cell| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned)).collect()
+            })
+            .collect();
+        Ok(markdown_table(&table.columns, &rows))
+    }
+
+    /// The checks of one experiment, with the command that repeats it.
+    pub fn checks(&self, name: &str) -> Result<String, Fault> {
+        Ok(self.recorded(name)?.head.checks())
+    }
+
+    /// Every claim of the course, by lecture.
+    pub fn claims(&self) -> String {
+        let mut heads: Vec<(&String, &Head)> =
+            self.0.iter().map(|(name, recorded)| (name, &recorded.head)).collect();
+        heads.sort_by_key(|(name, head)| (head.lecture, *name));
+        let all = Score::of(heads.iter().map(|(_, head)| *head));
+        let mut out =
+            format!("**{} listed, {} hold, {} do not.**\n", all.listed, all.hold, all.listed - all.hold);
+        for (name, head) in heads {
+            write!(
+                out,
+                "\n## Lecture {}: {name} {{#claim-{name}}}\n\n{}\n\nPaper: {}.\n\n{}",
+                head.lecture,
+                head.claim,
+                head.paper.trim_end_matches('.'),
+                head.checks()
+            )
+            .expect("writing to a string cannot fail");
+        }
+        out
+    }
+
+    /// The checks of a lecture's experiments.
+    pub fn score(&self, lecture: u32) -> Score {
+        Score::of(self.0.values().map(|recorded| &recorded.head).filter(|head| head.lecture == lecture))
+    }
+
+    fn recorded(&self, name: &str) -> Result<&Recorded, Fault> {
+        self.0.get(name).ok_or_else(|| Fault::NoResult {
+            name: name.to_owned(),
+            hint: hint(name, self.0.keys().map(String::as_str)),
+        })
+    }
+
+    /// Follows `NAME.key.key`; a number is an index into a list.
+    fn at(&self, path: &str) -> Result<&Value, Fault> {
+        let mut keys = path.split('.');
+        let name = keys.next().unwrap_or_default();
+        let mut value = &self.recorded(name)?.whole;
+        for key in keys {
+            let next = match value {
+                Value::Array(list) => key.parse::<usize>().ok().and_then(|index| list.get(index)),
+                other => other.get(key),
+            };
+            value = next.ok_or_else(|| Fault::NoKey {
+                path: path.to_owned(),
+                key: key.to_owned(),
+                has: match value {
+                    Value::Object(map) => map.keys().cloned().collect::<Vec<_>>().join(", "),
+                    Value::Array(list) => format!("a list of {}", list.len()),
+                    other => other.to_string(),
+                },
+            })?;
+        }
+        Ok(value)
+    }
+}
+
+impl Recorded {
+    fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        let whole: Value = serde_json::from_str(text)?;
+        let head = Head::deserialize(&whole)?;
+        Ok(Self { whole, head })
+    }
+}
+
+impl Score {
+    fn of<'a>(heads: impl Iterator<Item = &'a Head>) -> Self {
+        let mut score = Self::default();
+        for check in heads.flat_map(|head| &head.checks) {
+            score.listed += 1;
+            score.hold += usize::from(check.holds);
+        }
+        score
+    }
+}
+
+impl Head {
+    /// The checks as a table, with the command that repeats them.
+    fn checks(&self) -> String {
+        let columns = ["Claim", "Measured", "Bound", "Baseline", "Verdict"].map(str::to_owned);
+        let rows: Vec<Vec<String>> = self.checks.iter().map(Check::row).collect();
+        let seeds = match self.seeds.len() {
+            0 => "no seeds: it draws nothing".to_owned(),
+            1 => "1 seed".to_owned(),
+            n => format!("{n} seeds"),
+        };
+        format!(
+            "<div class=\"checks\">\n\n{}\nRepeat it: `{}` ({seeds}).\n\n</div>\n",
+            markdown_table(&columns, &rows),
+            self.command
+        )
+    }
+}
+
+impl Check {
+    /// Claim, measured, bound, baseline, verdict.
+    fn row(&self) -> Vec<String> {
+        let decimals = self.measured.decimals();
+        let mut claim = self.claim.clone();
+        if let (false, Some(reason)) = (self.holds, &self.reason_if_failed) {
+            write!(claim, "<br><em>Why it fails:</em> {reason}").expect("writing to a string cannot fail");
+        }
+        let bound = match self.bound {
+            Bound::AtLeast(low) => format!("≥ {low}"),
+            Bound::AtMost(high) => format!("≤ {high}"),
+            Bound::Within(low, high) => format!("{low} to {high}"),
+        };
+        let baseline = match &self.baseline {
+            Some(Baseline { name, value }) => format!("{name}: {value:.decimals$}"),
+            None => "none".to_owned(),
+        };
+        let verdict = if self.holds {
+            "<span class=\"verdict holds\">✓ holds</span>"
+        } else {
+            "<span class=\"verdict fails\">✗ fails</span>"
+        };
+        let measured = minus(self.measured.show(decimals));
+        vec![
+            claim,
+            measured,
+            minus(format!("{bound} ({})", self.bound_source)),
+            minus(baseline),
+            verdict.into(),
+        ]
+    }
+}
+
+impl Measured {
+    /// Decimals that the spread allows: two digits of the standard deviation; without spread four digits.
+    fn decimals(&self) -> usize {
+        let (mean, sd) = (self.mean.unwrap_or(0.0), self.sd.unwrap_or(0.0));
+        if sd > 0.0 {
+            return (1.0 - sd.log10().floor()).max(0.0) as usize;
+        }
+        if mean.fract() == 0.0 {
+            return 0;
+        }
+        (3.0 - mean.abs().log10().floor()).clamp(0.0, 12.0) as usize
+    }
+
+    fn show(&self, decimals: usize) -> String {
+        let Some(mean) = self.mean else { return format!("not a number (n = {})", self.n) };
+        match self.sd {
+            _ if self.n < 2 => format!("{mean:.decimals$}"),
+            Some(sd) => format!("{mean:.decimals$} ± {sd:.decimals$} (n = {})", self.n),
+            None => format!("{mean:.decimals$} (n = {})", self.n),
+        }
+    }
+}
+
+/// An integer, a word, or a number with few digits.
+fn plain(path: &str, value: &Value) -> Result<String, Fault> {
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Bool(flag) => Ok(flag.to_string()),
+        Value::Number(number) => {
+            let text = match number.as_f64() {
+                Some(float) if number.is_f64() => float.to_string(), // 3.0 is written 3
+                _ => number.to_string(),
+            };
+            let digits = text.bytes().filter(u8::is_ascii_digit).count();
+            if number.is_f64() && digits > PLAIN_DIGITS {
+                return Err(Fault::NoFormat { path: path.to_owned(), value: text });
+            }
+            Ok(text)
+        }
+        _ => Err(Fault::NotAValue { path: path.to_owned() }),
+    }
+}
+
+/// A minus sign in place of a leading hyphen.
+fn minus(text: String) -> String {
+    match text.strip_prefix('-') {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => format!("−{rest}"),
+        _ => text,
+    }
+}
+
+/// A table in Markdown; a column whose cells are all numbers is aligned to the right.
+fn markdown_table(columns: &[String], rows: &[Vec<String>]) -> String {
+    let is_number =
+        |cell: &str| cell.trim_start_matches(['-', '−', '+']).starts_with(|c: char| c.is_ascii_digit());
+    let cells = |row: &[String]| {
+        let escaped: Vec<String> =
+            row.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect();
+        format!("| {} |\n", escaped.join(" | "))
+    };
+    let rule = (0..columns.len()).map(|i| {
+        let numeric = !rows.is_empty() && rows.iter().all(|row| is_number(&row[i]));
+        if numeric { "--:".to_owned() } else { "---".to_owned() }
+    });
+    let mut out = cells(columns);
+    out += &cells(&rule.collect::<Vec<_>>());
+    out.extend(rows.iter().map(|row| cells(row)));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn results() -> Results {
+        let text = r#"{
+            "format": 1, "name": "digits", "lecture": 1, "paper": "Nielsen 2015", "claim": "It reads.",
+            "command": "cargo xtask run digits", "quick": false, "seeds": [0, 1, 2],
+            "config": { "epochs": 30, "learning_rate": 3.0, "size": [64, 30, 10], "loss": "quadratic" },
+            "report": {
+                "accuracy": { "mean": 0.93456, "sd": 0.0123 }, "gain": -0.25, "broken": null,
+                "third": 0.3333333333333333,
+                "confusion": { "columns": ["digit", "read"], "rows": [["a|b", "9"], ["c", 10]] },
+                "ragged": { "columns": ["a"], "rows": [["1", "2"]] }
+            },
+            "checks": [
+                { "id": "a", "claim": "accuracy", "measured": { "mean": 0.93456, "sd": 0.0123, "n": 3 },
+                  "bound": { "at_least": 0.86 }, "bound_source": "pilot",
+                  "baseline": { "name": "nearest mean", "value": 0.80123 }, "holds": true, "reason_if_failed": null },
+                { "id": "b", "claim": "gap", "measured": { "mean": -0.5, "sd": 0.0, "n": 1 },
+                  "bound": { "within": [0.0, 0.1] }, "bound_source": "guess",
+                  "baseline": null, "holds": false, "reason_if_failed": "too few seeds" }
+            ]
+        }"#;
+        Results(BTreeMap::from([("digits".to_owned(), Recorded::parse(text).unwrap())]))
+    }
+
+    #[test]
+    fn values_have_the_digits_that_the_author_asks_for() {
+        let results = results();
+        for (argument, text, tex) in [
+            ("digits.report.accuracy.mean:.3", "0.935", "0.935"),
+            ("digits.report.accuracy.mean:%1", "93.5\u{202f}%", "93.5\\,\\%"),
+            ("digits.report.gain:.1", "−0.2", "-0.2"),
+            ("digits.config.epochs", "30", "30"),
+            ("digits.config.learning_rate", "3", "3"),
+            ("digits.config.size.1", "30", "30"),
+            ("digits.config.loss", "quadratic", "quadratic"),
+            ("digits.seeds.2:.1", "2.0", "2.0"),
+        ] {
+            assert_eq!(results.value(argument, false).unwrap(), text, "{argument}");
+            assert_eq!(results.value(argument, true).unwrap(), tex, "{argument} in a formula");
+        }
+    }
+
+    #[test]
+    fn wrong_paths_and_formats_say_what_there_is() {
+        let results = results();
+        for (argument, wanted) in [
+            ("digist.report", "no result `digist` (did you mean `digits`?)"),
+            ("digits.report.acuracy", "no `acuracy`; there is accuracy, gain, broken"),
+            ("digits.config.size.3", "no `3`; there is a list of 3"),
+            ("digits.config.epochs.x", "no `x`; there is 30"),
+            ("digits.config.epochs:3f", "`3f` is no format"),
+            ("digits.config.epochs:.x", "`.x` is no format"),
+            ("digits.config.epochs:€", "`€` is no format"),
+            ("digits.config.loss:.2", "is \"quadratic\", not a number"),
+            ("digits.report.broken:.2", "is null, not a number"),
+            ("digits.report.third", "append a format"),
+            ("digits.report", "is a list or an object"),
+        ] {
+            let fault = results.value(argument, false).unwrap_err().to_string();
+            assert!(fault.contains(wanted), "{argument}: {fault}");
+        }
+    }
+
+    #[test]
+    fn tables_align_numbers_and_escape_bars() {
+        let expected = "| digit | read |\n| --- | --: |\n| a\\|b | 9 |\n| c | 10 |\n";
+        assert_eq!(results().table("digits.report.confusion").unwrap(), expected);
+        for path in ["digits.report.ragged", "digits.report.accuracy"] {
+            assert_eq!(results().table(path), Err(Fault::NotATable { path: path.into() }));
+        }
+    }
+
+    #[test]
+    fn checks_show_spread_bound_baseline_and_verdict() {
+        let table = results().checks("digits").unwrap();
+        for row in [
+            "| accuracy | 0.935 ± 0.012 (n = 3) | ≥ 0.86 (pilot) | nearest mean: 0.801 | \
+             <span class=\"verdict holds\">✓ holds</span> |",
+            "| gap<br><em>Why it fails:</em> too few seeds | −0.5000 | 0 to 0.1 (guess) | none | \
+             <span class=\"verdict fails\">✗ fails</span> |",
+            "Repeat it: `cargo xtask run digits` (3 seeds).",
+        ] {
+            assert!(table.contains(row), "{row}\nin\n{table}");
+        }
+    }
+
+    #[test]
+    fn failed_claims_stay_listed_and_are_counted() {
+        let claims = results().claims();
+        assert!(claims.starts_with("**2 listed, 1 hold, 1 do not.**"), "{claims}");
+        assert!(
+            claims.contains("## Lecture 1: digits {#claim-digits}") && claims.contains("✗ fails"),
+            "{claims}"
+        );
+        assert_eq!(results().score(1), Score { hold: 1, listed: 2 });
+        assert_eq!(results().score(2), Score::default());
+    }
+
+    #[test]
+    fn broken_and_quick_files_name_the_command_that_repairs_them() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(Results::read(root.path()).unwrap().0.is_empty());
+        let folder = root.path().join("results");
+        std::fs::create_dir(&folder).unwrap();
+        for text in ["{", "[]", r#"{"lecture": 1}"#] {
+            std::fs::write(folder.join("digits.json"), text).unwrap();
+            let error = Results::read(root.path()).unwrap_err().to_string();
+            assert!(error.contains("digits.json") && error.contains("cargo xtask run digits"), "{error}");
+        }
+        let quick = r#"{"lecture":1,"paper":"","claim":"","command":"","quick":true,"seeds":[],"checks":[]}"#;
+        std::fs::write(folder.join("digits.json"), quick).unwrap();
+        let error = Results::read(root.path()).unwrap_err().to_string();
+        assert!(error.contains("quick run"), "{error}");
+    }
+}
