@@ -1,2 +1,0 @@
-//! The crate from outside.
-mod figures;
