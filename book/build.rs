@@ -75,7 +75,8 @@ fn listed(summary: &str) -> Vec<String> {
 /// Blanks every fenced block that begins with an include, keeping the number of lines.
 fn without_includes(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    let includes = |i: usize| lines.get(i + 1).is_some_and(|line| line.trim_start().starts_with("{{#include"));
+    let includes =
+        |i: usize| lines.get(i + 1).is_some_and(|line| line.trim_start().starts_with("{{#include"));
     let mut out = String::new();
     let mut skip = false;
     for (i, line) in lines.iter().enumerate() {

@@ -53,7 +53,8 @@ pub fn shown(id: &str) {
     let printed = PRINTED.take();
     let _guard = CHAPTERS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let files = markdown(&sources).unwrap_or_else(|error| panic!("cannot list {}: {error}", sources.display()));
+    let files =
+        markdown(&sources).unwrap_or_else(|error| panic!("cannot list {}: {error}", sources.display()));
     for file in files {
         let text = fs::read_to_string(&file)
             .unwrap_or_else(|error| panic!("cannot read {}: {error}", file.display()));

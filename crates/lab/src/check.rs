@@ -36,6 +36,20 @@ impl Measured {
     }
 }
 
+impl std::fmt::Display for Measured {
+    /// `0.898 ± 0.011 (n = 3)`: two digits of the spread, and as many decimals of the mean.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.sd > 0.0 {
+            let decimals = (1.0 - self.sd.log10().floor()).clamp(0.0, 12.0) as usize;
+            return write!(f, "{:.decimals$} ± {:.decimals$} (n = {})", self.mean, self.sd, self.n);
+        }
+        let decimals = (4.0 - self.mean.abs().max(1e-12).log10().floor()).clamp(0.0, 12.0) as usize;
+        let text = format!("{:.decimals$}", self.mean);
+        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+        if self.n == 1 { f.write_str(text) } else { write!(f, "{text} (n = {})", self.n) }
+    }
+}
+
 /// What the mean of a [`Measured`] must satisfy. NaN satisfies nothing.
 ///
 /// In JSON: `{"at_least": 0.86}`, `{"at_most": 0.1}` or `{"within": [0.4, 0.6]}`.
@@ -179,6 +193,17 @@ mod tests {
         assert_eq!(measured.mean, 5.0);
         assert!((measured.sd - (32.0_f64 / 7.0).sqrt()).abs() < 1e-15, "sd {}", measured.sd);
         assert_eq!(Measured::over(&[3.0]), Measured { mean: 3.0, sd: 0.0, n: 1 });
+    }
+
+    #[test]
+    fn text_has_the_digits_that_the_spread_allows() {
+        let text = |mean, sd, n| Measured { mean, sd, n }.to_string();
+        assert_eq!(text(0.898_333, 0.011_24, 3), "0.898 ± 0.011 (n = 3)");
+        assert_eq!(text(1234.5, 12.0, 5), "1234 ± 12 (n = 5)");
+        assert_eq!(text(22.0, 0.0, 1), "22");
+        assert_eq!(text(0.25, 0.0, 3), "0.25 (n = 3)");
+        assert_eq!(text(1.0 / 3.0, 0.0, 1), "0.33333");
+        assert_eq!(text(100.0, 0.0, 1), "100");
     }
 
     #[test]

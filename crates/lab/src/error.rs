@@ -67,6 +67,14 @@ pub enum Error {
         /// The number.
         value: f64,
     },
+    /// A figure cannot be drawn.
+    #[error("figure {file}: {source}")]
+    Figure {
+        /// Name of its file.
+        file: String,
+        /// Why.
+        source: crate::FigureError,
+    },
     /// The experiment has no path for this device.
     #[error("`{experiment}` cannot run on {device:?}, only on {supported:?}; choose another --device")]
     Device {

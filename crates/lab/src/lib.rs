@@ -34,7 +34,7 @@ pub use entry::{Entry, entry};
 pub use error::Error;
 pub use execute::{RunOptions, run};
 pub use experiment::{About, Device, Experiment, ExperimentConfig};
-pub use figure::{Axis, Body, Figure, Heatmap, Line, Mark, Plot, Ramp, Raster, Tile};
+pub use figure::{Axis, Body, Emphasis, Figure, FigureError, Heatmap, Line, Mark, Plot, Ramp, Raster, Tile};
 pub use progress::Progress;
 pub use result::{Judged, ResultFile, Unstable};
 pub use table::Table;

@@ -57,6 +57,19 @@ pub enum Error {
         /// Examples that the last hyperplane gets wrong.
         wrong: usize,
     },
+    /// A separating hyperplane was found, but not the best one to the accuracy asked for.
+    #[error(
+        "after {passes} passes the largest margin is known only to lie between {lower} and {upper}; \
+         raise max_passes or tolerance_rel"
+    )]
+    GapTooWide {
+        /// Passes made over the data.
+        passes: usize,
+        /// Margin of the plane found.
+        lower: f64,
+        /// No plane has a larger margin.
+        upper: f64,
+    },
     /// A hyper-parameter is outside of its range.
     #[error("{name} must be {rule}, got {value}")]
     InvalidHyper {

@@ -5,6 +5,19 @@
 //! Colours are the first four of Okabe and Ito's palette that are told apart by all common kinds of
 //! colour blindness; each series also has a dash or marker of its own, so that colour never speaks alone.
 
+#[cfg(feature = "figures")]
+mod font;
+#[cfg(feature = "figures")]
+mod heatmap;
+#[cfg(feature = "figures")]
+mod plot;
+#[cfg(feature = "figures")]
+mod raster;
+#[cfg(feature = "figures")]
+mod scale;
+#[cfg(feature = "figures")]
+mod svg;
+
 /// One figure of an experiment: `book/src/figures/NAME-ID.svg`, or `.png` for a [`Raster`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
@@ -34,6 +47,129 @@ impl Figure {
         let extension = if matches!(self.body, Body::Raster(_)) { "png" } else { "svg" };
         format!("{name}-{}.{extension}", self.id)
     }
+
+    /// Draws the figure into `folder` under its [`file_name`](Self::file_name), whole or not at all.
+    ///
+    /// # Errors
+    /// [`crate::Error::Figure`] as [`draw`](Self::draw), [`crate::Error::Write`] when the disk refuses.
+    #[cfg(feature = "figures")]
+    pub fn write(&self, name: &str, folder: &std::path::Path) -> Result<std::path::PathBuf, crate::Error> {
+        let file = self.file_name(name);
+        let content = self.draw().map_err(|source| crate::Error::Figure { file: file.clone(), source })?;
+        let path = folder.join(file);
+        crate::atomic::write(&path, &content)?;
+        Ok(path)
+    }
+
+    /// The file's content, SVG or PNG: the same bytes for the same description.
+    ///
+    /// # Errors
+    /// [`FigureError`] when the description cannot be drawn or could not be read.
+    #[cfg(feature = "figures")]
+    pub fn draw(&self) -> Result<Vec<u8>, FigureError> {
+        match &self.body {
+            Body::Plot(plot) => plot::single(plot, &self.alt, &self.caption),
+            Body::Panels { panels, columns } => plot::panels(panels, *columns, &self.alt, &self.caption),
+            Body::Heatmap(heatmap) => heatmap::draw(heatmap, &self.alt, &self.caption),
+            Body::Raster(raster) => raster::draw(raster),
+        }
+    }
+}
+
+/// Why a figure cannot be drawn.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FigureError {
+    /// More series than a reader tells apart.
+    #[error("a plot may show {most} series, got {got}; split it into panels")]
+    TooManySeries {
+        /// Series in the plot.
+        got: usize,
+        /// Series that have a colour and a dash of their own.
+        most: usize,
+    },
+    /// A coordinate, cell or pixel is NaN or infinite.
+    #[error("`{name}` must hold finite numbers, got {value}; leave the point out or report why it diverged")]
+    NotFinite {
+        /// Name of the series.
+        name: String,
+        /// The number.
+        value: f64,
+    },
+    /// A logarithmic axis meets zero or less.
+    #[error(
+        "the logarithmic axis `{axis}` needs positive values, got {value}; set its range or make it linear"
+    )]
+    NotPositive {
+        /// Label of the axis.
+        axis: String,
+        /// The number.
+        value: f64,
+    },
+    /// A range is empty or reversed.
+    #[error("the range of axis `{axis}` must rise, got {low} to {high}")]
+    Range {
+        /// Label of the axis.
+        axis: String,
+        /// First value.
+        low: f64,
+        /// Last value.
+        high: f64,
+    },
+    /// No data and no range.
+    #[error("the axis `{axis}` has no data to fit; draw something or set its range")]
+    Empty {
+        /// Label of the axis.
+        axis: String,
+    },
+    /// A band has another length than its curve.
+    #[error("the band of `{name}` needs one pair per point, {points} here, got {band}")]
+    Band {
+        /// Name of the curve.
+        name: String,
+        /// Points of the curve.
+        points: usize,
+        /// Pairs of the band.
+        band: usize,
+    },
+    /// Panels beside each other must be readable.
+    #[error("panels stand 1 to 4 in a row, got {columns}")]
+    Columns {
+        /// What was asked for.
+        columns: usize,
+    },
+    /// A matrix is empty or not as large as its names say.
+    #[error("the matrix must have a value for each of {rows} rows and {columns} columns, and at least one")]
+    Matrix {
+        /// Names of rows.
+        rows: usize,
+        /// Names of columns.
+        columns: usize,
+    },
+    /// Tiles of a raster differ in size, or there are none.
+    #[error("tile {tile} must have (height, width) {expected:?} like the first, got {got:?}")]
+    Tiles {
+        /// Index of the tile.
+        tile: usize,
+        /// Height and width of the first.
+        expected: (usize, usize),
+        /// Its height and width.
+        got: (usize, usize),
+    },
+    /// A caption is wider than its tile.
+    #[error("the caption `{caption}` is wider than its tile, which holds {most} letters")]
+    Caption {
+        /// The words.
+        caption: String,
+        /// Letters that fit.
+        most: usize,
+    },
+    /// The letters of pictures are ASCII and `→`.
+    #[error("a caption in a picture may use ASCII and `→`, got `{letter}`")]
+    Letter {
+        /// The letter.
+        letter: char,
+    },
 }
 
 /// What a figure shows.
@@ -296,6 +432,19 @@ pub struct Heatmap {
     pub values: Vec<Vec<f64>>,
     /// Decimals of the written numbers.
     pub decimals: usize,
+    /// What the colours bring out.
+    pub emphasis: Emphasis,
+}
+
+/// What the colours of a [`Heatmap`] bring out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Emphasis {
+    /// Positive cells vermilion, negative ones blue, strong as their magnitude.
+    #[default]
+    Sign,
+    /// The diagonal blue, everything beside it vermilion, each strong relative to its own largest cell, so that
+    /// rare errors show beside many hits.
+    Errors,
 }
 
 impl Heatmap {
@@ -309,6 +458,7 @@ impl Heatmap {
             columns: names,
             values: counts.iter().map(|row| row.iter().map(|&count| count as f64).collect()).collect(),
             decimals: 0,
+            emphasis: Emphasis::Errors,
         }
     }
 }
@@ -343,6 +493,12 @@ impl Tile {
     /// Pixels row by row from the top, `width` in a row.
     pub fn new(width: usize, pixels: &[f64]) -> Self {
         Self { pixels: pixels.chunks(width.max(1)).map(<[f64]>::to_vec).collect(), caption: None }
+    }
+
+    /// Height and width.
+    #[cfg(feature = "figures")]
+    fn size(&self) -> (usize, usize) {
+        (self.pixels.len(), self.pixels.first().map_or(0, Vec::len))
     }
 
     /// Sets the words below the tile.

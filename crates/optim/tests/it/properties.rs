@@ -46,7 +46,7 @@ proptest! {
         for (x, labels) in [(&x, &labels), (&shuffled.0, &shuffled.1)] {
             let fit = Perceptron::fit(x, labels, MaxEpochs(100_000)).unwrap();
             prop_assert_eq!(fit.perceptron.accuracy(x, labels).unwrap(), 1.0);
-            let mistakes = fit.mistakes.len() as f64;
+            let mistakes = fit.mistakes.len() as f64 * (1.0 - 1e-12); // one example has R = γ and one mistake
             prop_assert!(mistakes <= margin.novikoff_bound(), "{mistakes} > {}", margin.novikoff_bound());
             prop_assert!(mistakes <= novikoff_bound(margin.radius, MARGIN));
         }

@@ -59,6 +59,13 @@ fn classes_that_overlap_are_not_separable() {
     let twice = [vector![0.5, 0.5]; 2];
     let error = hard_margin(&twice, &[1, -1], MarginConfig::default().max_passes(1000)).unwrap_err();
     assert!(matches!(error, Error::NotSeparable { .. }), "{error}");
+    // Separable, but not to this accuracy in one pass.
+    let (x3, y3) = ([vector![0.1, 0.9], vector![0.2, 0.3], vector![0.8, 0.1]], [1, -1, -1]);
+    let error = hard_margin(&x3, &y3, MarginConfig::default().max_passes(1)).unwrap_err();
+    assert!(
+        matches!(error, Error::GapTooWide { passes: 1, lower, upper } if 0.0 < lower && lower < upper),
+        "{error}"
+    );
     // Training without the demand for a plane reports what it has.
     let fit = Perceptron::train(&x, &XOR.1, MaxEpochs(1000)).unwrap();
     assert!(!fit.converged && fit.epochs == 1000 && fit.mistakes.len() >= 1000);
