@@ -19,9 +19,12 @@
 use std::fmt::Debug;
 
 use dfdx::shapes::{Const, Dim};
+use kernels::random::Key;
 
 use crate::error::DataError;
-use crate::random;
+
+/// Sets the orders of batches apart from whatever else is drawn from the same seed: "BATCHES" in ASCII.
+const BATCHES: u64 = 0x42_4154_4348_4553;
 
 /// A list of rows that becomes the first dimension of a tensor: `[usize; B]` gives `Const<B>`, a slice or `Vec`
 /// gives a run-time dimension.
@@ -141,7 +144,7 @@ impl<B: BatchSize> Batches<B> {
     /// The batches of epoch `epoch`, counted from 0.
     pub fn epoch(&self, epoch: u64) -> Epoch<B> {
         Epoch {
-            order: random::permutation(self.rows, self.seed, epoch),
+            order: Key::new(self.seed).fold(BATCHES).fold(epoch).permutation(self.rows),
             batch: self.batch,
             next: 0,
             len: self.len(),

@@ -15,6 +15,7 @@
 //! assert_eq!(digits().label(3), 3);
 //! assert_eq!(digits().unit(0)[0][0][3], 13.0 / 16.0);
 //! ```
+use std::num::NonZeroU8;
 use std::sync::OnceLock;
 
 use crate::images::{ImageKind, Images};
@@ -28,7 +29,7 @@ const TEST: usize = 360;
 
 const KIND: ImageKind = ImageKind {
     name: "digits",
-    max_level: 16,
+    max_level: NonZeroU8::new(16).unwrap(),
     class_names: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
 };
 

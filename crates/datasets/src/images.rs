@@ -28,25 +28,30 @@
 //! }
 //! ```
 use std::fmt;
+use std::num::NonZeroU8;
 use std::path::Path;
 use std::sync::Arc;
 
-use dfdx::prelude::{Const, Dtype, Tensor, TensorFromVec};
+use dfdx::prelude::{Const, Tensor, TensorFromVec};
+use kernels::Real;
+use kernels::random::Key;
 
 use crate::batches::Rows;
 use crate::error::{At, DataError, Rule};
 use crate::idx::{self, Values};
-use crate::random;
 use crate::registry::{self, Description};
 use crate::split::Split;
+
+/// Sets the order of [`Images::permuted`] apart from whatever else is drawn from the same seed: "PERMUTED" in ASCII.
+const PERMUTED: u64 = 0x5045_524D_5554_4544;
 
 /// What is the same for all images of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageKind {
     /// The name of the set in messages and in `data list`.
     pub name: &'static str,
-    /// The largest pixel value, shown as white; at least 1.
-    pub max_level: u8,
+    /// The largest pixel value, by which pixels are divided.
+    pub max_level: NonZeroU8,
     /// The classes, in the order of the labels.
     pub class_names: &'static [&'static str],
 }
@@ -93,8 +98,8 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
                 return Err(DataError::format(image_file, At::Byte(4), rule, format!("{:?}", &shape[1..])));
             }
         };
-        if let Some(at) = pixels.iter().position(|&p| p > kind.max_level) {
-            let rule = Rule::Level { max: kind.max_level };
+        if let Some(at) = pixels.iter().position(|&p| p > kind.max_level.get()) {
+            let rule = Rule::Level { max: kind.max_level.get() };
             return Err(DataError::format(image_file, At::Byte(start + at), rule, pixels[at].to_string()));
         }
         let (shape, labels) = bytes(label_file, labels)?;
@@ -112,6 +117,7 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
     }
 
     /// The images of two embedded files, which a test has seen to parse.
+    #[cfg(feature = "images")]
     pub(crate) fn embedded(images: &str, labels: &str, kind: ImageKind) -> Self {
         let load = |file: &str| {
             let path = Path::new(file);
@@ -135,7 +141,7 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
 
     /// The largest pixel value of the set, by which pixels are divided.
     pub fn max_level(&self) -> u8 {
-        self.kind.max_level
+        self.kind.max_level.get()
     }
 
     /// The names of the classes, in the order of the labels.
@@ -143,8 +149,8 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
         self.kind.class_names
     }
 
-    /// Name, sizes, splits, source, licence and citation of the set that these images come from; `None` for
-    /// images read from a file of the user's own.
+    /// Name, sizes, splits, source, licence and citation of the embedded set of this name; `None` when there is
+    /// none, as for images read from a file under a name of their own.
     pub fn describe(&self) -> Option<&'static Description> {
         registry::describe(self.kind.name)
     }
@@ -182,11 +188,20 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
 
     /// Image `i` as `(C, H, W)` values in \[0, 1\].
     pub fn unit(&self, i: usize) -> [[[f32; W]; H]; C] {
-        let max = f32::from(self.kind.max_level);
         let mut image = [[[0.0; W]; H]; C];
-        let values = image.as_flattened_mut().as_flattened_mut();
-        values.iter_mut().zip(self.pixels(i)).for_each(|(value, &p)| *value = f32::from(p) / max);
         image
+            .as_flattened_mut()
+            .as_flattened_mut()
+            .iter_mut()
+            .zip(self.unit_values(i))
+            .for_each(|(to, v)| *to = v);
+        image
+    }
+
+    /// The `C · H · W` values of image `i` in \[0, 1\], in C order: what a vector of any library is built from.
+    pub fn unit_values<E: Real>(&self, i: usize) -> impl ExactSizeIterator<Item = E> + '_ {
+        let levels = self.levels();
+        self.pixels(i).iter().map(move |&p| levels[usize::from(p)])
     }
 
     /// The rows that the images of this view have in the file, in order.
@@ -201,7 +216,7 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
 
     /// All images in a random order that depends on `(len, seed)` alone.
     pub fn permuted(&self, seed: u64) -> Self {
-        self.select(random::permutation(self.len(), seed, 0))
+        self.select(Key::new(seed).fold(PERMUTED).permutation(self.len()))
     }
 
     /// The first `n_train` images for training and the last `n_test` for testing, none for validation.
@@ -225,7 +240,7 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
     /// # Panics
     /// When a row is not below [`len`](Self::len), or the device fails ([`try_batch`](Self::try_batch) returns
     /// that error).
-    pub fn batch<R: Rows + ?Sized, E: Dtype, D: TensorFromVec<E>>(
+    pub fn batch<R: Rows + ?Sized, E: Real, D: TensorFromVec<E>>(
         &self,
         rows: &R,
         dev: &D,
@@ -237,12 +252,12 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
     ///
     /// # Errors
     /// The device's, when it has no memory.
-    pub fn try_batch<R: Rows + ?Sized, E: Dtype, D: TensorFromVec<E>>(
+    pub fn try_batch<R: Rows + ?Sized, E: Real, D: TensorFromVec<E>>(
         &self,
         rows: &R,
         dev: &D,
     ) -> Result<Tensor<(R::Dim, Const<C>, Const<H>, Const<W>), E, D>, D::Err> {
-        dev.try_tensor_from_vec(self.values(rows.rows()), (rows.dim(), Const, Const, Const))
+        dev.try_tensor_from_vec(self.unit_batch(rows.rows()), (rows.dim(), Const, Const, Const))
     }
 
     /// The images `rows`, flattened, as a tensor `(B, N)` of values in \[0, 1\]; `N` must be `C · H · W`.
@@ -258,7 +273,7 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
     /// # Panics
     /// When a row is not below [`len`](Self::len), or the device fails ([`try_flat_batch`](Self::try_flat_batch)
     /// returns that error).
-    pub fn flat_batch<const N: usize, R: Rows + ?Sized, E: Dtype, D: TensorFromVec<E>>(
+    pub fn flat_batch<const N: usize, R: Rows + ?Sized, E: Real, D: TensorFromVec<E>>(
         &self,
         rows: &R,
         dev: &D,
@@ -270,13 +285,13 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
     ///
     /// # Errors
     /// The device's, when it has no memory.
-    pub fn try_flat_batch<const N: usize, R: Rows + ?Sized, E: Dtype, D: TensorFromVec<E>>(
+    pub fn try_flat_batch<const N: usize, R: Rows + ?Sized, E: Real, D: TensorFromVec<E>>(
         &self,
         rows: &R,
         dev: &D,
     ) -> Result<Tensor<(R::Dim, Const<N>), E, D>, D::Err> {
         const { assert!(N == C * H * W, "a flattened image must have N = C * H * W values") };
-        dev.try_tensor_from_vec(self.values(rows.rows()), (rows.dim(), Const))
+        dev.try_tensor_from_vec(self.unit_batch(rows.rows()), (rows.dim(), Const))
     }
 
     /// The classes of the images `rows`.
@@ -292,7 +307,7 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
     /// # Panics
     /// When `K` is not the number of classes, a row is not below [`len`](Self::len), or the device fails
     /// ([`try_one_hot`](Self::try_one_hot) returns that error).
-    pub fn one_hot<const K: usize, R: Rows + ?Sized, E: Dtype, D: TensorFromVec<E>>(
+    pub fn one_hot<const K: usize, R: Rows + ?Sized, E: Real, D: TensorFromVec<E>>(
         &self,
         rows: &R,
         dev: &D,
@@ -307,7 +322,7 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
     ///
     /// # Panics
     /// As [`one_hot`](Self::one_hot), the device's failure excepted.
-    pub fn try_one_hot<const K: usize, R: Rows + ?Sized, E: Dtype, D: TensorFromVec<E>>(
+    pub fn try_one_hot<const K: usize, R: Rows + ?Sized, E: Real, D: TensorFromVec<E>>(
         &self,
         rows: &R,
         dev: &D,
@@ -321,16 +336,20 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
         dev.try_tensor_from_vec(values, (rows.dim(), Const))
     }
 
-    /// Pixels in [0, 1], image after image. One table of all levels, so that a pixel costs a look-up.
-    fn values<E: Dtype>(&self, rows: &[usize]) -> Vec<E> {
-        let max = f64::from(self.kind.max_level);
-        let level = |p: u32| E::from_f64(f64::from(p) / max).expect("f32 and f64 hold a value in [0, 1]");
-        let levels: Vec<E> = (0..=u32::from(self.kind.max_level)).map(level).collect();
+    /// Pixels in [0, 1], image after image.
+    fn unit_batch<E: Real>(&self, rows: &[usize]) -> Vec<E> {
+        let levels: Vec<E> = self.levels();
         let mut values = Vec::with_capacity(rows.len() * Self::PIXELS);
         for &i in rows {
             values.extend(self.pixels(i).iter().map(|&p| levels[usize::from(p)]));
         }
         values
+    }
+
+    /// The value of each level, so that a pixel costs a look-up and not a division.
+    fn levels<E: Real>(&self) -> Vec<E> {
+        let max = E::of(f64::from(self.max_level()));
+        (0..=self.max_level()).map(|level| E::of(f64::from(level)) / max).collect()
     }
 }
 

@@ -18,6 +18,7 @@
 //! assert!(mnist().front_back(8000, 2001).is_err());        // train and test would overlap
 //! # Ok::<(), datasets::DataError>(())
 //! ```
+use std::num::NonZeroU8;
 use std::sync::OnceLock;
 
 use crate::images::{ImageKind, Images};
@@ -25,7 +26,7 @@ use crate::registry::{NamedSplit, Set};
 
 const KIND: ImageKind = ImageKind {
     name: "mnist",
-    max_level: 255,
+    max_level: NonZeroU8::new(255).unwrap(),
     class_names: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
 };
 

@@ -165,6 +165,7 @@ pub fn sha256(content: &[u8]) -> String {
 }
 
 /// The embedded file of this name, which the caller knows to exist.
+#[cfg(feature = "images")]
 pub(crate) fn embedded(file: &str) -> &'static Embedded {
     registry().iter().find(|row| row.file == file).expect("a loader names files of its own feature only")
 }
