@@ -122,12 +122,36 @@ fn a_write_that_fails_keeps_what_was_there_and_leaves_nothing_half_written() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 
-#[cfg(target_os = "linux")]
+/// A disk that takes one block and no more: the test starts itself again under a limit on the size of files.
+#[cfg(unix)]
 #[test]
-fn a_full_disk_is_one_error() {
-    let array = Array::try_new(vec![1], Values::U8(vec![1])).unwrap();
-    let error = idx::write(Path::new("/dev/full/a.idx"), &array).unwrap_err();
-    assert!(error.to_string().starts_with("cannot write /dev/full/a.idx: "), "{error}");
+fn a_full_disk_is_one_error_and_the_old_file_stays() {
+    const CHILD: &str = "DATASETS_TEST_FULL_DISK";
+    const NAME: &str = "round_trip::a_full_disk_is_one_error_and_the_old_file_stays";
+    if let Some(path) = std::env::var_os(CHILD) {
+        let large = Array::try_new(vec![1 << 20], Values::U8(vec![1; 1 << 20])).unwrap();
+        let error = idx::write(Path::new(&path), &large).unwrap_err();
+        assert!(
+            error.to_string().starts_with(&format!("cannot write {}: ", Path::new(&path).display())),
+            "{error}"
+        );
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.idx");
+    let small = Array::try_new(vec![1], Values::U8(vec![1])).unwrap();
+    idx::write(&path, &small).unwrap();
+    let child = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" --exact \"$1\" 2>&1"])
+        .arg(std::env::current_exe().unwrap())
+        .arg(NAME)
+        .env(CHILD, &path)
+        .output()
+        .unwrap();
+    let output = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && output.contains("1 passed"), "{output}");
+    assert_eq!(idx::read(&path).unwrap(), small);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing half written stays");
 }
 
 #[test]
