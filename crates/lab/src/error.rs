@@ -112,6 +112,15 @@ impl Error {
     pub fn unit(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unit(source.into())
     }
+
+    /// Whether other arguments would have helped: a command line ends with code 2 then.
+    pub fn is_bad_use(&self) -> bool {
+        #[cfg(feature = "cli")]
+        if matches!(self, Self::Arguments(_)) {
+            return true;
+        }
+        matches!(self, Self::Config { .. } | Self::Device { .. } | Self::NoCuda)
+    }
 }
 
 fn going_on(command: &str, kept: &Option<PathBuf>) -> String {

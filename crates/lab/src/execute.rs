@@ -24,8 +24,10 @@ pub struct RunOptions {
     pub starts_afresh: bool,
     /// When to write checkpoints.
     pub checkpoint_every: CheckpointEvery,
-    /// What the reader typed; stands in the result and in the message after an interruption.
+    /// What gives this result again on any machine; stands in the result file.
     pub command: String,
+    /// What goes on after an interruption, with the folders of this machine.
+    pub resume: String,
 }
 
 /// Runs `X`, judges it and writes its result file; checkpoints are removed then, metrics stay.
@@ -60,7 +62,7 @@ pub fn run<X: Experiment>(config: X::Config, options: &RunOptions) -> Result<Res
         }),
         starts_afresh: options.starts_afresh,
         checkpoint_every: options.checkpoint_every,
-        command: options.command.clone(),
+        command: options.resume.clone(),
     })?;
     let started = Instant::now();
     let report = X::run(&config, &mut lab)?;
