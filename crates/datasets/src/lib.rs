@@ -1,4 +1,22 @@
 //! The course's real data, embedded or on disk: loaders, splits, batches, checksums.
+//!
+//! | you want | take |
+//! |---|---|
+//! | digits for a result in seconds: 1,797 of 8 × 8 | [`digits()`](fn@digits), [`by_writer`](Images::by_writer) |
+//! | digits as in the papers: 10,000 of 28 × 28 | [`mnist()`](fn@mnist), [`front_back`](Images::front_back) |
+//! | tensors with shapes that the compiler checks | [`Images::batch`], [`Images::flat_batch`], [`Images::one_hot`] |
+//! | mini-batches in a seeded order | [`Batches`] |
+//! | an opponent that a model must beat | [`baseline`] |
+//! | your own images or tables | [`Images::read`], [`idx`], [`tsv`] |
+//! | terms, checksums, citations | [`Description`], [`mod@registry`] |
+//!
+//! Dimensions come in the order `(B, C, H, W)`: images of a batch, channels, height, width; flattened, `(B, N)`.
+//!
+//! What is embedded cannot fail, so [`digits()`](fn@digits) and [`mnist()`](fn@mnist) return values: tests hash and
+//! parse every file. What comes from a user returns a [`DataError`], whatever the bytes: rule, value, remedy, and the
+//! byte, line or column.
+//!
+//! Features: `images` (digits) and `mnist`, both on by default; without them the readers remain.
 #![forbid(unsafe_code)]
 
 pub mod baseline;
@@ -26,3 +44,8 @@ pub use images::Images;
 pub use mnist::mnist;
 pub use registry::{Description, Embedded, registry, verify};
 pub use split::Split;
+
+/// The examples of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
