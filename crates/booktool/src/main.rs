@@ -172,3 +172,211 @@ fn check() -> anyhow::Result<ExitCode> {
     println!("{outcome}");
     Ok(if outcome.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// The book of `tests/fixtures`, with the configuration and the theme of the real one, in a folder of its own.
+    fn fixture() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/book"), &folder.path().join("book"));
+        copy(&root().join("theme"), &folder.path().join("book/theme"));
+        copy(&root().join("src/fonts"), &folder.path().join("book/src/fonts"));
+        std::fs::copy(root().join("book.toml"), folder.path().join("book/book.toml")).unwrap();
+        folder
+    }
+
+    fn copy(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            let target = to.join(path.file_name().unwrap());
+            if path.is_dir() {
+                copy(&path, &target);
+            } else {
+                std::fs::copy(&path, &target).unwrap();
+            }
+        }
+    }
+
+    /// Every file below a folder with its bytes.
+    fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                found.extend(files(&path));
+            } else {
+                let bytes = std::fs::read(&path).unwrap();
+                found.insert(path, bytes);
+            }
+        }
+        found
+    }
+
+    /// Changes a file of the fixture, then builds; the text of the error.
+    fn broken(file: &str, from: &str, to: &str) -> String {
+        let folder = fixture();
+        let path = folder.path().join("book").join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{file} has no {from}");
+        std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        let error = build_in(&folder.path().join("book")).expect_err("the fault went unnoticed");
+        assert!(matches!(error, Error::Faults(_)), "{error}");
+        error.to_string()
+    }
+
+    #[test]
+    fn everything_that_a_chapter_may_use_is_rendered() {
+        let folder = fixture();
+        let site = build_in(&folder.path().join("book")).unwrap();
+        let page = |name: &str| std::fs::read_to_string(site.join(name)).unwrap();
+        let lecture = page("lecture-01.html");
+        for wanted in [
+            // numbers, in text and formula
+            "reads\n93.5\u{202f}% of the digits; 8 passes",
+            "<mi>η</mi><mo>=</mo><mn>3</mn>",
+            // an equation of another chapter, two pages later in the numbers of its lecture
+            "<a href=\"lecture-02/momentum.html#eq-momentum\">(2.3)</a>",
+            "id=\"eq-vote\"><mtext>(1.1)</mtext>",
+            // figures
+            "<a href=\"#fig-digits-loss\">Figure 1.1</a>",
+            "<title>The loss of the network falls from 4 to 1 in eight passes</title>",
+            "<strong>Figure 1.1.</strong> The loss falls to a\nquarter. <strong>Mean</strong>",
+            "stroke=\"var(--c1)\"",
+            "width=\"320\" height=\"72\"",
+            // citations, verdicts, tables, exercises
+            "href=\"references.html#rosenblatt1958\">Rosenblatt 1958</a>",
+            "<span class=\"verdict fails\">✗ fails</span>",
+            "<th style=\"text-align: right\">read as 4</th>",
+            "Exercise 1.1. Swap two bits",
+            "<summary>Solution</summary>",
+        ] {
+            assert!(lecture.contains(wanted), "lecture 1 lacks {wanted}");
+        }
+        assert!(page("references.html").contains("href=\"lecture-02/momentum.html#cite-polyak1964-1\""));
+        assert!(page("index.html").contains("readable, 1 of 2 claims hold"));
+        assert!(page("claims.html").contains("<strong>2 listed, 1 hold, 1 do not.</strong>"));
+        // Nothing is left for the reader that was meant for the tool.
+        for name in
+            ["index.html", "lecture-01.html", "lecture-02.html", "lecture-02/momentum.html", "print.html"]
+        {
+            let page = page(name);
+            for left in ["{{", "[@", "\\eqref", "$$", "merror", "??"] {
+                let main = page.split("<main>").nth(1).unwrap().split("</main>").next().unwrap();
+                assert!(!main.contains(left), "{name} shows {left}");
+            }
+        }
+    }
+
+    #[test]
+    fn building_twice_gives_the_same_bytes() {
+        let (first, second) = (fixture(), fixture());
+        let sites = [&first, &second].map(|folder| build_in(&folder.path().join("book")).unwrap());
+        let [a, b] = sites.map(|site| {
+            let all = files(&site).into_iter();
+            all.map(|(path, bytes)| (path.strip_prefix(&site).unwrap().to_owned(), bytes))
+                .collect::<BTreeMap<_, _>>()
+        });
+        assert!(a.len() > 10 && a.keys().eq(b.keys()));
+        for (path, bytes) in &a {
+            assert!(*bytes == b[path], "{} differs", path.display());
+        }
+    }
+
+    #[test]
+    fn a_fault_of_any_pass_fails_the_build() {
+        let loss = "![The loss of the network falls from 4 to 1 in eight passes](figures/digits-loss.svg";
+        for (file, from, to, wanted) in [
+            ("src/lecture-01.md", "\\norm{x_t}", "\\nrm{x_t}", "src/lecture-01.md:26: `"),
+            ("src/lecture-01.md", "\\eqref{vote}", "\\eqref{vot}", "src/lecture-01.md:5: no equation"),
+            (
+                "src/lecture-01.md",
+                "digits.config.epochs",
+                "digits.config.epoch",
+                "src/lecture-01.md:6: `digits",
+            ),
+            ("src/lecture-01.md", "{{checks digits}}", "{{checks digit}}", "src/lecture-01.md:45: no result"),
+            (
+                "src/lecture-01.md",
+                "{{figure digits-loss}}",
+                "{{figure loss}}",
+                "src/lecture-01.md:15: no figure",
+            ),
+            ("src/lecture-01.md", loss, "![The loss](figures/digits-loss.svg", "at least 15 characters"),
+            (
+                "src/lecture-01.md",
+                "lecture_01/swap_bits",
+                "lecture_01/swap",
+                "book/exercises/lecture_01/swap.rs",
+            ),
+            ("src/lecture-02/momentum.md", "[@polyak1964]", "Polyak", "references.toml:19: no chapter cites"),
+            (
+                "src/lecture-02/momentum.md",
+                "[@polyak1964]",
+                "[@polyak64]",
+                "momentum.md:3: no work `polyak64`",
+            ),
+            (
+                "exercises/lecture_01/swap_bits.rs",
+                "[@minsky1969]",
+                "[@mins]",
+                "swap_bits.rs:3: no work `mins`",
+            ),
+            ("src/figures/digits-loss.svg", "#0072b2", "#0072b3", "the colour #0072b3"),
+            ("lectures.toml", "number = 3", "number = 4", "lecture 4 stands where lecture 3 belongs"),
+            ("src/SUMMARY.md", "- [Can weighted votes read?](lecture-01.md)\n", "", "lecture 2 is number 1"),
+        ] {
+            let error = broken(file, from, to);
+            assert!(error.contains(wanted), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn files_of_the_stylesheet_exist() {
+        let folder = fixture();
+        let site = build_in(&folder.path().join("book")).unwrap();
+        let style = files(&site.join("theme"))
+            .into_iter()
+            .find(|(path, _)| path.extension().is_some_and(|extension| extension == "css"));
+        let text = String::from_utf8(style.unwrap().1).unwrap();
+        let urls: Vec<&str> =
+            text.split("url(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        assert!(!urls.is_empty());
+        for url in urls {
+            assert!(site.join("theme").join(url).is_file(), "{url} leads nowhere");
+        }
+    }
+
+    #[test]
+    fn a_broken_summary_and_a_missing_book_are_errors() {
+        let folder = fixture();
+        let book = folder.path().join("book");
+        std::fs::remove_file(book.join("src/lecture-02.md")).unwrap();
+        assert!(matches!(build_in(&book), Err(Error::MdBook(_))));
+        assert!(matches!(build_in(&folder.path().join("no-book")), Err(Error::MdBook(_))));
+    }
+
+    #[test]
+    fn the_preprocessor_serves_html_only() {
+        let exit =
+            |words: &[&str]| run(&words.iter().map(|word| word.to_string()).collect::<Vec<_>>()).unwrap();
+        assert_eq!(exit(&["preprocess", "supports", "html"]), ExitCode::SUCCESS);
+        assert_eq!(exit(&["preprocess", "supports", "epub"]), ExitCode::FAILURE);
+        for bad in [&["biuld"][..], &[], &["build", "now"], &["pdf"], &["preprocess", "supports"]] {
+            assert_eq!(exit(bad), ExitCode::from(2), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_site_is_weighed_with_all_its_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("inner")).unwrap();
+        std::fs::write(folder.path().join("a"), [0; 70]).unwrap();
+        std::fs::write(folder.path().join("inner/b"), [0; 7]).unwrap();
+        assert_eq!(size(folder.path()).unwrap(), 77);
+    }
+}

@@ -19,10 +19,10 @@ use crate::error::{Fault, Faults, hint};
 const ALT_CHARACTERS: usize = 15;
 
 /// Width in CSS pixels up to which a picture of pixels is enlarged.
-const RASTER_WIDTH: u32 = 640;
+const RASTER_WIDTH: u32 = 320;
 
 /// Height in CSS pixels up to which a picture of pixels is enlarged.
-const RASTER_HEIGHT: u32 = 560;
+const RASTER_HEIGHT: u32 = 320;
 
 /// Colours of the plotting code, and what they become on the page.
 const COLOURS: &[(&str, &str)] = &[
@@ -339,7 +339,7 @@ mod tests {
         let (_, page, faults) = set("![weights of ten digits](figures/run-digits.png \"Weights\")\n");
         assert!(faults.contains("0 faults"), "{faults}");
         let img =
-            "<img src=\"figures/run-digits.png\" alt=\"weights of ten digits\" width=\"639\" height=\"426\">";
+            "<img src=\"figures/run-digits.png\" alt=\"weights of ten digits\" width=\"318\" height=\"212\">";
         assert!(page.text.contains(img), "{}", page.text);
     }
 

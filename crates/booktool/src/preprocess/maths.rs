@@ -66,7 +66,10 @@ pub fn render(pages: &mut [Page], faults: &mut Faults) {
             Ok(result) => converted.push((formula, result.mathml)),
             Err(error) => faults.add(
                 pages[formula.page].place(formula.range.start),
-                Fault::Tex { tex: one_line(&formula.tex), reason: error.to_string() },
+                Fault::Tex {
+                    tex: one_line(&formula.tex),
+                    reason: error.to_string().trim_end_matches('.').to_owned(),
+                },
             ),
         }
     }

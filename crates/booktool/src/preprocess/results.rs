@@ -249,7 +249,7 @@ impl Score {
 impl Head {
     /// The checks as a table, with the command that repeats them.
     fn checks(&self) -> String {
-        let columns = ["Claim", "Measured", "Bound", "Baseline", "Verdict"].map(str::to_owned);
+        let columns = ["Verdict", "Claim", "Measured", "Bound", "Baseline"].map(str::to_owned);
         let rows: Vec<Vec<String>> = self.checks.iter().map(Check::row).collect();
         let seeds = match self.seeds.len() {
             0 => "no seeds: it draws nothing".to_owned(),
@@ -265,17 +265,18 @@ impl Head {
 }
 
 impl Check {
-    /// Claim, measured, bound, baseline, verdict.
+    /// Verdict, claim, measured, bound, baseline.
     fn row(&self) -> Vec<String> {
         let decimals = self.measured.decimals();
         let mut claim = self.claim.clone();
         if let (false, Some(reason)) = (self.holds, &self.reason_if_failed) {
             write!(claim, "<br><em>Why it fails:</em> {reason}").expect("writing to a string cannot fail");
         }
+        let source = &self.bound_source;
         let bound = match self.bound {
-            Bound::AtLeast(low) => format!("≥ {low}"),
-            Bound::AtMost(high) => format!("≤ {high}"),
-            Bound::Within(low, high) => format!("{low} to {high}"),
+            Bound::AtLeast(low) => format!("≥ {low}<br>({source})"),
+            Bound::AtMost(high) => format!("≤ {high}<br>({source})"),
+            Bound::Within(low, high) => format!("{low} to {high}<br>({source})"),
         };
         let baseline = match &self.baseline {
             Some(Baseline { name, value }) => format!("{name}: {value:.decimals$}"),
@@ -287,13 +288,7 @@ impl Check {
             "<span class=\"verdict fails\">✗ fails</span>"
         };
         let measured = minus(self.measured.show(decimals));
-        vec![
-            claim,
-            measured,
-            minus(format!("{bound} ({})", self.bound_source)),
-            minus(baseline),
-            verdict.into(),
-        ]
+        vec![verdict.into(), claim, measured, minus(bound), minus(baseline)]
     }
 }
 
@@ -314,8 +309,8 @@ impl Measured {
         let Some(mean) = self.mean else { return format!("not a number (n = {})", self.n) };
         match self.sd {
             _ if self.n < 2 => format!("{mean:.decimals$}"),
-            Some(sd) => format!("{mean:.decimals$} ± {sd:.decimals$} (n = {})", self.n),
-            None => format!("{mean:.decimals$} (n = {})", self.n),
+            Some(sd) => format!("{mean:.decimals$} ± {sd:.decimals$}<br>(n = {})", self.n),
+            None => format!("{mean:.decimals$}<br>(n = {})", self.n),
         }
     }
 }
@@ -446,10 +441,10 @@ mod tests {
     fn checks_show_spread_bound_baseline_and_verdict() {
         let table = results().checks("digits").unwrap();
         for row in [
-            "| accuracy | 0.935 ± 0.012 (n = 3) | ≥ 0.86 (pilot) | nearest mean: 0.801 | \
-             <span class=\"verdict holds\">✓ holds</span> |",
-            "| gap<br><em>Why it fails:</em> too few seeds | −0.5000 | 0 to 0.1 (guess) | none | \
-             <span class=\"verdict fails\">✗ fails</span> |",
+            "| <span class=\"verdict holds\">✓ holds</span> | accuracy | 0.935 ± 0.012<br>(n = 3) | \
+             ≥ 0.86<br>(pilot) | nearest mean: 0.801 |",
+            "| <span class=\"verdict fails\">✗ fails</span> | gap<br><em>Why it fails:</em> too few seeds | \
+             −0.5000 | 0 to 0.1<br>(guess) | none |",
             "Repeat it: `cargo xtask run digits` (3 seeds).",
         ] {
             assert!(table.contains(row), "{row}\nin\n{table}");
