@@ -1,6 +1,6 @@
 //! Browser test of the rendered book: every page as a reader sees it, and what a reader does with it.
 //!
-//! Each page is loaded in Chromium at two widths in two themes; `browser/view.js` looks for faults in it and a
+//! Each page is loaded in Chromium at two widths in two themes (the longest also in the others); `browser/view.js` looks for faults in it and a
 //! screenshot goes to `target/shots`. Then search, folded solutions, the print page, the keys and the theme menu are used.
 use crate::links::hrefs;
 use crate::outcome::Outcome;
@@ -18,10 +18,12 @@ use std::time::{Duration, Instant};
 const WIDTHS: [u32; 2] = [360, 1280];
 /// Height of the view in CSS pixels.
 const HEIGHT: u32 = 800;
-/// The themes that a reader gets without choosing one.
+/// The themes that a reader gets without choosing one: every page is shown in them.
 const THEMES: [&str; 2] = ["light", "navy"];
-/// Highest screenshot in pixels: Chromium draws no image above 16384.
-const MAX_SHOT: u32 = 16_000;
+/// The other themes of the menu: the longest chapter stands for all pages.
+const OTHER_THEMES: [&str; 3] = ["rust", "coal", "ayu"];
+/// Height of a screenshot in pixels; a higher page gets several.
+const SHOT_HEIGHT: u32 = 4000;
 /// Pages that are shown in no view of their own: the frame of the side bar without JavaScript.
 const FRAMES: &[&str] = &["toc.html"];
 /// Time limit of a page load and of a script.
@@ -47,34 +49,36 @@ pub fn check(folder: &Path) -> Result<Outcome> {
     let site = Site::load(folder)?;
     let book = Book::new(&site)?;
     let shots = shots();
-    fs::create_dir_all(&shots).with_context(|| format!("folder {}", shots.display()))?;
+    // Pictures of an earlier run would pass for those of this one.
+    match fs::remove_dir_all(&shots) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => fs::create_dir_all(&shots),
+    }
+    .with_context(|| format!("folder {}", shots.display()))?;
     let mut browser = match Browser::start(site, CALL_LIMIT) {
         Ok(browser) => browser,
         Err(error) => return without_browser(&error, is_ci()),
     };
     let begin = Instant::now();
     let mut outcome = Outcome::default();
-    for theme in THEMES {
-        for page in &book.pages {
-            for width in WIDTHS {
-                if begin.elapsed() > LIMIT {
-                    outcome.failed.push(format!("browser: stopped at {page} after {} s", LIMIT.as_secs()));
-                    return Ok(outcome);
+    for view in book.views() {
+        if begin.elapsed() > LIMIT {
+            outcome.failed.push(format!("browser: stopped before {view}, after {} s", LIMIT.as_secs()));
+            return Ok(outcome);
+        }
+        match browser.look(&view).and_then(|faults| Ok((faults, browser.shoot(view.width)?))) {
+            Ok((faults, images)) => {
+                for (part, image) in images.iter().enumerate() {
+                    let shot = shots.join(view.file(part));
+                    fs::write(&shot, image).with_context(|| format!("file {}", shot.display()))?;
                 }
-                let view = View { page, theme, width };
-                let shot = shots.join(view.file());
-                match browser.look(&view).and_then(|faults| Ok((faults, browser.shoot(width)?))) {
-                    Ok((faults, image)) => {
-                        fs::write(&shot, image).with_context(|| format!("file {}", shot.display()))?;
-                        outcome.record(faults.into_iter().map(|fault| format!("{view}: {fault}")));
-                    }
-                    Err(error) => {
-                        outcome.failed.push(format!("{view}: {error}"));
-                        if let Err(error) = browser.restart() {
-                            outcome.failed.push(format!("browser: {error}"));
-                            return Ok(outcome);
-                        }
-                    }
+                outcome.record(faults.into_iter().map(|fault| format!("{view}: {fault}")));
+            }
+            Err(error) => {
+                outcome.failed.push(format!("{view}: {error}"));
+                if let Err(error) = browser.restart() {
+                    outcome.failed.push(format!("browser: {error}"));
+                    return Ok(outcome);
                 }
             }
         }
@@ -123,6 +127,18 @@ impl Book {
         let longest = chapters.iter().max_by_key(length).cloned().unwrap_or_default();
         Ok(Self { pages, chapters, longest })
     }
+
+    /// Every page in every size and theme that it is looked at.
+    fn views(&self) -> Vec<View<'_>> {
+        let mut views = vec![];
+        for theme in THEMES {
+            for page in &self.pages {
+                views.extend(WIDTHS.map(|width| View { page, theme, width }));
+            }
+        }
+        views.extend(OTHER_THEMES.map(|theme| View { page: &self.longest, theme, width: WIDTHS[1] }));
+        views
+    }
 }
 
 /// A page as it is shown once.
@@ -133,10 +149,10 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// File name of its screenshot.
-    fn file(&self) -> String {
+    /// File name of a part of its screenshot, counted from 0.
+    fn file(&self, part: usize) -> String {
         let page = self.page.trim_end_matches(".html").replace('/', "-");
-        format!("{page}-{}-{}.png", self.width, self.theme)
+        format!("{page}-{}-{}-{part}.png", self.width, self.theme)
     }
 }
 
@@ -203,11 +219,14 @@ impl Browser {
         self.driver.open(&url)
     }
 
-    /// A picture of the whole page.
-    fn shoot(&self, width: u32) -> Result<Vec<u8>, Error> {
+    /// Pictures of the whole page, from its top on.
+    fn shoot(&self, width: u32) -> Result<Vec<Vec<u8>>, Error> {
         let height = self.driver.run("return document.documentElement.scrollHeight;", &[])?;
         let height = height.as_u64().and_then(|height| u32::try_from(height).ok()).unwrap_or(HEIGHT);
-        self.driver.screenshot(width, height.clamp(HEIGHT, MAX_SHOT))
+        (0..height.max(1).div_ceil(SHOT_HEIGHT))
+            .map(|part| part * SHOT_HEIGHT)
+            .map(|top| self.driver.screenshot(top, width, SHOT_HEIGHT.min(height - top)))
+            .collect()
     }
 
     fn open(&self, page: &str) -> Result<(), Error> {

@@ -20,6 +20,9 @@ const LEFTOVERS: &[(&str, &str)] = &[
     ("[@", "a citation that was not expanded"),
 ];
 
+/// The page that repeats the text of all others: markup left in it is reported there.
+const REPEATS: &str = "print.html";
+
 /// Elements whose text is code: shown as it is written.
 const CODE: &[&str] = &["code", "pre", "kbd", "samp"];
 
@@ -103,6 +106,7 @@ fn read_page(name: &str, text: &str) -> Page {
                 in_style = false;
             }
             Token::Text(text) if in_style => page.load(urls(&text)),
+            Token::Text(_) if name == REPEATS => {}
             Token::Text(text) => page.faults.extend(leftovers(&text, code > 0)),
         }
     }

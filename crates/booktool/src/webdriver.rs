@@ -210,9 +210,9 @@ impl Driver {
         self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).map(drop)
     }
 
-    /// A PNG of the page from its top, `width` × `height` CSS pixels, also beyond the view.
-    pub fn screenshot(&self, width: u32, height: u32) -> Result<Vec<u8>, Error> {
-        let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
+    /// A PNG of the page from `top` on, `width` × `height` CSS pixels, also beyond the view.
+    pub fn screenshot(&self, top: u32, width: u32, height: u32) -> Result<Vec<u8>, Error> {
+        let clip = json!({ "x": 0, "y": top, "width": width, "height": height, "scale": 1 });
         let command = "Page.captureScreenshot";
         let image = self.devtools(command, json!({ "captureBeyondViewport": true, "clip": clip }))?;
         image["data"].as_str().and_then(decode_base64).ok_or_else(|| Error::Reply {

@@ -29,6 +29,7 @@ fn each_seeded_fault_is_found() {
             "asks another host: https://example.invalid/dot.png",
             "a formula with an error: <merror> unknown command",
             "the mathematical font is not loaded",
+            "a line begins with the punctuation after a formula: <p> . Stop",
             "figure without role=\"img\": <svg> faint text",
             "figure without title: <svg> faint text",
             "<p> Grey on grey",
@@ -43,6 +44,11 @@ fn each_seeded_fault_is_found() {
         assert!(faults.iter().any(|f| f.starts_with("contrast of series colour --c2")), "{faults:#?}");
         assert!(!faults.iter().any(|f| f.contains("--c1")), "{faults:#?}");
     }
+    let laptop = View { page: "faults.html", theme: "light", width: 1280 };
+    let faults = browser.look(&laptop).unwrap();
+    let want = "cut off at its right (900 px in a column of 500 px): <div> An equation of 900 pixels";
+    assert!(faults.iter().any(|fault| fault == want), "{faults:#?}");
+    assert!(!faults.iter().any(|fault| fault.starts_with("wider than the view")), "{faults:#?}");
     let dead = crate::links::check(Path::new(PAGES)).unwrap().failed;
     for want in ["`faults.html` has no id `nowhere`", "no file `gone.png`", "comes with the book"] {
         assert!(dead.iter().any(|f| f.contains(want)), "{dead:#?}");
@@ -64,9 +70,12 @@ fn a_page_without_faults_has_none_in_any_view() {
     assert!(faults.to_string().contains("the theme is not navy"), "{faults}");
 
     // Signature, then width and height of the header chunk.
-    let image = browser.shoot(360).unwrap();
-    assert_eq!(&image[..8], b"\x89PNG\r\n\x1a\n");
-    assert_eq!(image[16..24], [0, 0, 1, 104, 0, 0, 3, 32], "360 x 800");
+    let images = browser.shoot(360).unwrap();
+    assert_eq!(images.len(), 1);
+    assert_eq!(&images[0][..8], b"\x89PNG\r\n\x1a\n");
+    assert_eq!(images[0][16..24], [0, 0, 1, 104, 0, 0, 3, 32], "360 x 800");
+    browser.driver.run("document.querySelector('main').style.height = '9000px';", &[]).unwrap();
+    assert_eq!(browser.shoot(360).unwrap().len(), 3);
 }
 
 #[test]
@@ -101,7 +110,6 @@ fn a_missing_browser_is_skipped_for_a_reader_and_fails_in_ci() {
 
 #[test]
 fn screenshots_have_names_of_their_own() {
-    let view = |page, theme, width| View { page, theme, width }.file();
-    assert_eq!(view("lecture-08/adam.html", "navy", 360), "lecture-08-adam-360-navy.png");
-    assert_ne!(view("index.html", "navy", 360), view("index.html", "light", 360));
+    let view = View { page: "lecture-08/adam.html", theme: "navy", width: 360 };
+    assert_eq!(view.file(0), "lecture-08-adam-360-navy-0.png");
 }

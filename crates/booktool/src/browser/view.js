@@ -24,6 +24,28 @@ return (async theme => {
   const page = document.documentElement.scrollWidth;
   if (page > width) faults.push(`the page scrolls sideways: ${page} px in a view of ${width} px`);
 
+  // On a laptop nothing needs a sideways movement: listings, equations and tables fit into the column.
+  if (width >= 1200) {
+    for (const e of main.querySelectorAll('pre > code, .equation, .table-wrapper, figure')) {
+      if (e.checkVisibility() && e.scrollWidth > e.clientWidth + 1) {
+        say(`cut off at its right (${e.scrollWidth} px in a column of ${e.clientWidth} px)`, e);
+      }
+    }
+  }
+
+  // A line does not begin with the full stop of a formula.
+  for (const e of main.querySelectorAll('p math, li math, td math')) {
+    const next = e.nextSibling;
+    if (next?.nodeType !== Node.TEXT_NODE || !/^[.,;:!?)\]]/.test(next.data)) continue;
+    const range = new Range();
+    range.setStart(next, 0);
+    range.setEnd(next, 1);
+    const [mark, formula] = [range.getBoundingClientRect(), e.getBoundingClientRect()];
+    if (mark.width > 0 && mark.left < formula.left) {
+      say('a line begins with the punctuation after a formula', e.parentElement);
+    }
+  }
+
   // Formulas, images, figures.
   for (const e of main.querySelectorAll('merror')) say('a formula with an error', e);
   for (const e of main.querySelectorAll('img')) {
@@ -90,7 +112,7 @@ return (async theme => {
       }, ground(svg));
   };
   const seen = new Set();
-  const texts = document.createTreeWalker(main, NodeFilter.SHOW_TEXT);
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
     const e = texts.currentNode.parentElement;
     if (!texts.currentNode.data.trim() || !e.checkVisibility({ visibilityProperty: true })) continue;
@@ -98,7 +120,7 @@ return (async theme => {
     const svg = e.closest('svg');
     const style = getComputedStyle(e);
     let [r, g, b, a] = colour(svg ? style.fill : style.color);
-    for (let p = e; p && p !== main; p = p.parentElement) a *= getComputedStyle(p).opacity;
+    for (let p = e; p; p = p.parentElement) a *= getComputedStyle(p).opacity;
     const under = svg ? groundInDrawing(e, svg) : ground(e);
     const size = parseFloat(style.fontSize);
     const need = size >= 24 || (size >= 18.66 && style.fontWeight >= 700) ? 3 : 4.5;
