@@ -46,7 +46,7 @@ fn each_seeded_fault_is_found() {
     }
     let laptop = View { page: "faults.html", theme: "light", width: 1280 };
     let faults = browser.look(&laptop).unwrap();
-    let want = "cut off at its right (900 px in a column of 500 px): <div> An equation of 900 pixels";
+    let want = "cut off at its right (900 px in a column of 300 px): <div> An equation of 900 pixels";
     assert!(faults.iter().any(|fault| fault == want), "{faults:#?}");
     assert!(!faults.iter().any(|fault| fault.starts_with("wider than the view")), "{faults:#?}");
     let dead = crate::links::check(Path::new(PAGES)).unwrap().failed;

@@ -41,7 +41,7 @@ return (async theme => {
     range.setStart(next, 0);
     range.setEnd(next, 1);
     const [mark, formula] = [range.getBoundingClientRect(), e.getBoundingClientRect()];
-    if (mark.width > 0 && mark.left < formula.left) {
+    if (mark.width > 0 && mark.left < formula.right - 1) {
       say('a line begins with the punctuation after a formula', e.parentElement);
     }
   }
