@@ -1,23 +1,81 @@
-//! dfdx modules made of kernels, exact second order with `Dual`, losses, the `Step` trait and what models share.
+//! dfdx modules made of kernels, exact second order with [`Dual`], losses, the [`Step`] trait and what models share.
 //!
-//! | I need | module |
+//! | I need | here |
 //! |---|---|
+//! | a fully connected layer, fused with its activation | [`Linear`], built from [`builders::Linear`] |
+//! | activation functions as modules | [`activation`] |
+//! | a loss | [`losses`] |
+//! | gradient penalties, Hessian-vector products, Jacobian traces | [`dual`] |
+//! | an optimiser, its interface and its saved state | [`Sgd`], [`step`] |
+//! | weights drawn from one key | [`init`] |
 //! | path names, flat vectors, groups of a model's tensors | [`params`] |
-//! | an optimiser interface, its saved state, learning-rate schedules | [`step`] |
-//! | gradient checker, `assert_close!`, golden files (feature `testing`) | `testing` |
+//! | what a model costs | [`Cost`], [`summary`] |
+//! | files that survive a crash and refuse damage | [`checkpoint`] |
+//! | a gradient checker, `assert_close!`, golden files (feature `testing`) | `testing` |
 //!
-//! Shapes are batch first, features last: `(B, F)`, `(B, T, F)`.
+//! Shapes are batch first, features last: `(B, F)`, `(B, T, F)`. [`Module`](dfdx::nn::Module) is evaluation and
+//! [`ModuleMut`](dfdx::nn::ModuleMut) training, each with and without a tape. The names of dfdx and ours together, ours
+//! first, are in the [`prelude`].
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod activation;
+pub mod checkpoint;
+mod cost;
 mod dfdx_optimizers;
+pub mod dual;
+pub mod init;
+pub mod linear;
+pub mod losses;
 pub mod params;
+pub mod sgd;
 pub mod step;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use checkpoint::{Checkpoint, CheckpointError, load, save};
+pub use cost::{Cost, Summary, summary};
+pub use dual::{
+    Along, Dual, gradient_penalty, hessian_vector_product, hutchinson_trace, input_gradient,
+    input_gradient_norm, jacobian_trace,
+};
+pub use kernels::InputGradient;
+pub use linear::Linear;
+pub use sgd::{Momentum, Sgd, SgdConfig};
 pub use step::{Schedule, Slot, SlotKey, Step, StepError, StepReport, StepState};
 
+pub mod modules {
+    //! The layers themselves, with dtype and device.
+    pub use crate::activation::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
+    pub use crate::linear::Linear;
+}
+
+pub mod builders {
+    //! Descriptions of layers, without dtype and device: what `build_module` takes.
+    pub use crate::activation::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
+    pub use crate::linear::builder::Linear;
+}
+
 pub mod prelude {
-    //! dfdx's prelude.
-    pub use dfdx::prelude::*;
+    //! dfdx's prelude without what this crate replaces: `use layers::prelude::*` instead of `use dfdx::prelude::*`.
+    //!
+    //! Ours are `Linear` and the activations; dfdx's `ReLU`, `LeakyReLU`, `GeLU`, `FastGeLU` and `AccurateGeLU` are left
+    //! out, and so are its optimiser configurations (`SgdConfig`, `AdamConfig`, ..., in `dfdx::optim`).
+    pub use crate::builders::*;
+    pub use crate::{Momentum, Sgd, SgdConfig, Step};
+    pub use crate::{builders, modules};
+    pub use dfdx::losses::*;
+    pub use dfdx::nn::builders::{
+        Abs, AddInto, AvgPoolGlobal, BatchNorm1D, BatchNorm2D, Bias2D, Cos, Dropout, DropoutOneIn, Embedding,
+        Exp, GeneralizedResidual, LayerNorm1D, Ln, LogSoftmax, MaxPoolGlobal, MinPoolGlobal,
+        MultiHeadAttention, PReLU, PReLU1D, Repeated, Reshape, Residual, Sin, Softmax, SplitInto, Sqrt,
+        Square, Transformer, TransformerDecoder, TransformerDecoderBlock, TransformerEncoder,
+        TransformerEncoderBlock, UnbiasedLinear, Upscale2D,
+    };
+    pub use dfdx::nn::*;
+    pub use dfdx::optim::prelude::*;
+    pub use dfdx::shapes::*;
+    pub use dfdx::tensor::*;
+    pub use dfdx::tensor_ops::*;
+    pub use kernels::InputGradient;
 }

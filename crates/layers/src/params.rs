@@ -287,6 +287,21 @@ where
     Ok(None)
 }
 
+/// The name without the dot that dfdx leaves when it appends the empty name of a bare tensor to its parent's: `0.`.
+pub(crate) fn without_empty_end(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
+}
+
+/// Copies row-major values into a tensor, which keeps its id unless its memory was not row-major.
+pub(crate) fn write_row_major<S: Shape, E: Dtype, D: Device<E>>(
+    tensor: &mut Tensor<S, E, D>,
+    values: &[E],
+) -> Result<(), D::Err> {
+    *tensor = tensor.clone().try_contiguous()?;
+    tensor.copy_from(values);
+    Ok(())
+}
+
 fn is_finite<E: Dtype>(value: &E) -> bool {
     value.to_f64().is_some_and(f64::is_finite)
 }
@@ -341,9 +356,7 @@ fn describe<S: Shape, E: Dtype, D: Device<E>>(
     name: String,
 ) -> Parameter {
     let shape = tensor.shape().concrete().into_iter().collect();
-    // dfdx appends the empty name of a bare tensor to its parent's: `0.`
-    let name = name.strip_suffix('.').map(str::to_owned).unwrap_or(name);
-    Parameter { name, shape, is_trainable: options.do_gradient_update }
+    Parameter { name: without_empty_end(&name).to_owned(), shape, is_trainable: options.do_gradient_update }
 }
 
 struct Read<F>(F);
@@ -375,8 +388,7 @@ impl<E: Dtype, D: Device<E>, F: FnMut(&Parameter, &mut [E])> TensorVisitor<E, D>
     ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
         let mut values = tensor.as_vec();
         (self.0)(&describe(&options, tensor, name), &mut values);
-        *tensor = tensor.clone().try_contiguous()?; // keeps the id unless the memory was not row-major
-        tensor.copy_from(&values);
+        write_row_major(tensor, &values)?;
         Ok(None)
     }
 }

@@ -1,17 +1,16 @@
 //! The one interface of optimisers: [`Step`], what it reports and refuses, and its saved state.
 //!
-//! A step reads the gradients of a model and changes the model in place. The rules of the crate
+//! A step reads the gradients of a model and changes the model in place. [`crate::Sgd`] and the rules of the crate
 //! `optim` implement it, and so do dfdx's own `Sgd`, `Adam` and `RMSprop`; a training loop is written once, against the
 //! trait.
 //!
 //! # Examples
 //! ```
-//! use dfdx::optim::{Sgd, SgdConfig};
-//! use layers::{Step, prelude::*};
+//! use layers::{Sgd, SgdConfig, Step, prelude::*};
 //!
 //! let dev = Cpu::seed_from_u64(0);
 //! let mut model = dev.build_module::<(Linear<2, 8>, Tanh, Linear<8, 1>), f64>();
-//! let mut optimizer = Sgd::new(&model, SgdConfig { lr: 0.1, ..Default::default() });
+//! let mut optimizer = Sgd::try_new(&model, SgdConfig { learning_rate: 0.1, ..Default::default() })?;
 //! let x: Tensor<Rank2<16, 2>, f64, _> = dev.sample_normal();
 //! let mut losses = Vec::new();
 //! for _ in 0..20 {
@@ -24,6 +23,7 @@
 //! ```
 use crate::params::{DeviceError, Parameter};
 use dfdx::prelude::{Dtype, Gradients, Storage};
+use kernels::Real;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -182,7 +182,7 @@ pub fn check_hyperparameter(
 }
 
 /// The saved state of an optimiser. Serialise it with serde, or store it beside the model in
-/// a checkpoint.
+/// a [`Checkpoint`](crate::checkpoint::Checkpoint).
 ///
 /// Values are f64, which holds every f32 exactly, so a run that is resumed goes on with the same bits.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -197,6 +197,46 @@ pub struct StepState {
     pub hyperparameters: BTreeMap<String, f64>,
     /// What the rule remembers of each parameter, in the order of the model.
     pub slots: Vec<Slot>,
+}
+
+impl StepState {
+    /// Refuses a state of another rule, configuration or model: what every [`Step::load_state`] checks first.
+    ///
+    /// # Errors
+    /// [`StepError::RuleMismatch`], [`StepError::HyperparameterMismatch`] or [`StepError::SlotMismatch`] for the first
+    /// difference from what the optimiser expects.
+    pub fn check(
+        &self,
+        rule: &str,
+        hyperparameters: &BTreeMap<String, f64>,
+        slots: impl IntoIterator<Item = SlotKey>,
+    ) -> Result<(), StepError> {
+        if self.rule != rule {
+            return Err(StepError::RuleMismatch { expected: rule.to_owned(), got: self.rule.clone() });
+        }
+        for name in hyperparameters.keys().chain(self.hyperparameters.keys()) {
+            let [expected, got] = [hyperparameters, &self.hyperparameters].map(|map| map.get(name).copied());
+            if expected.map(f64::to_bits) != got.map(f64::to_bits) {
+                return Err(StepError::HyperparameterMismatch { name: name.clone(), expected, got });
+            }
+        }
+        let mut got = self.slots.iter().map(|slot| &slot.key);
+        let mut position = 0;
+        for expected in slots {
+            let got = got.next();
+            if got != Some(&expected) {
+                let (expected, got) = (Some(Box::new(expected)), got.cloned().map(Box::new));
+                return Err(StepError::SlotMismatch { position, expected, got });
+            }
+            position += 1;
+        }
+        match got.next() {
+            Some(extra) => {
+                Err(StepError::SlotMismatch { position, expected: None, got: Some(Box::new(extra.clone())) })
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// Which tensor of an optimiser's memory: what it is and the parameter that it belongs to.
@@ -218,6 +258,22 @@ pub struct Slot {
     pub key: SlotKey,
     /// Row-major values.
     pub values: Vec<f64>,
+}
+
+impl Slot {
+    /// The values in the dtype of a model.
+    ///
+    /// # Errors
+    /// [`StepError::SlotValues`] when their number is not that of the shape, or the dtype cannot hold one exactly.
+    pub fn exact_values<E: Real>(&self) -> Result<Vec<E>, StepError> {
+        let is_exact = |value: &&f64| value.is_nan() || E::of(**value).as_f64() == **value;
+        let (expected, got) = (self.key.shape.iter().product(), self.values.iter().filter(is_exact).count());
+        if expected != self.values.len() || got != expected {
+            let (slot, parameter) = (self.key.name.clone(), self.key.parameter.clone());
+            return Err(StepError::SlotValues { slot, parameter, expected, got });
+        }
+        Ok(self.values.iter().map(|value| E::of(*value)).collect())
+    }
 }
 
 /// The learning rate as a function of the step.
