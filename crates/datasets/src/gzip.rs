@@ -5,6 +5,7 @@
 //! with what really comes out.
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
@@ -24,7 +25,7 @@ pub const DEFAULT_LIMIT: usize = 1 << 30;
 /// [`Rule::UnpackedSize`] when it holds more than `limit` bytes.
 pub fn unpack(file: &Path, packed: &[u8], limit: usize) -> Result<Vec<u8>, DataError> {
     let mut unpacked = Vec::new();
-    let read = MultiGzDecoder::new(packed).take(limit as u64 + 1).read_to_end(&mut unpacked);
+    let read = MultiGzDecoder::new(packed).take((limit as u64).saturating_add(1)).read_to_end(&mut unpacked);
     if unpacked.len() > limit {
         let found = format!("more than {limit}");
         return Err(DataError::format(file, At::Byte(limit), Rule::UnpackedSize { limit }, found));
@@ -47,7 +48,9 @@ pub fn pack(content: &[u8]) -> Vec<u8> {
 pub(crate) fn read_file(path: &Path, limit: usize) -> Result<Vec<u8>, DataError> {
     let file = std::fs::File::open(path).map_err(|source| DataError::read(path, source))?;
     let mut content = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut content).map_err(|source| DataError::read(path, source))?;
+    file.take((limit as u64).saturating_add(1))
+        .read_to_end(&mut content)
+        .map_err(|source| DataError::read(path, source))?;
     if content.len() > limit {
         let found = format!("more than {limit}");
         return Err(DataError::format(path, At::Byte(limit), Rule::UnpackedSize { limit }, found));
@@ -55,11 +58,14 @@ pub(crate) fn read_file(path: &Path, limit: usize) -> Result<Vec<u8>, DataError>
     if is_packed(path) { unpack(path, &content, limit) } else { Ok(content) }
 }
 
+/// Counts the writes of this process, so that no two share a temporary file.
+static WRITES: AtomicU64 = AtomicU64::new(0);
+
 /// Writes `content` to `path` by a temporary file beside it and a rename, packed when the name ends in `.gz`.
 pub(crate) fn write_file(path: &Path, content: &[u8]) -> Result<(), DataError> {
     let packed = if is_packed(path) { Some(pack(content)) } else { None };
     let mut part = path.as_os_str().to_owned();
-    part.push(format!(".part-{}", std::process::id()));
+    part.push(format!(".part-{}-{}", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed)));
     let part = Path::new(&part);
     let written =
         std::fs::write(part, packed.as_deref().unwrap_or(content)).and_then(|()| std::fs::rename(part, path));

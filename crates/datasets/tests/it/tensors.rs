@@ -42,14 +42,14 @@ fn white_is_one_in_each_set() {
 #[test]
 fn labels_follow_the_rows_of_a_view() {
     let dev = Cpu::default();
-    let view = digits().select([9, 4, 1000]);
-    assert_eq!(view.batch_labels(&[2, 0]), [digits().label(1000), 9]);
-    let y: Tensor<Rank2<2, 10>, f64, _> = view.one_hot(&[0, 1], &dev);
+    let view = digits().select([9, 1796, 1000]); // labels 9, 8 and 1 in scikit-learn
+    assert_eq!(view.batch_labels(&[2, 0]), [1, 9]);
+    let y: Tensor<Rank2<2, 10>, f64, _> = view.one_hot(&[2, 1], &dev);
     let mut want = [[0.0; 10]; 2];
-    want[0][9] = 1.0;
-    want[1][4] = 1.0;
+    want[0][1] = 1.0;
+    want[1][8] = 1.0;
     assert_eq!(y.array(), want);
-    assert_eq!(view.rows().collect::<Vec<_>>(), [9, 4, 1000]);
+    assert_eq!(view.rows().collect::<Vec<_>>(), [9, 1796, 1000]);
     assert_eq!(view.select([2]).row(0), 1000);
 }
 
