@@ -8,6 +8,7 @@ use crate::serve::{self, Live, Reload, Site};
 use crate::webdriver::{Driver, Error};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,6 +62,7 @@ pub fn check(folder: &Path) -> Result<Outcome> {
     };
     let begin = Instant::now();
     let mut outcome = Outcome::default();
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for view in book.views() {
         if begin.elapsed() > LIMIT {
             outcome.failed.push(format!("browser: stopped before {view}, after {} s", LIMIT.as_secs()));
@@ -72,7 +74,11 @@ pub fn check(folder: &Path) -> Result<Outcome> {
                     let shot = shots.join(view.file(part));
                     fs::write(&shot, image).with_context(|| format!("file {}", shot.display()))?;
                 }
-                outcome.record(faults.into_iter().map(|fault| format!("{view}: {fault}")));
+                outcome.passed += usize::from(faults.is_empty());
+                for fault in faults {
+                    let line = format!("{}: {fault}", view.page);
+                    found.entry(line).or_default().push(format!("{} {}", view.width, view.theme));
+                }
             }
             Err(error) => {
                 outcome.failed.push(format!("{view}: {error}"));
@@ -83,6 +89,8 @@ pub fn check(folder: &Path) -> Result<Outcome> {
             }
         }
     }
+    // A fault that several views share is one line.
+    outcome.failed.extend(found.into_iter().map(|(line, views)| format!("{line} [{}]", views.join(", "))));
     Ok(outcome.merge(visit(&browser, &book)))
 }
 

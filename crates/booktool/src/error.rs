@@ -210,6 +210,26 @@ pub enum Fault {
         /// Its name.
         anchor: String,
     },
+    /// An included file that cannot be read.
+    #[error("`{path}` cannot be included: {reason}; the path is relative to the chapter's file")]
+    NoInclude {
+        /// The file as written.
+        path: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// An included anchor without code.
+    #[error(
+        "`{path}` has no code at the anchor `{anchor}`{hint}; write `// ANCHOR: {anchor}` above the code"
+    )]
+    NoAnchor {
+        /// The file as written.
+        path: String,
+        /// The anchor as written.
+        anchor: String,
+        /// The anchor that looks like it, as a question; empty when none does.
+        hint: String,
+    },
     /// The lectures are not numbered in order.
     #[error("lecture {number} stands where lecture {expected} belongs; number them from 1 without a gap")]
     LectureNumber {

@@ -2,12 +2,13 @@
 //!
 //! The passes run in this order over the whole book, because each may read what the one before it wrote:
 //! exercises (files into the page), directives (numbers, tables and lists into the text, formulas and captions),
-//! figures, citations, the list of works, formulas. A fault does not stop a pass, so that one run shows all.
+//! figures, citations, the list of works, formulas, included code. A fault does not stop a pass, so that one run shows all.
 
 mod citations;
 mod directive;
 mod exercises;
 mod figures;
+mod includes;
 mod lectures;
 mod maths;
 mod page;
@@ -138,6 +139,9 @@ fn expand(pages: &mut [Page], root: &Path, sources: &Path, mut faults: Faults) -
     }
     works.check(&mut faults);
     maths::render(pages, &mut faults);
+    for page in pages.iter_mut() {
+        includes::expand(page, sources, &mut faults);
+    }
     if faults.0.is_empty() { Ok(()) } else { Err(Error::Faults(faults)) }
 }
 

@@ -158,7 +158,7 @@ fn inner_doc<'a>(lines: &[(usize, &'a str)]) -> Vec<(usize, &'a str)> {
 }
 
 /// The lines between `// ANCHOR: name` and `// ANCHOR_END: name`, moved to the left margin; none without anchor.
-fn anchored<'a>(lines: &[(usize, &'a str)], name: &str) -> Result<Vec<(usize, &'a str)>, Fault> {
+pub fn anchored<'a>(lines: &[(usize, &'a str)], name: &str) -> Result<Vec<(usize, &'a str)>, Fault> {
     let find = |mark: String| lines.iter().position(|(_, line)| line.trim() == mark);
     let Some(start) = find(format!("// ANCHOR: {name}")) else { return Ok(Vec::new()) };
     let end = find(format!("// ANCHOR_END: {name}"))

@@ -78,8 +78,19 @@ pub fn render(pages: &mut [Page], faults: &mut Faults) {
     for (formula, mathml) in converted {
         let page = &pages[formula.page];
         let mathml = protect(&refer(page, formula, &mathml, &labels, faults));
+        let mut range = formula.range.clone();
         let text = match formula.display {
-            MathDisplay::Inline => mathml,
+            // A line does not begin with the full stop of a formula: browsers would break between the two.
+            MathDisplay::Inline => {
+                let rest = &page.text[range.end..];
+                let mark =
+                    &rest[..rest.len() - rest.trim_start_matches(['.', ',', ';', ':', '?', ')']).len()];
+                range.end += mark.len();
+                match mark {
+                    "" => mathml,
+                    mark => format!("<span class=\"unbroken\">{mathml}{mark}</span>"),
+                }
+            }
             // A block element on a line of its own stays raw HTML.
             MathDisplay::Block => {
                 let (quote, indent) = margin(&page.text[..formula.range.start]);
@@ -88,7 +99,7 @@ pub fn render(pages: &mut [Page], faults: &mut Faults) {
                 )
             }
         };
-        edits[formula.page].push(Edit::new(formula.range.clone(), text));
+        edits[formula.page].push(Edit::new(range, text));
     }
     for (page, edits) in pages.iter_mut().zip(edits) {
         page.apply(edits);
@@ -266,6 +277,19 @@ mod tests {
         assert!(faults.contains("0 faults"), "{faults}");
         assert!(pages[0].starts_with("`$x$` <math>") && pages[0].contains("\"$y$\""), "{}", pages[0]);
         assert!(!pages[0].contains('*'), "{}", pages[0]);
+    }
+
+    #[test]
+    fn punctuation_stays_with_its_formula() {
+        let (pages, faults) = rendered(&[("a.md", "($x$), [$y$](b.md) $z$ w")]);
+        assert!(faults.contains("0 faults"), "{faults}");
+        assert!(pages[0].starts_with("(<span class=\"unbroken\"><math>"), "{}", pages[0]);
+        assert!(pages[0].contains("</math>),</span> [<math>"), "{}", pages[0]);
+        assert!(
+            pages[0].contains("</math>](b.md) <math>") && pages[0].ends_with("</math> w"),
+            "{}",
+            pages[0]
+        );
     }
 
     #[test]
