@@ -22,8 +22,8 @@ pub struct AveragedPerceptron<const D: usize, E = f64> {
 
 impl<const D: usize, E: RealField + Copy> AveragedPerceptron<D, E> {
     // ANCHOR: averaged
-    /// Makes `epochs` passes over the data in the given order; it does not stop early, since a plane that
-    /// survives long deserves its weight in the mean.
+    /// Makes `epochs` passes over the data in the given order; it does not stop early, since a
+    /// plane that survives long deserves its weight in the mean.
     ///
     /// # Errors
     /// Those of [`Perceptron::train`].

@@ -119,7 +119,8 @@ impl<const D: usize, E: RealField + Copy> Perceptron<D, E> {
     // ANCHOR: rule
     /// Rosenblatt's rule for one example with label $y = \pm1$; returns whether it was a mistake.
     fn learn(&mut self, x: &SVector<E, D>, y: E) -> bool {
-        let is_right = y * self.score(x) > E::zero(); // on the plane is a mistake, or w = 0 would never change
+        // On the plane is a mistake, or w = 0 would never change.
+        let is_right = y * self.score(x) > E::zero();
         if !is_right {
             self.weights.axpy(y, x, E::one());
             self.bias += y;

@@ -70,7 +70,8 @@ impl<const D: usize, const K: usize, E: RealField + Copy> MulticlassPerceptron<D
     /// One pass over the data in an order drawn from `rng`; returns the number of mistakes.
     ///
     /// # Errors
-    /// [`Error::Empty`], [`Error::LengthMismatch`], [`Error::LabelOutOfRange`], [`Error::FeatureNotFinite`].
+    /// [`Error::Empty`], [`Error::LengthMismatch`], [`Error::LabelOutOfRange`] and
+    /// [`Error::FeatureNotFinite`].
     pub fn epoch<R: Rng + ?Sized>(
         &mut self,
         x: &[SVector<E, D>],
