@@ -6,6 +6,7 @@ mod device;
 mod error;
 mod linear;
 mod loss;
+pub mod pool;
 pub mod random;
 mod real;
 mod reduce;
