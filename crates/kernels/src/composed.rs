@@ -120,13 +120,14 @@ pub fn activation_slope<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
 pub fn softmax<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
     x: Tensor<S, E, D, T>,
 ) -> Result<Tensor<S, E, D, T>, D::Err> {
-    x.try_softmax::<S::LastAxis>()
+    // dfdx's reductions give wrong gradients for permuted inputs.
+    x.try_contiguous()?.try_softmax::<S::LastAxis>()
 }
 
 pub fn log_softmax<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
     x: Tensor<S, E, D, T>,
 ) -> Result<Tensor<S, E, D, T>, D::Err> {
-    x.try_log_softmax::<S::LastAxis>()
+    x.try_contiguous()?.try_log_softmax::<S::LastAxis>()
 }
 
 pub fn matmul<M: Dim, K: Dim, N: Dim, E: Real, D: Device<E>, T: Tape<E, D> + Merge<R>, R: Tape<E, D>>(
@@ -135,8 +136,8 @@ pub fn matmul<M: Dim, K: Dim, N: Dim, E: Real, D: Device<E>, T: Tape<E, D> + Mer
 ) -> Result<Tensor<(M, N), E, D, T>, D::Err> {
     let (y, tape) = y.split_tape();
     let (x, mine) = x.split_tape();
-    // The copy gives a permuted operand an id of its own, recorded even if `y` came without a tape.
-    x.put_tape(mine.merge(tape)).try_matmul(y.retaped::<T>().try_contiguous()?)
+    // The copies give permuted and broadcast operands ids of their own, recorded even if `y` came without a tape.
+    x.put_tape(mine.merge(tape)).try_contiguous()?.try_matmul(y.retaped::<T>().try_contiguous()?)
 }
 
 pub fn linear<const I: usize, const O: usize, S: FeaturesLast<I>, E: Real, D: Device<E>, T: Tape<E, D>>(
@@ -156,7 +157,7 @@ pub fn linear<const I: usize, const O: usize, S: FeaturesLast<I>, E: Real, D: De
         }
     };
     let x = x.try_reshape_like(&(rows, Const::<I>))?;
-    let weight = weight.retaped::<T>().try_permute::<Rank2<I, O>, Axes2<1, 0>>()?;
+    let weight = weight.retaped::<T>().try_contiguous()?.try_permute::<Rank2<I, O>, Axes2<1, 0>>()?;
     let bias = bias.retaped::<T>().try_broadcast_like::<_, Axis<0>>(&(rows, Const::<O>))?;
     activate(x.try_matmul(weight)?.try_add(bias)?, kind)?.try_reshape_like(&shape)
 }

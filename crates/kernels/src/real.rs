@@ -3,25 +3,23 @@ use dfdx::dtypes::Dtype;
 use num_traits::Float;
 use rand::distributions::uniform::SampleUniform;
 
-use crate::random::Fill;
+use crate::{formulas::Passes, math::Constants, random::Fill, rows::Loops};
 
 /// `f32` or `f64`; sealed, because the loops of every operation are compiled in this crate for exactly
 /// these two types (a generic loop would be compiled in the crate that calls it, at its optimisation level).
 ///
 /// The bounds are those of dfdx's own layers, so that code generic over `E: Real` can build them too.
-pub trait Real: Dtype + Float + SampleUniform + std::fmt::Display + std::iter::Sum + Fill + Sealed {
+pub trait Real: Dtype + Float + SampleUniform + std::fmt::Display + std::iter::Sum + Kernels {
     /// The element closest to `value`.
     fn of(value: f64) -> Self;
     /// The same number as `f64`, exactly.
     fn as_f64(self) -> f64;
 }
 
-mod seal {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
-}
-use seal::Sealed;
+/// What each element type brings: constants, and its own copy of every loop.
+pub trait Kernels: Constants + Passes + Loops + Fill {}
+impl Kernels for f32 {}
+impl Kernels for f64 {}
 
 impl Real for f32 {
     #[inline(always)]

@@ -29,7 +29,7 @@ pub struct SgdStep {
 ///
 /// The velocity is flat, so that one type holds it for parameters of every shape.
 #[derive(Debug)]
-pub enum Momentum<'a, E: Real, D: Device<E>> {
+pub enum Momentum<'a, E: Real, D: Storage<E>> {
     /// Plain gradient descent.
     None,
     /// Polyak's heavy ball.
@@ -48,7 +48,7 @@ pub enum Momentum<'a, E: Real, D: Device<E>> {
     },
 }
 
-impl<E: Real, D: Device<E>> Momentum<'_, E, D> {
+impl<E: Real, D: Storage<E>> Momentum<'_, E, D> {
     /// The velocity must have as many elements as the parameter.
     pub(crate) fn check(&self, parameter: usize) -> Result<(), Error> {
         match self {

@@ -1,0 +1,106 @@
+//! Reductions of a slice in 32 lanes and a fixed tree.
+//!
+//! Floating-point addition may not be reordered, so the compiler does not vectorise a plain sum. Here the order is
+//! written down: element `i` goes to lane `i mod 32`, and the lanes are added in a fixed tree. The result is the same
+//! for every instruction set, and more exact than a running sum.
+use crate::Real;
+use crate::pool;
+
+/// Elements per part of cheap element-wise work: fixed, so that no result depends on the number of threads.
+pub const CHUNK: usize = 16 * 1024;
+
+const LANES: usize = 32;
+
+/// Whole rows of `row` elements that make about [`CHUNK`] elements; at least one.
+pub fn rows_per_part(row: usize) -> usize {
+    (CHUNK / row.max(1)).max(1)
+}
+
+/// The lanes added in a fixed tree, and what was left over.
+#[inline(always)]
+fn tree<E: Real>(lanes: [E; LANES], rest: E) -> E {
+    let mut s = [E::zero(); 8];
+    for j in 0..8 {
+        s[j] = (lanes[j] + lanes[j + 8]) + (lanes[j + 16] + lanes[j + 24]);
+    }
+    ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7])) + rest
+}
+
+/// Σ x.
+#[inline(always)]
+pub fn lane_sum<E: Real>(x: &[E]) -> E {
+    let mut lanes = [E::zero(); LANES];
+    let (blocks, rest) = x.as_chunks::<LANES>();
+    for block in blocks {
+        for j in 0..LANES {
+            lanes[j] += block[j];
+        }
+    }
+    let mut left = E::zero();
+    for &x in rest {
+        left += x;
+    }
+    tree(lanes, left)
+}
+
+/// Σ x y.
+#[inline(always)]
+pub fn lane_dot<E: Real>(x: &[E], y: &[E]) -> E {
+    let mut lanes = [E::zero(); LANES];
+    let (xs, x_rest) = x.as_chunks::<LANES>();
+    let (ys, y_rest) = y.as_chunks::<LANES>();
+    for (x, y) in xs.iter().zip(ys) {
+        for j in 0..LANES {
+            lanes[j] = x[j].mul_add(y[j], lanes[j]);
+        }
+    }
+    let mut left = E::zero();
+    for (&x, &y) in x_rest.iter().zip(y_rest) {
+        left = x.mul_add(y, left);
+    }
+    tree(lanes, left)
+}
+
+/// Largest element; −∞ for an empty slice. A NaN is passed over, and shows in what is computed with the maximum.
+#[inline(always)]
+pub fn lane_max<E: Real>(x: &[E]) -> E {
+    let mut lanes = [E::neg_infinity(); LANES];
+    let (blocks, rest) = x.as_chunks::<LANES>();
+    for block in blocks {
+        for j in 0..LANES {
+            lanes[j] = if block[j] > lanes[j] { block[j] } else { lanes[j] };
+        }
+    }
+    let mut max = E::neg_infinity();
+    for &x in lanes.iter().chain(rest) {
+        max = if x > max { x } else { max };
+    }
+    max
+}
+
+/// Adds `part(0)` to `part(parts - 1)`, computed in parallel, in the fixed tree of [`lane_sum`].
+pub fn sum_of_parts<E: Real>(parts: usize, part: impl Fn(usize) -> E + Sync) -> E {
+    if parts == 1 {
+        return part(0);
+    }
+    let mut sums = vec![E::zero(); parts];
+    pool::chunks_mut(&mut sums, 1, |i, sum| sum[0] = part(i));
+    E::total(&sums)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Integers add without rounding, so every order must give the same.
+    #[test]
+    fn lanes_see_every_element_once() {
+        for n in [0, 1, 31, 32, 33, 64, 1000] {
+            let x: Vec<f64> = (0..n).map(|i| ((i * 37) % 101) as f64 - 50.0).collect();
+            let y: Vec<f64> = (0..n).map(|i| ((i * 53) % 89) as f64).collect();
+            assert_eq!(lane_sum(&x), x.iter().sum::<f64>(), "sum of {n}");
+            assert_eq!(lane_dot(&x, &y), x.iter().zip(&y).map(|(x, y)| x * y).sum::<f64>(), "dot of {n}");
+            assert_eq!(lane_max(&x), x.iter().copied().fold(f64::NEG_INFINITY, f64::max), "max of {n}");
+        }
+    }
+}

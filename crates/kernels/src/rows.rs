@@ -1,0 +1,357 @@
+//! The row-wise loops: softmax, its logarithm, and cross-entropy; and the loops of the other losses and of SGD.
+use crate::loops::{lane_dot, lane_max, lane_sum};
+use crate::simd::{Body, simd};
+use crate::{Real, SgdStep, math};
+
+/// y = e^(x − m) with m = max x, and its sum.
+#[inline(always)]
+fn exponentials<E: Real>(x: &[E], y: &mut [E]) -> [E; 2] {
+    let max = lane_max(x);
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = math::exp(x - max);
+    }
+    [max, lane_sum(y)]
+}
+
+struct Softmax<'a, E>(usize, &'a [E], &'a mut [E]);
+impl<E: Real> Body for Softmax<'_, E> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        for (x, y) in self.1.chunks_exact(self.0).zip(self.2.chunks_exact_mut(self.0)) {
+            let scale = E::ONE / exponentials(x, y)[1];
+            for y in y {
+                *y *= scale;
+            }
+        }
+    }
+}
+
+struct SoftmaxBack<'a, E>(usize, &'a [E], &'a [E], &'a mut [E]);
+impl<E: Real> Body for SoftmaxBack<'_, E> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        let n = self.0;
+        for ((gx, gy), y) in
+            self.3.chunks_exact_mut(n).zip(self.2.chunks_exact(n)).zip(self.1.chunks_exact(n))
+        {
+            let dot = lane_dot(y, gy);
+            for ((gx, &gy), &y) in gx.iter_mut().zip(gy).zip(y) {
+                *gx = y.mul_add(gy - dot, *gx);
+            }
+        }
+    }
+}
+
+struct LogSoftmax<'a, E>(usize, &'a [E], &'a mut [E]);
+impl<E: Real> Body for LogSoftmax<'_, E> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        for (x, y) in self.1.chunks_exact(self.0).zip(self.2.chunks_exact_mut(self.0)) {
+            let [max, sum] = exponentials(x, y);
+            let ln_sum = math::ln(sum);
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = (x - max) - ln_sum;
+            }
+        }
+    }
+}
+
+struct LogSoftmaxBack<'a, E>(usize, &'a [E], &'a [E], &'a mut [E]);
+impl<E: Real> Body for LogSoftmaxBack<'_, E> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        let n = self.0;
+        for ((gx, gy), y) in
+            self.3.chunks_exact_mut(n).zip(self.2.chunks_exact(n)).zip(self.1.chunks_exact(n))
+        {
+            let sum = lane_sum(gy);
+            for ((gx, &gy), &y) in gx.iter_mut().zip(gy).zip(y) {
+                *gx += (-math::exp(y)).mul_add(sum, gy);
+            }
+        }
+    }
+}
+
+/// Softmax of each row into `probs`, and the sum over rows of ln Σ eˣ − x[label].
+struct CrossEntropy<'a, E>(&'a [usize], &'a [E], &'a mut [E]);
+impl<E: Real> Body for CrossEntropy<'_, E> {
+    type Out = E;
+    #[inline(always)]
+    fn run(self) -> E {
+        let n = self.1.len() / self.0.len();
+        let mut total = E::zero();
+        for ((x, y), &label) in self.1.chunks_exact(n).zip(self.2.chunks_exact_mut(n)).zip(self.0) {
+            let [max, sum] = exponentials(x, y);
+            let scale = E::ONE / sum;
+            for y in y {
+                *y *= scale;
+            }
+            total += math::ln(sum) - (x[label] - max);
+        }
+        total
+    }
+}
+
+/// gx += g (probs − onehot).
+struct CrossEntropyBack<'a, E>(&'a [usize], &'a [E], E, &'a mut [E]);
+impl<E: Real> Body for CrossEntropyBack<'_, E> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        let n = self.1.len() / self.0.len();
+        for ((gx, p), &label) in self.3.chunks_exact_mut(n).zip(self.1.chunks_exact(n)).zip(self.0) {
+            for (gx, &p) in gx.iter_mut().zip(p) {
+                *gx = p.mul_add(self.2, *gx);
+            }
+            gx[label] -= self.2;
+        }
+    }
+}
+
+/// A term of a sum over pairs.
+trait Term<E>: Copy {
+    fn of(self, x: E, y: E) -> E;
+}
+
+/// Σ of a term, in the lanes and tree of [`lane_sum`].
+struct SumOf<'a, E, T>(T, &'a [E], &'a [E]);
+impl<E: Real, T: Term<E>> Body for SumOf<'_, E, T> {
+    type Out = E;
+    #[inline(always)]
+    fn run(self) -> E {
+        let mut terms = [E::zero(); 256];
+        let mut total = E::zero();
+        for (x, y) in self.1.chunks(256).zip(self.2.chunks(256)) {
+            for ((term, &x), &y) in terms.iter_mut().zip(x).zip(y) {
+                *term = self.0.of(x, y);
+            }
+            total += lane_sum(&terms[..x.len()]);
+        }
+        total
+    }
+}
+
+/// ln(1 + eᶻ) − z p.
+#[derive(Clone, Copy)]
+struct Bce;
+impl<E: Real> Term<E> for Bce {
+    #[inline(always)]
+    fn of(self, z: E, p: E) -> E {
+        let positive = if z > E::zero() { z } else { E::zero() };
+        (-z).mul_add(p, positive) + math::ln_1p(math::exp(-z.abs()))
+    }
+}
+
+/// (y − t)².
+#[derive(Clone, Copy)]
+struct SquaredError;
+impl<E: Real> Term<E> for SquaredError {
+    #[inline(always)]
+    fn of(self, y: E, t: E) -> E {
+        (y - t) * (y - t)
+    }
+}
+
+/// gz += g (σ(z) − p).
+struct BceBack<'a, E>(&'a [E], &'a [E], E, &'a mut [E]);
+impl<E: Real> Body for BceBack<'_, E> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        for ((gz, &z), &p) in self.3.iter_mut().zip(self.0).zip(self.1) {
+            *gz = self.2.mul_add(math::sigmoid(z) - p, *gz);
+        }
+    }
+}
+
+/// g += scale (y − t).
+struct Difference<'a, E>(&'a [E], &'a [E], E, &'a mut [E]);
+impl<E: Real> Body for Difference<'_, E> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        for ((g, &y), &t) in self.3.iter_mut().zip(self.0).zip(self.1) {
+            *g = self.2.mul_add(y - t, *g);
+        }
+    }
+}
+
+struct Sum<'a, E>(&'a [E]);
+impl<E: Real> Body for Sum<'_, E> {
+    type Out = E;
+    #[inline(always)]
+    fn run(self) -> E {
+        let mut total = E::zero();
+        for block in self.0.chunks(1024) {
+            total += lane_sum(block); // no lane adds more than 32 numbers, so f32 keeps its digits
+        }
+        total
+    }
+}
+
+/// x += c.
+struct AddConstant<'a, E>(E, &'a mut [E]);
+impl<E: Real> Body for AddConstant<'_, E> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        for x in self.1 {
+            *x += self.0;
+        }
+    }
+}
+
+/// x += y.
+struct Add<'a, E>(&'a [E], &'a mut [E]);
+impl<E: Real> Body for Add<'_, E> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        for (x, &y) in self.1.iter_mut().zip(self.0) {
+            *x += y;
+        }
+    }
+}
+
+/// w −= η (g + λ w).
+struct Sgd<'a, E> {
+    w: &'a mut [E],
+    g: &'a [E],
+    rate: E,
+    decay: E,
+}
+impl<E: Real> Body for Sgd<'_, E> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        for (w, &g) in self.w.iter_mut().zip(self.g) {
+            *w = self.decay.mul_add(*w, g).mul_add(-self.rate, *w);
+        }
+    }
+}
+
+/// v = μ v + g + λ w; w −= η v, or η (g + λ w + μ v) after Nesterov.
+struct SgdMomentum<'a, E> {
+    w: &'a mut [E],
+    v: &'a mut [E],
+    g: &'a [E],
+    rate: E,
+    decay: E,
+    momentum: E,
+    nesterov: bool,
+}
+impl<E: Real> Body for SgdMomentum<'_, E> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        // μ of the second use: the direction is g + μ v after Nesterov and v = 1 · v + 0 · g without.
+        let [of_v, of_g] = if self.nesterov { [self.momentum, E::ONE] } else { [E::ONE, E::zero()] };
+        for ((w, v), &g) in self.w.iter_mut().zip(self.v).zip(self.g) {
+            let g = self.decay.mul_add(*w, g);
+            *v = self.momentum.mul_add(*v, g);
+            let direction = of_v.mul_add(*v, of_g * g);
+            *w = direction.mul_add(-self.rate, *w);
+        }
+    }
+}
+
+/// The loops of one part, compiled in this crate for both element types.
+pub trait Loops: Sized {
+    /// y = softmax of each row of `row` elements.
+    fn softmax(row: usize, x: &[Self], y: &mut [Self]);
+    /// gx += y (gy − Σ gy y).
+    fn softmax_back(row: usize, y: &[Self], gy: &[Self], gx: &mut [Self]);
+    /// y = ln softmax of each row.
+    fn log_softmax(row: usize, x: &[Self], y: &mut [Self]);
+    /// gx += gy − eʸ Σ gy.
+    fn log_softmax_back(row: usize, y: &[Self], gy: &[Self], gx: &mut [Self]);
+    /// Softmax of each row, one row per label, and the sum of the rows' cross-entropies.
+    fn cross_entropy(labels: &[usize], x: &[Self], probs: &mut [Self]) -> Self;
+    /// gx += g (probs − onehot).
+    fn cross_entropy_back(labels: &[usize], probs: &[Self], g: Self, gx: &mut [Self]);
+    /// Sum of the binary cross-entropies.
+    fn bce(logits: &[Self], probs: &[Self]) -> Self;
+    /// gz += g (σ(z) − p).
+    fn bce_back(logits: &[Self], probs: &[Self], g: Self, gz: &mut [Self]);
+    /// Σ (y − t)².
+    fn squared_error(y: &[Self], target: &[Self]) -> Self;
+    /// g += scale (y − t).
+    fn add_difference(y: &[Self], target: &[Self], scale: Self, g: &mut [Self]);
+    /// Σ x.
+    fn total(x: &[Self]) -> Self;
+    /// x += c.
+    fn add_constant(c: Self, x: &mut [Self]);
+    /// x += y.
+    fn add_to(y: &[Self], x: &mut [Self]);
+    /// A step without momentum.
+    fn sgd(w: &mut [Self], g: &[Self], step: SgdStep);
+    /// A step with momentum.
+    fn sgd_momentum(w: &mut [Self], v: &mut [Self], g: &[Self], step: SgdStep, momentum: f64, nesterov: bool);
+}
+
+macro_rules! loops {
+    ($type:ty) => {
+        impl Loops for $type {
+            fn softmax(row: usize, x: &[Self], y: &mut [Self]) {
+                simd(Softmax(row, x, y))
+            }
+            fn softmax_back(row: usize, y: &[Self], gy: &[Self], gx: &mut [Self]) {
+                simd(SoftmaxBack(row, y, gy, gx))
+            }
+            fn log_softmax(row: usize, x: &[Self], y: &mut [Self]) {
+                simd(LogSoftmax(row, x, y))
+            }
+            fn log_softmax_back(row: usize, y: &[Self], gy: &[Self], gx: &mut [Self]) {
+                simd(LogSoftmaxBack(row, y, gy, gx))
+            }
+            fn cross_entropy(labels: &[usize], x: &[Self], probs: &mut [Self]) -> Self {
+                simd(CrossEntropy(labels, x, probs))
+            }
+            fn cross_entropy_back(labels: &[usize], probs: &[Self], g: Self, gx: &mut [Self]) {
+                simd(CrossEntropyBack(labels, probs, g, gx))
+            }
+            fn bce(logits: &[Self], probs: &[Self]) -> Self {
+                simd(SumOf(Bce, logits, probs))
+            }
+            fn bce_back(logits: &[Self], probs: &[Self], g: Self, gz: &mut [Self]) {
+                simd(BceBack(logits, probs, g, gz))
+            }
+            fn squared_error(y: &[Self], target: &[Self]) -> Self {
+                simd(SumOf(SquaredError, y, target))
+            }
+            fn add_difference(y: &[Self], target: &[Self], scale: Self, g: &mut [Self]) {
+                simd(Difference(y, target, scale, g))
+            }
+            fn total(x: &[Self]) -> Self {
+                simd(Sum(x))
+            }
+            fn add_constant(c: Self, x: &mut [Self]) {
+                simd(AddConstant(c, x))
+            }
+            fn add_to(y: &[Self], x: &mut [Self]) {
+                simd(Add(y, x))
+            }
+            fn sgd(w: &mut [Self], g: &[Self], step: SgdStep) {
+                simd(Sgd { w, g, rate: step.learning_rate as Self, decay: step.weight_decay as Self })
+            }
+            fn sgd_momentum(
+                w: &mut [Self],
+                v: &mut [Self],
+                g: &[Self],
+                step: SgdStep,
+                momentum: f64,
+                nesterov: bool,
+            ) {
+                let (rate, decay) = (step.learning_rate as Self, step.weight_decay as Self);
+                simd(SgdMomentum { w, v, g, rate, decay, momentum: momentum as Self, nesterov })
+            }
+        }
+    };
+}
+
+loops!(f32);
+loops!(f64);

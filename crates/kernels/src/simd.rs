@@ -1,0 +1,113 @@
+//! One place where the instruction set is chosen, at run time.
+//!
+//! A loop nest is a [`Body`]. [`simd`] holds one copy of it per level, compiled for that level's instructions, and
+//! runs the best one that this processor has; the compiler vectorises each copy by itself. All levels give the same
+//! bits: loops use `mul_add`, which every level rounds once, and never leave the order of additions to the compiler.
+#![allow(unsafe_code)]
+use std::sync::OnceLock;
+
+/// A loop nest that is compiled once per instruction set. Give `run` and all it calls `#[inline(always)]`; a part
+/// of some thousand elements is one body.
+pub trait Body {
+    /// What the loops return.
+    type Out;
+    /// The loops.
+    fn run(self) -> Self::Out;
+}
+
+/// Instruction sets that have their own copy of every loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// What the target promises: SSE2 on x86-64, NEON on aarch64.
+    Plain,
+    /// AVX2 and FMA (x86-64-v3).
+    V3,
+    /// AVX-512 (x86-64-v4).
+    V4,
+}
+
+/// The best level of this processor.
+pub fn level() -> Level {
+    static LEVEL: OnceLock<Level> = OnceLock::new();
+    *LEVEL.get_or_init(|| {
+        #[cfg(target_arch = "x86_64")]
+        {
+            macro_rules! has { ($($feature:tt),*) => { $(is_x86_feature_detected!($feature))&&* } }
+            if has!("avx512f", "avx512vl", "avx512bw", "avx512dq", "avx2", "fma") {
+                return Level::V4;
+            }
+            if has!("avx2", "fma") {
+                return Level::V3;
+            }
+        }
+        Level::Plain
+    })
+}
+
+/// Runs a body at the best level.
+pub fn simd<B: Body>(body: B) -> B::Out {
+    at_level(level(), body)
+}
+
+/// Runs a body at `wanted`, or at the best level if the processor lacks that one.
+pub fn at_level<B: Body>(wanted: Level, body: B) -> B::Out {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2,fma")]
+        fn v3<B: Body>(body: B) -> B::Out {
+            body.run()
+        }
+        #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+        fn v4<B: Body>(body: B) -> B::Out {
+            body.run()
+        }
+        match wanted.min(level()) {
+            // SAFETY: `level` has asked the processor for exactly these features. Test `levels_agree`.
+            Level::V4 => return unsafe { v4(body) },
+            // SAFETY: as above.
+            Level::V3 => return unsafe { v3(body) },
+            Level::Plain => (),
+        }
+    }
+    let _ = wanted;
+    body.run()
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::loops::{lane_dot, lane_max, lane_sum};
+
+    struct All<'a>(&'a [f32], &'a [f32]);
+    impl Body for All<'_> {
+        type Out = [u32; 4];
+        #[inline(always)]
+        fn run(self) -> [u32; 4] {
+            let mut worst = 0_u32;
+            for &x in self.0 {
+                worst = worst.rotate_left(1) ^ crate::math::exp(x).to_bits();
+            }
+            [
+                lane_sum(self.0).to_bits(),
+                lane_dot(self.0, self.1).to_bits(),
+                lane_max(self.1).to_bits(),
+                worst,
+            ]
+        }
+    }
+
+    #[test]
+    fn levels_agree() {
+        let x: Vec<f32> = (0..1003).map(|i| ((i * 7919) % 1009) as f32 / 50.0 - 10.0).collect();
+        let y: Vec<f32> = x.iter().rev().copied().collect();
+        let want = at_level(Level::Plain, All(&x, &y));
+        for level in [Level::V3, Level::V4] {
+            assert_eq!(
+                at_level(level, All(&x, &y)),
+                want,
+                "{level:?} (this processor has {:?})",
+                super::level()
+            );
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests that look at all operations together.
+mod golden;
+mod table;
