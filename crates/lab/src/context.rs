@@ -190,6 +190,24 @@ impl Lab {
         }
     }
 
+    /// Where the checkpoint of `part` lies, when checkpoints are kept.
+    pub(crate) fn checkpoint(&self, part: &str) -> Option<PathBuf> {
+        let stem: String = part.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        self.folder.as_ref().map(|folder| folder.path.join(format!("{stem}.{CHECKPOINT}")))
+    }
+
+    pub(crate) fn checkpoint_every(&self) -> CheckpointEvery {
+        self.options.checkpoint_every
+    }
+
+    pub(crate) fn identity(&self) -> &Value {
+        &self.options.identity
+    }
+
+    pub(crate) fn say(&mut self, sentence: &str) {
+        self.reporter.say(sentence);
+    }
+
     /// Hands the metrics to the system.
     pub(crate) fn flush(&mut self) -> Result<(), Error> {
         self.folder.as_mut().map_or(Ok(()), |folder| folder.metrics.flush())

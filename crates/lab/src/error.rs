@@ -102,6 +102,73 @@ pub enum Error {
         /// Folder with the checkpoints, if training had begun.
         kept: Option<PathBuf>,
     },
+    /// A loss or a metric is NaN or infinite.
+    #[error(
+        "{what} became {value} at step {step} of {part}{}; lower the learning rate or clip gradients",
+        first(tensor)
+    )]
+    NotFinite {
+        /// Name of the training.
+        part: String,
+        /// Step, counted from 0.
+        step: u64,
+        /// `loss` or the name of a metric.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// Path name of the first tensor of the model that holds such a value, if one does.
+        tensor: Option<String>,
+    },
+    /// A gradient is NaN or infinite; the model is as it was before the step.
+    #[error(
+        "the gradient of `{tensor}` is not finite at step {step} of {part}, where the loss is {loss}; lower the \
+         learning rate or clip gradients"
+    )]
+    GradientNotFinite {
+        /// Name of the training.
+        part: String,
+        /// Step, counted from 0.
+        step: u64,
+        /// Path name of the first tensor with such a gradient.
+        tensor: String,
+        /// The loss of the step, which is finite.
+        loss: f64,
+    },
+    /// The optimiser refused a step or a learning rate.
+    #[error(transparent)]
+    Step(Box<layers::StepError>),
+    /// A checkpoint is damaged or belongs to another model.
+    #[error("cannot go on from {}: {source}; `--fresh` starts again without it", path.display())]
+    BrokenCheckpoint {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<layers::CheckpointError>,
+    },
+    /// A checkpoint belongs to another optimiser.
+    #[error("cannot go on from {}: {source}; `--fresh` starts again without it", path.display())]
+    ForeignState {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What differs.
+        source: Box<layers::StepError>,
+    },
+    /// A checkpoint was written by a run with other settings or sources.
+    #[error(
+        "cannot go on from {}: it was written with {field} = {found}, this run has {expected}; take the same \
+         settings, or start again without it by `--fresh`",
+        path.display()
+    )]
+    ForeignCheckpoint {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What differs, such as `run.config.epochs`.
+        field: String,
+        /// Its value in the checkpoint.
+        found: Box<serde_json::Value>,
+        /// Its value in this run.
+        expected: Box<serde_json::Value>,
+    },
     /// An error of the experiment's own unit.
     #[error(transparent)]
     Unit(Box<dyn std::error::Error + Send + Sync>),
@@ -121,6 +188,22 @@ impl Error {
         }
         matches!(self, Self::Config { .. } | Self::Device { .. } | Self::NoCuda)
     }
+}
+
+impl From<layers::StepError> for Error {
+    fn from(error: layers::StepError) -> Self {
+        Self::Step(Box::new(error))
+    }
+}
+
+impl From<datasets::DataError> for Error {
+    fn from(error: datasets::DataError) -> Self {
+        Self::unit(error)
+    }
+}
+
+fn first(tensor: &Option<String>) -> String {
+    tensor.as_ref().map_or(String::new(), |name| format!(", first in `{name}`"))
 }
 
 fn going_on(command: &str, kept: &Option<PathBuf>) -> String {

@@ -3,6 +3,7 @@
 //! | you want to | use |
 //! |---|---|
 //! | state a claim and measure it | [`Experiment`], [`About`], [`Check`], [`Measured`], [`Bound`] |
+//! | train a model, with checkpoints and bit-equal resume | [`Trainer`], [`Objective`] |
 //! | draw seeds, report progress, keep metrics | [`Lab`], [`Seed`] |
 //! | show what came out | [`Figure`], [`Plot`], [`Heatmap`], [`Raster`], [`Table`] |
 //! | list experiments for the command line | [`Entry`], [`entry`] |
@@ -26,6 +27,7 @@ mod metrics;
 mod progress;
 mod result;
 mod table;
+mod trainer;
 
 pub use check::{Baseline, Bound, BoundSource, Check, Measured};
 pub use context::{CheckpointEvery, Lab, LabOptions, Seed};
@@ -38,3 +40,4 @@ pub use figure::{Axis, Body, Emphasis, Figure, FigureError, Heatmap, Line, Mark,
 pub use progress::Progress;
 pub use result::{Judged, ResultFile, Unstable};
 pub use table::Table;
+pub use trainer::{EpochRecord, History, Objective, Trainer, Unused};

@@ -84,6 +84,19 @@ impl Reporter {
         }
     }
 
+    /// A sentence of its own, such as the place where a run is resumed.
+    pub(crate) fn say(&mut self, sentence: &str) {
+        match self.style {
+            Progress::Silent => {}
+            Progress::Lines => eprintln!("{}: {sentence}", self.name),
+            #[cfg(feature = "cli")]
+            Progress::Bar => {
+                self.finish();
+                eprintln!("{}: {sentence}", self.name);
+            }
+        }
+    }
+
     /// Leaves the last state of a bar on the screen.
     pub(crate) fn finish(&mut self) {
         #[cfg(feature = "cli")]

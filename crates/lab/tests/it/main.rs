@@ -1,2 +1,3 @@
 //! The crate from outside.
 mod figures;
+mod training;
