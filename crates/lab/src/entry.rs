@@ -63,13 +63,12 @@ struct Typed<X>(PhantomData<fn() -> X>);
 impl<X: Experiment> Erased for Typed<X> {
     fn command(&self) -> Command {
         let (full, quick) = (to_value(&X::Config::default()), to_value(&X::Config::quick()));
-        let command = Command::new(X::ABOUT.name).about(X::ABOUT.claim).after_help(format!(
-            "Lecture {}. {}",
-            X::ABOUT.lecture,
-            X::ABOUT.paper
-        ));
-        // The form for updates requires no argument: what is not typed keeps the value of the configuration.
-        let command = X::Config::augment_args_for_update(command);
+        // The form for updates requires no argument: what is not typed keeps the value of the configuration. The
+        // claim comes after it, since clap would put the doc comment of the configuration in its place.
+        let command = X::Config::augment_args_for_update(Command::new(X::ABOUT.name))
+            .about(X::ABOUT.claim)
+            .long_about(None)
+            .after_help(format!("Lecture {}. {}", X::ABOUT.lecture, X::ABOUT.paper));
         let ids: Vec<_> = command.get_arguments().map(|arg| arg.get_id().clone()).collect();
         ids.into_iter().fold(command, |command, id| {
             command.mut_arg(&id, |arg| {

@@ -110,7 +110,9 @@ impl ResultFile {
     /// [`Error::Write`] with path, cause and remedy.
     pub fn write(&self, folder: &Path) -> Result<PathBuf, Error> {
         let path = Self::path(folder, &self.name);
-        let mut text = serde_json::to_string_pretty(self).expect("every key of a result is a string");
+        let value = serde_json::to_value(self).expect("every key of a result is a string");
+        let mut text = String::new();
+        pretty(&value, 0, &mut text);
         text.push('\n');
         atomic::write(&path, text.as_bytes())?;
         Ok(path)
@@ -124,6 +126,34 @@ impl ResultFile {
     /// Whether the sources changed since this result was written.
     pub fn is_stale(&self, about: &About) -> bool {
         self.sources_sha256 != sources_sha256(about)
+    }
+}
+
+/// Indented JSON with each list of plain values on one line: a line per pixel would make a file four times as long.
+fn pretty(value: &Value, depth: usize, text: &mut String) {
+    let is_plain = |value: &Value| !value.is_object() && !value.is_array();
+    let mut lines = |opening: char, closing: char, items: Vec<(Option<&String>, &Value)>| {
+        text.push(opening);
+        for (i, (key, item)) in items.iter().enumerate() {
+            text.push_str(if i == 0 { "\n" } else { ",\n" });
+            text.push_str(&"  ".repeat(depth + 1));
+            if let Some(key) = key {
+                text.push_str(&format!("{}: ", Value::from(key.as_str())));
+            }
+            pretty(item, depth + 1, text);
+        }
+        text.push('\n');
+        text.push_str(&"  ".repeat(depth));
+        text.push(closing);
+    };
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            lines('{', '}', fields.iter().map(|(key, item)| (Some(key), item)).collect());
+        }
+        Value::Array(items) if !items.iter().all(is_plain) => {
+            lines('[', ']', items.iter().map(|item| (None, item)).collect());
+        }
+        plain => text.push_str(&plain.to_string()),
     }
 }
 
@@ -167,6 +197,19 @@ pub(crate) fn machine() -> String {
 mod tests {
     use super::*;
     use crate::{Bound, BoundSource, Measured};
+
+    #[test]
+    fn pretty_json_reads_back_and_keeps_plain_lists_on_a_line() {
+        let value = serde_json::json!({
+            "pixels": [0, 0.25, -7.5], "empty": {}, "none": [], "quoted \"key\"": "line\nbreak",
+            "rows": [[1, 2], [3, 4]], "objects": [{"a": null}, {"b": true}],
+        });
+        let mut text = String::new();
+        pretty(&value, 0, &mut text);
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value, "{text}");
+        assert!(text.contains("\n  \"pixels\": [0,0.25,-7.5],\n"), "{text}");
+        assert!(text.contains("\n    [1,2],\n"), "{text}");
+    }
 
     const ABOUT: About =
         About { name: "unit-test", lecture: 1, paper: "", claim: "", sources: &["a file", "another"] };

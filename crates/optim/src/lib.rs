@@ -16,6 +16,8 @@
 #![forbid(unsafe_code)]
 
 mod error;
+#[cfg(feature = "experiments")]
+pub mod experiments;
 pub mod logic;
 pub mod nielsen;
 pub mod perceptron;

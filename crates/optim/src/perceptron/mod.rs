@@ -74,6 +74,8 @@ pub struct Fit<const D: usize, E = f64> {
     pub mistakes: Vec<usize>,
     /// Passes made, the last one without a mistake included.
     pub epochs: usize,
+    /// Mistakes of each pass, `epochs` numbers.
+    pub mistakes_per_epoch: Vec<usize>,
     /// Whether the last pass made no mistake, so that the plane separates the data.
     pub converged: bool,
 }
@@ -138,7 +140,7 @@ impl<const D: usize, E: RealField + Copy> Perceptron<D, E> {
     pub fn train(x: &[SVector<E, D>], labels: &[i8], max_epochs: MaxEpochs) -> Result<Fit<D, E>, Error> {
         check_binary("Perceptron::train", x, labels)?;
         check_epochs(max_epochs.0)?;
-        let mut fit = Fit { perceptron: Self::zeros(), mistakes: Vec::new(), epochs: 0, converged: false };
+        let mut fit = Fit::new();
         while fit.epochs < max_epochs.0 && !fit.converged {
             let before = fit.mistakes.len();
             for (i, (x, &label)) in x.iter().zip(labels).enumerate() {
@@ -147,6 +149,7 @@ impl<const D: usize, E: RealField + Copy> Perceptron<D, E> {
                 }
             }
             fit.epochs += 1;
+            fit.mistakes_per_epoch.push(fit.mistakes.len() - before);
             fit.converged = fit.mistakes.len() == before;
         }
         fit.perceptron.check_finite(fit.mistakes.len())?;
@@ -177,6 +180,12 @@ impl<const D: usize, E: RealField + Copy> Perceptron<D, E> {
 }
 
 impl<const D: usize, E: RealField + Copy> Fit<D, E> {
+    /// Before the first pass.
+    fn new() -> Self {
+        let perceptron = Perceptron::zeros();
+        Self { perceptron, mistakes: Vec::new(), epochs: 0, mistakes_per_epoch: Vec::new(), converged: false }
+    }
+
     /// The perceptron after each mistake, rebuilt from the record: entry `k` is the sum of the first `k + 1`
     /// mistakes.
     ///

@@ -43,6 +43,7 @@ fn perceptron(golden: &Golden) {
     let fit = Perceptron::fit(&x, &labels, MaxEpochs(100)).unwrap();
     let mistakes: Vec<f64> = fit.mistakes.iter().map(|&i| i as f64).collect();
     assert_eq!(mistakes, golden.numbers("perceptron/mistake_sequence"));
+    assert_eq!(fit.mistakes_per_epoch, [6, 4, 7, 2, 3, 0]); // the sequence, cut where it does not ascend
     assert_eq!(fit.epochs as f64, golden.number("perceptron/epochs"));
     assert_eq!(fit.mistakes.len() as f64, golden.number("perceptron/mistakes"));
     let w = &fit.perceptron;

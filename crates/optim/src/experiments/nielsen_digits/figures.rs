@@ -1,0 +1,93 @@
+//! The pictures of the digits experiment.
+
+use lab::{Axis, Figure, Heatmap, Line, Plot, Ramp, Raster, Tile};
+
+use super::NielsenDigitsReport;
+
+pub(super) fn all(report: &NielsenDigitsReport) -> Vec<Figure> {
+    vec![accuracy(report), confusion(report), weights(report), misread(report)]
+}
+
+fn accuracy(report: &NielsenDigitsReport) -> Figure {
+    let epochs: Vec<f64> = (1..=report.epochs).map(|epoch| epoch as f64).collect();
+    let lowest =
+        report.accuracy_per_epoch.iter().flatten().copied().fold(report.nearest_class_mean, f64::min);
+    Figure::new(
+        "accuracy",
+        format!(
+            "The network passes the mean of each class in a few epochs and the last perceptron later, and ends beside \
+             the averaged perceptron. Accuracy on {} test images after each epoch, mean and one standard deviation of \
+             {} seeds; dotted: other methods on the same images.",
+            report.test_images, report.accuracy.n
+        ),
+        "A curve with a narrow band rises from below 0.8 to about 0.9 and flattens. Three horizontal lines: nearest \
+         class mean lowest, the last perceptron in the middle, the averaged perceptron at the height where the curve \
+         ends.",
+        Plot::new(
+            Axis::linear("epoch"),
+            Axis::linear("test accuracy").range((lowest * 20.0).floor() / 20.0, 0.95),
+        )
+        .line(Line::over_seeds("30 hidden neurons", &epochs, &report.accuracy_per_epoch))
+        .horizontal("averaged perceptron", report.averaged_perceptron.mean)
+        .horizontal("last perceptron", report.last_perceptron.mean)
+        .horizontal("nearest class mean", report.nearest_class_mean),
+    )
+}
+
+fn confusion(report: &NielsenDigitsReport) -> Figure {
+    let most = &report.most_confused;
+    Figure::new(
+        "confusion",
+        format!(
+            "Most mistakes are between digits that look alike: {} is read as {} most often, {} times. Row: true \
+             digit, column: what the network reads; counts over {} test images, summed over {} seeds.",
+            most.label, most.read_as, most.times, report.test_images, report.accuracy.n
+        ),
+        "A ten by ten matrix of counts. The diagonal holds more than a hundred in each cell and is dark; most other \
+         cells hold less than ten and are light.",
+        Heatmap::confusion((0..10).map(|digit| digit.to_string()), &report.confusion),
+    )
+}
+
+fn weights(report: &NielsenDigitsReport) -> Figure {
+    let learnt = &report.learnt_weights;
+    let extreme = learnt.iter().flatten().fold(0.0_f64, |most, weight| most.max(weight.abs()));
+    Figure::new(
+        "weights",
+        format!(
+            "Training draws strokes: each hidden neuron comes to look for ink in some places and against it in \
+             others. One tile per hidden neuron: its weights after training minus those before, as an image; orange = \
+             ink here excites more than before, blue = less, white = unchanged, as at the borders where no digit has \
+             ink. The start itself, noise of size 1, hides the change, whose root mean square is {:.2}. First seed.",
+            report.learnt_rms
+        ),
+        "Thirty small square images of orange and blue blurred strokes and arcs in the middle of a white square.",
+        Raster {
+            tiles: learnt.iter().map(|row| Tile::new(report.width, row)).collect(),
+            columns: 10,
+            ramp: Ramp::Diverging { extreme: extreme.max(f64::MIN_POSITIVE) },
+        },
+    )
+}
+
+fn misread(report: &NielsenDigitsReport) -> Figure {
+    let tile = |wrong: &super::Misread| {
+        let pixels: Vec<f64> = wrong.pixels.iter().map(|&level| f64::from(level)).collect();
+        Tile::new(report.width, &pixels).caption(format!("{}→{}", wrong.label, wrong.read_as))
+    };
+    Figure::new(
+        "misread",
+        format!(
+            "Some of the digits that the network gets wrong would stop a human too, most would not. The first {} \
+             misread test images, true digit → what the network reads; first seed.",
+            report.misread.len()
+        ),
+        "Small images of handwritten digits in two rows, each with a caption such as 4→9: the true digit and what the \
+         network reads.",
+        Raster {
+            tiles: report.misread.iter().map(tile).collect(),
+            columns: 8,
+            ramp: Ramp::Ink { low: 0.0, high: f64::from(report.max_level) },
+        },
+    )
+}
