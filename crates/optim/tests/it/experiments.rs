@@ -1,0 +1,83 @@
+//! The quick version of each experiment: it runs in seconds, its claims hold, its figures can be drawn.
+use lab::{Check, Experiment, ExperimentConfig, Lab};
+use optim::experiments::{NielsenDigits, PerceptronBound, Xor};
+
+fn quick<X: Experiment>() -> X::Report {
+    let config = X::Config::quick().check().unwrap();
+    let report = X::run(&config, &mut Lab::quiet()).unwrap();
+    let checks = X::checks(&report);
+    let broken: Vec<&Check> = checks.iter().filter(|check| !check.holds()).collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+    for figure in X::figures(&report) {
+        let drawn = figure.draw().unwrap_or_else(|error| panic!("figure {}: {error}", figure.id));
+        assert!(!drawn.is_empty());
+        assert!(figure.caption.len() > 80 && figure.alt.len() > 80, "figure {} needs words", figure.id);
+    }
+    report
+}
+
+#[test]
+fn perceptron_bound() {
+    let report = quick::<PerceptronBound>();
+    assert_eq!(report.pairs.len(), 45);
+    assert!(report.pairs.iter().all(|pair| pair.margin <= pair.margin_at_most && pair.mistakes.len() == 3));
+    assert!(report.crowded.last_passes.iter().all(|&mistakes| mistakes > 0), "{:?}", report.crowded);
+}
+
+#[test]
+fn xor() {
+    let report = quick::<Xor>();
+    // Four mistakes, in the order of the examples, bring the weights back to zero: it would go on for ever.
+    assert_eq!(
+        (report.perceptron.cycle, report.perceptron.mistakes),
+        (Some(4), 4 * report.perceptron.epochs)
+    );
+    assert_eq!(report.end_costs.iter().map(|end| end.networks).sum::<usize>(), report.networks);
+}
+
+#[test]
+fn nielsen_digits() {
+    let report = quick::<NielsenDigits>();
+    assert_eq!(report.confusion.iter().flatten().sum::<usize>(), report.test_images * report.accuracy.n);
+    let (confused, row) = (report.most_confused, &report.confusion[report.most_confused.label]);
+    assert_eq!(row[confused.read_as], confused.times);
+    assert!(report.misread.iter().all(|wrong| wrong.label != wrong.read_as && wrong.pixels.len() == 64));
+    assert_eq!((report.learnt_weights.len(), report.learnt_weights[0].len()), (30, 64));
+}
+
+/// The same seed gives the same report, bit for bit.
+#[test]
+fn runs_repeat() {
+    let config = || {
+        let mut config = <NielsenDigits as Experiment>::Config::quick();
+        (config.epochs, config.seeds) = (2, 2);
+        config
+    };
+    let run = || NielsenDigits::run(&config(), &mut Lab::quiet()).unwrap();
+    assert_eq!(serde_json::to_string(&run()).unwrap(), serde_json::to_string(&run()).unwrap());
+}
+
+/// Every field out of its range is refused, with its name.
+#[test]
+fn configurations_are_checked() {
+    let name = |error: lab::Error| error.to_string();
+    let mut config = <NielsenDigits as Experiment>::Config::default();
+    config.seeds = 1;
+    assert!(name(config.clone().check().unwrap_err()).contains("seeds must be at least 2"));
+    (config.seeds, config.learning_rate) = (3, f64::NAN);
+    assert!(name(config.clone().check().unwrap_err()).contains("learning_rate must be positive"));
+    (config.learning_rate, config.batch_size) = (3.0, 0);
+    assert!(name(config.clone().check().unwrap_err()).contains("batch_size must be at least 1"));
+    (config.batch_size, config.perceptron_epochs) = (10, 0);
+    assert!(name(config.check().unwrap_err()).contains("perceptron_epochs must be at least 1"));
+
+    let mut config = <PerceptronBound as Experiment>::Config::default();
+    config.tolerance = 1.0;
+    assert!(name(config.clone().check().unwrap_err()).contains("tolerance must be in (0, 1)"));
+    (config.tolerance, config.max_epochs) = (0.02, 0);
+    assert!(name(config.check().unwrap_err()).contains("max_epochs must be at least 1"));
+
+    let mut config = <Xor as Experiment>::Config::default();
+    config.epochs = 0;
+    assert!(name(config.check().unwrap_err()).contains("epochs must be at least 1"));
+}
