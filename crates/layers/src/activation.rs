@@ -12,7 +12,7 @@
 //! use layers::prelude::*;
 //! let dev = Cpu::seed_from_u64(0);
 //! let apart = dev.build_module::<(Linear<3, 2>, Tanh), f64>();
-//! let fused = layers::Linear { activation: Tanh, weight: apart.0.weight.clone(), bias: apart.0.bias.clone(), input_gradient: Default::default() };
+//! let fused = layers::modules::Linear { activation: Tanh, weight: apart.0.weight.clone(), bias: apart.0.bias.clone(), input_gradient: Default::default() };
 //! let x: Tensor<Rank2<4, 3>, f64, _> = dev.sample_normal();
 //! assert_eq!(apart.forward(x.clone()).array(), fused.forward(x).array());
 //! ```

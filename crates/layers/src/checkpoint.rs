@@ -35,7 +35,7 @@
 //! assert_eq!(checkpoint.integers("progress")?, [3, 1500]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-use crate::params::{DeviceError, without_empty_end};
+use crate::params::{DeviceError, read_row_major, without_empty_end};
 use crate::step::{Slot, SlotKey, StepState};
 use dfdx::nn::tensor_collection::{
     RecursiveWalker, ScalarOptions, TensorCollection, TensorOptions, TensorVisitor, ViewTensorMut,
@@ -477,7 +477,8 @@ impl<E: Real, D: Device<E>> TensorVisitor<E, D> for Collect<'_> {
         _options: TensorOptions<S, E, D>,
         (tensor, name): (&Tensor<S, E, D>, String),
     ) -> Result<Option<Tensor<S, E, D>>, Self::Err> {
-        let (shape, bytes) = (tensor.shape().concrete().into_iter().collect(), to_bytes(&tensor.as_vec()));
+        let (shape, bytes) =
+            (tensor.shape().concrete().into_iter().collect(), to_bytes(&read_row_major(tensor)));
         self.entries.insert(join(self.prefix, &name), Entry { dtype: dtype_of::<E>(), shape, bytes });
         Ok(None)
     }

@@ -2,7 +2,7 @@
 //!
 //! | I need | here |
 //! |---|---|
-//! | a fully connected layer, fused with its activation | [`Linear`], built from [`builders::Linear`] |
+//! | a fully connected layer, fused with its activation | [`modules::Linear`], built from [`builders::Linear`] |
 //! | activation functions as modules | [`activation`] |
 //! | a loss | [`losses`] |
 //! | gradient penalties, Hessian-vector products, Jacobian traces | [`dual`] |
@@ -40,7 +40,6 @@ pub use dual::{
     input_gradient_norm, jacobian_trace,
 };
 pub use kernels::InputGradient;
-pub use linear::Linear;
 pub use sgd::{Momentum, Sgd, SgdConfig};
 pub use step::{Schedule, Slot, SlotKey, Step, StepError, StepReport, StepState};
 

@@ -39,10 +39,12 @@ use dfdx::nn::tensor_collection::{
 };
 use dfdx::prelude::{
     Backward, Device, Dtype, Gradients, HasShape, Merge, NumParams, PutTape, Rank0, ReshapeTo, Shape,
-    SplitTape, Storage, Tensor, Trace,
+    SplitTape, Storage, Tape, Tensor, Trace,
 };
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt::{Debug, Display};
+use std::rc::Rc;
 
 /// What is known about one tensor of a model without its values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -292,6 +294,14 @@ pub(crate) fn without_empty_end(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
+/// The elements of a tensor in row-major order. dfdx's `as_vec` does the same element by element; this copies memory.
+pub(crate) fn read_row_major<S: Shape, E: Dtype, D: Device<E>>(tensor: &Tensor<S, E, D>) -> Vec<E> {
+    let Ok(contiguous) = tensor.clone().try_contiguous() else { return tensor.as_vec() };
+    let mut values = vec![E::default(); tensor.shape().num_elements()];
+    contiguous.copy_into(&mut values);
+    values
+}
+
 /// Copies row-major values into a tensor, which keeps its id unless its memory was not row-major.
 pub(crate) fn write_row_major<S: Shape, E: Dtype, D: Device<E>>(
     tensor: &mut Tensor<S, E, D>,
@@ -315,11 +325,13 @@ fn is_finite<E: Dtype>(value: &E) -> bool {
 #[derive(Clone, Debug)]
 pub(crate) struct MissingGradients<E: Dtype, D: Device<E>> {
     markers: Gradients<E, D>,
+    /// Carries the merged tape; kept, because a backward pass leaves a gradient for it.
+    carrier: Option<Tensor<Rank0, E, D>>,
 }
 
 impl<E: Dtype, D: Device<E>> Default for MissingGradients<E, D> {
     fn default() -> Self {
-        Self { markers: Gradients::leaky() }
+        Self { markers: Gradients::leaky(), carrier: None }
     }
 }
 
@@ -331,15 +343,23 @@ impl<E: Dtype, D: Device<E>> MissingGradients<E, D> {
         model: &M,
         gradients: &mut Gradients<E, D>,
     ) -> Result<Vec<String>, DeviceError> {
-        let mut mark = Mark { markers: &mut self.markers, device: None };
+        let mut mark = Mark { markers: &mut self.markers, carrier: &mut self.carrier };
         M::iter_tensors(&mut RecursiveWalker { m: model, f: &mut mark }).map_err(DeviceError::new)?;
-        let Some(device) = mark.device else { return Ok(Vec::new()) };
-        // A backward pass over nothing but the merged tape hands the merged gradients back.
+        let Some(carrier) = &self.carrier else { return Ok(Vec::new()) }; // nothing to train
         let real = std::mem::replace(gradients, Gradients::leaky());
-        let scalar: Tensor<Rank0, E, D> = device.try_zeros().map_err(DeviceError::new)?;
-        let (marked, real) = (scalar.trace(self.markers.clone()), scalar.traced(real));
-        let ((scalar, markers), (_, real)) = (marked.split_tape(), real.split_tape());
-        *gradients = scalar.put_tape(markers.merge(real)).try_backward().map_err(DeviceError::new)?;
+        let (carrier, markers) = carrier.trace(self.markers.clone()).split_tape();
+        let (carrier, real) = carrier.traced(real).split_tape();
+        let mut tape = markers.merge(real);
+        // dfdx hands the gradients of a tape to its backward operations only. This one takes them all away, before
+        // dfdx drops those that `alloc_grads` did not ask to keep.
+        let merged = Rc::new(Cell::new(None));
+        let taken = merged.clone();
+        tape.add_backward_op(move |all| {
+            taken.set(Some(std::mem::replace(all, Gradients::leaky())));
+            Ok(())
+        });
+        carrier.put_tape(tape).try_backward().map_err(DeviceError::new)?;
+        *gradients = merged.take().expect("the backward pass has run the operation");
         let mut missing = Missing { gradients, tensors: Vec::new(), position: 0 };
         M::iter_tensors(&mut RecursiveWalker { m: model, f: &mut missing }).map_err(DeviceError::new)?;
         if missing.tensors.is_empty() {
@@ -370,7 +390,7 @@ impl<E: Dtype, D: Device<E>, F: FnMut(&Parameter, &[E])> TensorVisitor<E, D> for
         options: TensorOptions<S, E, D>,
         (tensor, name): (&Tensor<S, E, D>, String),
     ) -> Result<Option<Tensor<S, E, D>>, Infallible> {
-        (self.0)(&describe(&options, tensor, name), &tensor.as_vec());
+        (self.0)(&describe(&options, tensor, name), &read_row_major(tensor));
         Ok(None)
     }
 }
@@ -386,7 +406,7 @@ impl<E: Dtype, D: Device<E>, F: FnMut(&Parameter, &mut [E])> TensorVisitor<E, D>
         options: TensorOptions<S, E, D>,
         (tensor, name): (&mut Tensor<S, E, D>, String),
     ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
-        let mut values = tensor.as_vec();
+        let mut values = read_row_major(tensor);
         (self.0)(&describe(&options, tensor, name), &mut values);
         write_row_major(tensor, &values)?;
         Ok(None)
@@ -425,7 +445,7 @@ impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for ReadGradients<'_, E, D> {
     ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
         if options.do_gradient_update {
             self.gradients.try_alloc_for(tensor)?;
-            self.flat.extend(self.gradients.get(tensor).as_vec());
+            self.flat.extend(read_row_major(&self.gradients.get(tensor)));
         }
         Ok(None)
     }
@@ -438,7 +458,7 @@ fn marker_len(numel: usize) -> usize {
 
 struct Mark<'a, E: Dtype, D: Device<E>> {
     markers: &'a mut Gradients<E, D>,
-    device: Option<D>,
+    carrier: &'a mut Option<Tensor<Rank0, E, D>>,
 }
 impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Mark<'_, E, D> {
     type Viewer = ViewTensorRef;
@@ -456,7 +476,9 @@ impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Mark<'_, E, D> {
             if Storage::<E>::len(device, marker) != marker_len(numel) {
                 *marker = Storage::<E>::try_alloc_len(device, marker_len(numel))?;
             }
-            self.device.get_or_insert_with(|| device.clone());
+            if self.carrier.is_none() {
+                *self.carrier = Some(device.try_zeros()?);
+            }
         }
         Ok(None)
     }

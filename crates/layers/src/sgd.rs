@@ -221,7 +221,8 @@ impl<M: TensorCollection<E, D>, E: Real, D: Device<E>> Step<M, E, D> for Sgd<M, 
     }
 
     fn state(&self) -> Result<StepState, StepError> {
-        let values = self.velocities.iter().map(|v| v.as_vec().into_iter().map(E::as_f64).collect());
+        let values =
+            self.velocities.iter().map(|v| params::read_row_major(v).into_iter().map(E::as_f64).collect());
         Ok(StepState {
             rule: RULE.to_owned(),
             step: self.step,

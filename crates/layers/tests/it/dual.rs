@@ -130,6 +130,27 @@ fn arithmetic_of_duals() {
         Dual::new(z.leaky_trace(), dz.clone()).cross_entropy_mean(&[3, 0, 1]).tangent().square()
     })
     .assert(1e-7);
+
+    // Each tangent is the slope of its value.
+    let scalars: [&dyn Fn(D2<3, 4>) -> Dual<Rank0, f64, Cpu, OwnedTape<f64, Cpu>>; 5] = [
+        &|x| x.try_sum_all().unwrap(),
+        &|x| x.try_mean_all().unwrap(),
+        &|x| x.mse_mean(c.clone()),
+        &|x| x.cross_entropy_mean(&[3, 0, 1]),
+        &|x| {
+            (x.with_empty_tape().try_mul(x.try_sub_constant(c.clone()).unwrap()).unwrap())
+                .try_sum_all()
+                .unwrap()
+        },
+    ];
+    for (i, scalar) in scalars.iter().enumerate() {
+        let (x, v, h) = (sample(), sample(), 6e-6);
+        let value =
+            |h: f64| scalar(Dual::constant((x.clone() + v.clone() * h).leaky_traced())).value().array();
+        let tangent = scalar(Dual::new(x.leaky_trace(), v.clone())).tangent().array();
+        assert_close!(tangent, (value(h) - value(-h)) / (2.0 * h), 1e-8, 1e-10, "operation {i}");
+    }
+
     let wrong = Dual::new(sample().leaky_traced(), sample()).try_cross_entropy_mean(&[0, 4, 0]);
     assert!(matches!(wrong, Err(kernels::Error::LabelOutOfRange { index: 1, label: 4, classes: 4 })));
 }

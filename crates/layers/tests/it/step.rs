@@ -79,6 +79,19 @@ fn scalars_and_allocated_gradients_are_not_taken_for_missing() {
 }
 
 #[test]
+fn gradients_that_dfdx_dropped_are_missing() {
+    let dev = Cpu::default();
+    let mut model = (dev.tensor([1.0_f64]), dev.tensor([2.0_f64, 3.0]));
+    // `alloc_grads` of a part: the backward pass computes the gradient of the other part, then drops it.
+    let traced = model.0.trace(model.0.alloc_grads());
+    let mut gradients = (traced.sum() + model.1.leaky_trace().sum()).backward();
+    let mut optimizer = Sgd::new(&model, SgdConfig { lr: 0.5, ..Default::default() });
+    let error = optimizer.step(&mut model, &mut gradients).unwrap_err();
+    assert_eq!(error, StepError::Unused { names: vec!["1".into()] });
+    assert_eq!(gradients.get(&model.0).array(), [1.0]);
+}
+
+#[test]
 fn a_learning_rate_that_is_negative_or_not_finite_is_refused() {
     let model = Cpu::default().build_module::<Net, f64>();
     let mut optimizer = Adam::new(&model, AdamConfig::default());
