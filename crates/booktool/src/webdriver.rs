@@ -214,7 +214,8 @@ impl Driver {
     pub fn screenshot(&self, top: u32, width: u32, height: u32) -> Result<Vec<u8>, Error> {
         let clip = json!({ "x": 0, "y": top, "width": width, "height": height, "scale": 1 });
         let command = "Page.captureScreenshot";
-        let image = self.devtools(command, json!({ "captureBeyondViewport": true, "clip": clip }))?;
+        let options = json!({ "captureBeyondViewport": true, "optimizeForSpeed": true, "clip": clip });
+        let image = self.devtools(command, options)?;
         image["data"].as_str().and_then(decode_base64).ok_or_else(|| Error::Reply {
             command: command.into(),
             source: io::Error::new(ErrorKind::InvalidData, "no base64 image"),

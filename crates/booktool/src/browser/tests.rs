@@ -23,6 +23,7 @@ fn each_seeded_fault_is_found() {
         let faults = browser.look(&view).unwrap();
         for want in [
             "wider than the view (910 px): <div> A block of 900 pixels",
+            "wider than the view (910 px): <div> A folded block of 900 pixels",
             "image not loaded: gone.png",
             "image without alternative text: dot.png",
             "image not loaded: https://example.invalid/dot.png",

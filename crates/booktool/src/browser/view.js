@@ -7,6 +7,9 @@ return (async theme => {
   const words = text => text.replace(/\s+/g, ' ').trim().slice(0, 50);
   const say = (rule, element) => faults.push(`${rule}: <${element.localName}> ${words(element.textContent)}`);
 
+  // What is folded is looked at too.
+  for (const e of main.querySelectorAll('details')) e.open = true;
+
   if (!document.documentElement.classList.contains(theme)) faults.push(`the theme is not ${theme}`);
 
   // Overflow. The walk ends at <main>: what is around it may scroll the whole page, which is what nobody wants.
@@ -88,12 +91,15 @@ return (async theme => {
     const [dark, light] = [luminance(a), luminance(b)].sort((x, y) => x - y);
     return (light + 0.05) / (dark + 0.05);
   };
-  // What is behind an element: the colours of its ancestors, the outermost first, on white.
-  const ground = element => {
-    const layers = [];
-    for (let e = element; e; e = e.parentElement) layers.unshift(colour(getComputedStyle(e).backgroundColor));
-    return layers.reduce((under, layer) => over(layer, under), [255, 255, 255]);
+  // Of an element and all around it: how opaque it is, and the colour behind it, on white.
+  const once = f => {
+    const known = new Map();
+    return e => known.get(e) ?? known.set(e, f(e)).get(e);
   };
+  const opacity = once(e => (e ? opacity(e.parentElement) * getComputedStyle(e).opacity : 1));
+  const ground = once(e => {
+    return e ? over(colour(getComputedStyle(e).backgroundColor), ground(e.parentElement)) : [255, 255, 255];
+  });
   // In a drawing, also the boxes and discs that were drawn before and lie around the middle of the text.
   const groundInDrawing = (text, svg) => {
     const box = text.getBoundingClientRect();
@@ -119,8 +125,8 @@ return (async theme => {
     if (['title', 'desc', 'style', 'script', 'annotation'].includes(e.localName)) continue;
     const svg = e.closest('svg');
     const style = getComputedStyle(e);
-    let [r, g, b, a] = colour(svg ? style.fill : style.color);
-    for (let p = e; p; p = p.parentElement) a *= getComputedStyle(p).opacity;
+    const [r, g, b, alpha] = colour(svg ? style.fill : style.color);
+    const a = alpha * opacity(e);
     const under = svg ? groundInDrawing(e, svg) : ground(e);
     const size = parseFloat(style.fontSize);
     const need = size >= 24 || (size >= 18.66 && style.fontWeight >= 700) ? 3 : 4.5;
