@@ -51,9 +51,9 @@ pub mod solution {
         for _ in 0..max_epochs {
             let mut is_clean = true;
             for i in 0..x.len() {
+                let weight = |j: usize| counts[j] as f64 * f64::from(labels[j]);
                 let voters = (0..x.len()).filter(|&j| counts[j] > 0);
-                let vote: f64 =
-                    voters.map(|j| counts[j] as f64 * f64::from(labels[j]) * kernel(&x[j], &x[i])).sum();
+                let vote: f64 = voters.map(|j| weight(j) * kernel(&x[j], &x[i])).sum();
                 if f64::from(labels[i]) * vote <= 0.0 {
                     counts[i] += 1;
                     is_clean = false;
