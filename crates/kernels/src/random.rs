@@ -503,7 +503,7 @@ mod tests {
         }
         let chi2: f64 = counts.iter().map(|&count| (f64::from(count) - 1000.0).powi(2) / 1000.0).sum();
         assert!(chi2 < 20.5, "{counts:?}: chi-squared {chi2}");
-        assert_eq!(Key::new(0).permutation(0), []);
+        assert_eq!(Key::new(0).permutation(0), [0; 0]);
         assert_eq!(Key::new(0).permutation(1), [0]);
     }
 
