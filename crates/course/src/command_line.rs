@@ -85,6 +85,7 @@ fn common() -> [Arg; 6] {
             .help("The first seed; an experiment over n seeds uses N to N + n − 1"),
         Arg::new("device")
             .long("device")
+            .value_name("DEVICE")
             .default_value("cpu")
             .value_parser(value_parser!(lab::Device))
             .help("Where to compute"),

@@ -155,7 +155,8 @@ pub(crate) fn checks(result: &ResultFile) -> Text<5> {
             check.claim.clone(),
             check.measured.to_string(),
             format!("{} ({})", check.bound, check.bound_source),
-            baseline.map_or(String::new(), |one| format!("{} ({})", one.value, one.name)),
+            baseline
+                .map_or(String::new(), |one| format!("{} ({})", check.measured.rounded(one.value), one.name)),
             if judged.holds { "yes".into() } else { format!("NO{reason}") },
         ]);
     }

@@ -30,6 +30,20 @@ impl Measured {
         Self { mean, sd, n }
     }
 
+    /// `value`, such as a baseline, with as many decimals as the spread supports; with five significant digits of the
+    /// mean and no closing zeros when there is no spread.
+    pub fn rounded(&self, value: f64) -> String {
+        let decimals = |scale: f64, digits: f64| (digits - scale.log10().floor()).clamp(0.0, 12.0) as usize;
+        if self.sd > 0.0 {
+            return format!("{value:.*}", decimals(self.sd, 1.0));
+        }
+        let text = format!("{value:.*}", decimals(self.mean.abs().max(1e-12), 4.0));
+        if !text.contains('.') {
+            return text;
+        }
+        text.trim_end_matches('0').trim_end_matches('.').to_string()
+    }
+
     /// A quantity that no seed changes, such as a count or a closed form.
     pub fn exact(value: f64) -> Self {
         Self { mean: value, sd: 0.0, n: 1 }
@@ -39,14 +53,12 @@ impl Measured {
 impl std::fmt::Display for Measured {
     /// `0.898 ± 0.011 (n = 3)`: two digits of the spread, and as many decimals of the mean.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.sd > 0.0 {
-            let decimals = (1.0 - self.sd.log10().floor()).clamp(0.0, 12.0) as usize;
-            return write!(f, "{:.decimals$} ± {:.decimals$} (n = {})", self.mean, self.sd, self.n);
+        let text = self.rounded(self.mean);
+        match (self.sd > 0.0, self.n) {
+            (true, n) => write!(f, "{text} ± {} (n = {n})", self.rounded(self.sd)),
+            (false, 1) => f.write_str(&text),
+            (false, n) => write!(f, "{text} (n = {n})"),
         }
-        let decimals = (4.0 - self.mean.abs().max(1e-12).log10().floor()).clamp(0.0, 12.0) as usize;
-        let text = format!("{:.decimals$}", self.mean);
-        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-        if self.n == 1 { f.write_str(text) } else { write!(f, "{text} (n = {})", self.n) }
     }
 }
 
@@ -204,6 +216,7 @@ mod tests {
         assert_eq!(text(0.25, 0.0, 3), "0.25 (n = 3)");
         assert_eq!(text(1.0 / 3.0, 0.0, 1), "0.33333");
         assert_eq!(text(100.0, 0.0, 1), "100");
+        assert_eq!(Measured { mean: 0.88, sd: 0.061, n: 10 }.rounded(0.105_555), "0.106");
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod error;
 mod execute;
 mod experiment;
 pub mod figure;
+mod finite;
 pub mod interrupt;
 mod metrics;
 mod progress;
@@ -41,3 +42,8 @@ pub use progress::Progress;
 pub use result::{Judged, ResultFile, Unstable};
 pub use table::Table;
 pub use trainer::{EpochRecord, History, Objective, Trainer, Unused};
+
+/// The README's example, compiled and run.
+#[cfg(all(doctest, feature = "cli"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -8,7 +8,7 @@ pub enum Progress {
     /// Not at all.
     #[default]
     Silent,
-    /// A line at most once a second and at the end of each part.
+    /// A line at most once a second.
     Lines,
     /// A bar that is drawn over itself.
     #[cfg(feature = "cli")]
@@ -58,7 +58,7 @@ impl Reporter {
             Progress::Lines => {
                 let now = Instant::now();
                 let is_due = self.last_line.is_none_or(|last| now - last >= BETWEEN_LINES);
-                if is_due || done >= total {
+                if is_due {
                     self.last_line = Some(now);
                     eprintln!("{}", line(&self.name, label, done, total, loss, now - self.started));
                 }

@@ -8,7 +8,7 @@
 //! - **A checkpoint is whole.** A new one replaces the old one only when it is complete.
 //! - **NaN stops at once**, with the step and the path name of the first tensor that is not finite.
 //! - **A stop that was asked for** (Ctrl-C) writes a checkpoint first and says how to go on.
-use crate::{CheckpointEvery, Error, Lab};
+use crate::{CheckpointEvery, Error, Lab, finite};
 use datasets::Batches;
 use datasets::batches::{BatchSize, Rows};
 use dfdx::nn::ZeroGrads;
@@ -205,7 +205,7 @@ impl<'a, B: BatchSize> Trainer<'a, B> {
                 // The search gives zeros to tensors without a gradient, which the first step must not see.
                 let mut first = is_first.then(|| gradients.clone());
                 let searched = first.as_mut().unwrap_or(&mut gradients);
-                let tensor = params::first_gradient_not_finite(model, searched).map_err(StepError::from)?;
+                let tensor = finite::first_gradient_not_finite(model, searched).map_err(StepError::from)?;
                 if let Some(tensor) = tensor {
                     return Err(Error::GradientNotFinite { part: part.into(), step, tensor, loss: value });
                 }

@@ -128,7 +128,7 @@ fn a_run_writes_result_and_figure_and_claims_count_it() {
     let (done, text) = course(house.path(), "run random-walk --seed 5 --steps 400");
     assert_eq!(code(&done), 0, "{done:?} {text}");
     assert!(
-        text.contains("yes") && text.contains("400 (a walk that never") && text.contains("seeds 5 to 104"),
+        text.contains("yes") && text.contains("400.0 (a walk that never") && text.contains("seeds 5 to 104"),
         "{text}"
     );
     let result = std::fs::read_to_string(house.path().join("book/results/random-walk.json")).unwrap();
@@ -276,6 +276,43 @@ fn a_result_that_cannot_be_written_leaves_the_old_one() {
     assert_eq!(error.code(), 1);
     assert!(error.to_string().contains("--out"), "{error}");
     assert_eq!(std::fs::read_to_string(house.path().join("file")).unwrap(), "old");
+}
+
+/// The process that the next test starts under a limit: runs the experiment in the house that its environment names,
+/// and has nothing to do without it.
+#[test]
+fn child() {
+    let Some(house) = std::env::var_os("COURSE_TEST_HOUSE") else { return };
+    let (done, _) = course(Path::new(&house), "run random-walk");
+    match done {
+        Ok(code) => std::process::exit(code.into()),
+        Err(error) => {
+            eprintln!("{error}");
+            std::process::exit(error.code().into());
+        }
+    }
+}
+
+/// A limit on the size of files stands in for a full disk: the system refuses to write in the middle of the file.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_the_old_result_and_no_half_written_file() {
+    let house = house();
+    let folder = house.path().join("book/results");
+    assert_eq!(code(&course(house.path(), "run random-walk --seed 7").0), 0);
+    let old = std::fs::read(folder.join("random-walk.json")).unwrap();
+    assert!(old.len() > 1024, "a smaller result would pass under the limit");
+    let child = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" --exact child --nocapture"])
+        .arg(std::env::current_exe().unwrap())
+        .env("COURSE_TEST_HOUSE", house.path())
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&child.stderr);
+    assert_eq!(child.status.code(), Some(1), "{message}");
+    assert!(message.contains("random-walk.json") && message.contains("free some space"), "{message}");
+    assert_eq!(std::fs::read(folder.join("random-walk.json")).unwrap(), old);
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "a temporary file was left");
 }
 
 #[test]
