@@ -248,7 +248,8 @@ mod tests {
             "<strong>Figure 1.1.</strong> The loss falls to a\nquarter. <strong>Mean</strong>",
             "stroke=\"var(--c1)\"",
             "width=\"320\" height=\"72\"",
-            // citations, verdicts, tables, exercises
+            // code, citations, verdicts, tables, exercises
+            "<pre><code class=\"language-rust\">/// The byte with its two lowest bits swapped.\npub fn swap(byte: u8)",
             "href=\"references.html#rosenblatt1958\">Rosenblatt 1958</a>",
             "<span class=\"verdict fails\">✗ fails</span>",
             "<th style=\"text-align: right\">read as 4</th>",
@@ -299,7 +300,7 @@ mod tests {
                 "digits.config.epoch",
                 "src/lecture-01.md:6: `digits",
             ),
-            ("src/lecture-01.md", "{{checks digits}}", "{{checks digit}}", "src/lecture-01.md:45: no result"),
+            ("src/lecture-01.md", "{{checks digits}}", "{{checks digit}}", "src/lecture-01.md:51: no result"),
             (
                 "src/lecture-01.md",
                 "{{figure digits-loss}}",
@@ -309,8 +310,8 @@ mod tests {
             ("src/lecture-01.md", loss, "![The loss](figures/digits-loss.svg", "at least 15 characters"),
             (
                 "src/lecture-01.md",
-                "lecture_01/swap_bits",
-                "lecture_01/swap",
+                "{{exercise lecture_01/swap_bits",
+                "{{exercise lecture_01/swap",
                 "book/exercises/lecture_01/swap.rs",
             ),
             ("src/lecture-02/momentum.md", "[@polyak1964]", "Polyak", "references.toml:19: no chapter cites"),
@@ -327,6 +328,12 @@ mod tests {
                 "swap_bits.rs:3: no work `mins`",
             ),
             ("src/figures/digits-loss.svg", "#0072b2", "#0072b3", "the colour #0072b3"),
+            (
+                "src/lecture-01.md",
+                "swap_bits.rs:solution",
+                "swap_bits.rs:answer",
+                "lecture-01.md:46: `../exercises",
+            ),
             ("lectures.toml", "number = 3", "number = 4", "lecture 4 stands where lecture 3 belongs"),
             ("src/SUMMARY.md", "- [Can weighted votes read?](lecture-01.md)\n", "", "lecture 2 is number 1"),
         ] {

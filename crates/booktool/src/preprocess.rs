@@ -2,7 +2,8 @@
 //!
 //! The passes run in this order over the whole book, because each may read what the one before it wrote:
 //! exercises (files into the page), directives (numbers, tables and lists into the text, formulas and captions),
-//! figures, citations, the list of works, formulas, included code. A fault does not stop a pass, so that one run shows all.
+//! figures, citations, the list of works, formulas, included code. A fault does not stop a pass, so that one run
+//! shows all.
 
 mod citations;
 mod directive;

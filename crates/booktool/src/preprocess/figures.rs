@@ -50,11 +50,9 @@ impl Figures {
         let mut edits = Vec::new();
         for image in images(page) {
             let place = page.place(image.range.start).clone();
-            match self.render(page, sources, &image, *number + 1) {
-                Ok(html) => {
-                    *number += 1;
-                    edits.push(Edit::new(image.range, html));
-                }
+            *number += 1;
+            match self.render(page, sources, &image, *number) {
+                Ok(html) => edits.push(Edit::new(image.range, html)),
                 Err(fault) => faults.add(&place, fault),
             }
         }
@@ -84,6 +82,14 @@ impl Figures {
 
     fn render(&mut self, page: &Page, sources: &Path, image: &Image, number: u32) -> Result<String, Fault> {
         let path = &image.path;
+        let file = sources.join(page.folder()).join(path);
+        let id = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let label =
+            page.lecture.map_or(format!("Figure {number}"), |lecture| format!("Figure {lecture}.{number}"));
+        // First of all, so that a broken figure is one fault and not one more at each reference.
+        if self.0.insert(id.clone(), (page.path.clone(), label.clone())).is_some() {
+            return Err(Fault::DuplicateFigure { id });
+        }
         if image.alt.chars().count() < ALT_CHARACTERS {
             return Err(Fault::ShortAlt { path: path.clone(), minimum: ALT_CHARACTERS });
         }
@@ -95,21 +101,13 @@ impl Figures {
         {
             return Err(Fault::NotAlone { directive: "figure".into() });
         }
-        let file = sources.join(page.folder()).join(path);
         let bytes = std::fs::read(&file).map_err(|_| Fault::NoFigure { path: path.clone() })?;
-        let id = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let label =
-            page.lecture.map_or(format!("Figure {number}"), |lecture| format!("Figure {lecture}.{number}"));
-        let body = if path.ends_with(".png") {
-            raster(path, &bytes, &image.alt)?
+        let (kind, body) = if path.ends_with(".png") {
+            ("raster", raster(path, &bytes, &image.alt)?)
         } else {
             let svg = String::from_utf8(bytes).map_err(|_| Fault::NotSvg { path: path.clone() })?;
-            adapt(path, &svg, &image.alt, &id)?
+            ("plot", adapt(path, &svg, &image.alt, &id)?)
         };
-        let kind = if path.ends_with(".png") { "raster" } else { "plot" };
-        if self.0.insert(id.clone(), (page.path.clone(), label.clone())).is_some() {
-            return Err(Fault::DuplicateFigure { id });
-        }
         Ok(format!(
             "<figure class=\"{kind}\" id=\"fig-{id}\">\n{body}\n<figcaption>\n\n**{label}.** {}\n\n</figcaption>\n</figure>\n",
             image.caption.trim()

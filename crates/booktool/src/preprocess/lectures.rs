@@ -103,7 +103,7 @@ impl Lecture {
             None => ("unbuilt", self.title.clone(), "not built yet".to_owned()),
         };
         format!(
-            "<li value=\"{}\" class=\"{class}\">\n\n**{title}** <span class=\"state\">{state}</span>\n{}\n\n\
+            "<li value=\"{}\" class=\"{class}\">\n\n**{title}** <span class=\"state\">{state}</span><br>\n{}\n\n\
              <span class=\"papers\">{}</span>\n\n</li>\n",
             self.number,
             self.topic,
@@ -129,7 +129,7 @@ mod tests {
             "### Lecture 1: `optim`",
             "<li value=\"1\" class=\"readable\">\n\n**[Can it?](lecture-01.md)** <span class=\"state\">readable</span>",
             "<span class=\"papers\">A 1958 · B 1962</span>",
-            "<li value=\"2\" class=\"unbuilt\">\n\n**Why?** <span class=\"state\">not built yet</span>\nLimits",
+            "<li value=\"2\" class=\"unbuilt\">\n\n**Why?** <span class=\"state\">not built yet</span><br>\nLimits",
         ] {
             assert!(html.contains(wanted), "{wanted}\nin\n{html}");
         }
