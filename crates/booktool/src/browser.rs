@@ -23,8 +23,11 @@ const HEIGHT: u32 = 800;
 const THEMES: [&str; 2] = ["light", "navy"];
 /// The other themes of the menu: the longest chapter stands for all pages.
 const OTHER_THEMES: [&str; 3] = ["rust", "coal", "ayu"];
-/// Height of a screenshot in pixels; a higher page gets several.
-const SHOT_HEIGHT: u32 = 4000;
+/// Height of a screenshot in pixels; a higher page gets several. Chromium draws the whole page for each of them, and
+/// no image above 16384.
+const SHOT_HEIGHT: u32 = 12_000;
+/// The page that repeats all others, and needs no screenshots for that.
+const REPEATS: &str = "print.html";
 /// Pages that are shown in no view of their own: the frame of the side bar without JavaScript.
 const FRAMES: &[&str] = &["toc.html"];
 /// Time limit of a page load and of a script.
@@ -68,7 +71,7 @@ pub fn check(folder: &Path) -> Result<Outcome> {
             outcome.failed.push(format!("browser: stopped before {view}, after {} s", LIMIT.as_secs()));
             return Ok(outcome);
         }
-        match browser.look(&view).and_then(|faults| Ok((faults, browser.shoot(view.width)?))) {
+        match browser.look(&view).and_then(|faults| Ok((faults, browser.shoot(&view)?))) {
             Ok((faults, images)) => {
                 for (part, image) in images.iter().enumerate() {
                     let shot = shots.join(view.file(part));
@@ -227,13 +230,16 @@ impl Browser {
         self.driver.open(&url)
     }
 
-    /// Pictures of the whole page, from its top on.
-    fn shoot(&self, width: u32) -> Result<Vec<Vec<u8>>, Error> {
+    /// Pictures of the whole page that is shown, from its top on.
+    fn shoot(&self, view: &View<'_>) -> Result<Vec<Vec<u8>>, Error> {
+        if view.page == REPEATS {
+            return Ok(vec![]);
+        }
         let height = self.driver.run("return document.documentElement.scrollHeight;", &[])?;
         let height = height.as_u64().and_then(|height| u32::try_from(height).ok()).unwrap_or(HEIGHT);
         (0..height.max(1).div_ceil(SHOT_HEIGHT))
             .map(|part| part * SHOT_HEIGHT)
-            .map(|top| self.driver.screenshot(top, width, SHOT_HEIGHT.min(height - top)))
+            .map(|top| self.driver.screenshot(top, view.width, SHOT_HEIGHT.min(height - top)))
             .collect()
     }
 
