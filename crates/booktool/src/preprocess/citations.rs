@@ -185,22 +185,18 @@ impl Works {
         out + "\n</div>\n"
     }
 
-    /// One link per section that cites the work.
+    /// One link per section that cites the work, by chapter.
     fn back_links(&self, page: &Page, key: &str) -> String {
-        let mut sections = BTreeSet::new();
-        let links: Vec<String> = self
-            .cited
-            .get(key)
-            .into_iter()
-            .flatten()
-            .filter(|citation| sections.insert((&citation.page, &citation.section)))
-            .map(|citation| {
-                let section =
-                    citation.section.as_ref().map_or(String::new(), |section| format!(", {section}"));
-                format!("[{}{section}]({})", citation.chapter, page.link(&citation.page, &citation.anchor))
-            })
-            .collect();
-        if links.is_empty() { String::new() } else { format!("  Cited in {}.\n", links.join("; ")) }
+        let citations = self.cited.get(key).map_or(&[][..], Vec::as_slice);
+        let chapters = citations.chunk_by(|a, b| a.page == b.page).map(|citations| {
+            let sections = citations.chunk_by(|a, b| a.section == b.section).map(|citations| {
+                let section = citations[0].section.as_deref().unwrap_or("opening");
+                format!("[{section}]({})", page.link(&citations[0].page, &citations[0].anchor))
+            });
+            format!("*{}* ({})", citations[0].chapter, sections.collect::<Vec<_>>().join(", "))
+        });
+        let chapters: Vec<String> = chapters.collect();
+        if chapters.is_empty() { String::new() } else { format!("  Cited in {}.\n", chapters.join("; ")) }
     }
 
     fn place(&self, key: &str) -> Place {
@@ -308,8 +304,8 @@ mod tests {
         assert!(page.text.contains(link) && page.text.contains("`[@minsky1969]`"), "{}", page.text);
         let entry = "- <a id=\"polyak1964\"></a>B. T. Polyak: *On polyak1964*. Journal 1, 1964. \
             [doi 10.1/x](https://doi.org/10.1/x).\n  Read it for the proof.\n  \
-            Cited in [Gradients](lecture-08/gd.md#cite-polyak1964-1); \
-            [Gradients, The idea](lecture-08/gd.md#cite-polyak1964-2).\n";
+            Cited in *Gradients* ([opening](lecture-08/gd.md#cite-polyak1964-1), \
+            [The idea](lecture-08/gd.md#cite-polyak1964-2)).\n";
         assert!(list.text.contains(entry), "{}", list.text);
         assert!(
             list.text.contains("2015a. [arXiv 1412.6980](https://arxiv.org/abs/1412.6980)."),
