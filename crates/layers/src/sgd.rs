@@ -90,7 +90,8 @@ fn check_learning_rate(learning_rate: f64) -> Result<(), StepError> {
 
 /// Stochastic gradient descent for one model; see the [module](self) for the formulas.
 ///
-/// Memory: one velocity per weight with momentum, nothing without.
+/// It belongs to models of the type `M`, whose tensors have the same names and shapes in every value: dfdx's walk sees
+/// the type only. Memory: one velocity per weight with momentum, nothing without.
 ///
 /// # Examples
 /// A step, a saved state, and a second optimiser that goes on from it with the same bits:
@@ -177,28 +178,11 @@ impl<M: TensorCollection<E, D>, E: Real, D: Device<E>> Sgd<M, E, D> {
             shape: parameter.shape.clone(),
         })
     }
-
-    /// The model must have the same tensors as the one that the optimiser was made for. Names cost more than a small
-    /// step, so they are only read to report a difference of shapes.
-    fn check_model(&self, model: &M) -> Result<(), StepError> {
-        let mut shapes = SameShapes { parameters: &self.parameters, position: 0, same: true };
-        let Ok(_) = M::iter_tensors(&mut RecursiveWalker { m: model, f: &mut shapes });
-        if shapes.same && shapes.position == self.parameters.len() {
-            return Ok(());
-        }
-        let got: Vec<_> = params::list(model).into_iter().filter(|p| p.is_trainable).collect();
-        let differs = |i: &usize| self.parameters.get(*i) != got.get(*i);
-        let position =
-            (0..=self.parameters.len().max(got.len())).find(differs).expect("shapes differ, seen above");
-        let boxed = |list: &[Parameter]| list.get(position).cloned().map(Box::new);
-        Err(StepError::ModelMismatch { position, expected: boxed(&self.parameters), got: boxed(&got) })
-    }
 }
 
 impl<M: TensorCollection<E, D>, E: Real, D: Device<E>> Step<M, E, D> for Sgd<M, E, D> {
     // ANCHOR: step
     fn step(&mut self, model: &mut M, gradients: &mut Gradients<E, D>) -> Result<StepReport, StepError> {
-        self.check_model(model)?;
         let names = self.missing.find(model, gradients)?;
         if !names.is_empty() {
             return Err(StepError::Unused { names });
@@ -258,30 +242,6 @@ impl<E: Real, D: Device<E>> TensorVisitor<E, D> for AllocateFlat<'_, E, D> {
     ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
         if options.do_gradient_update {
             self.0.push(tensor.device().try_zeros_like(&(tensor.shape().num_elements(),))?);
-        }
-        Ok(None)
-    }
-}
-
-struct SameShapes<'a> {
-    parameters: &'a [Parameter],
-    position: usize,
-    same: bool,
-}
-impl<E: Real, D: Device<E>> TensorVisitor<E, D> for SameShapes<'_> {
-    type Viewer = ViewTensorRef;
-    type Err = std::convert::Infallible;
-    type E2 = E;
-    type D2 = D;
-    fn visit<S: Shape>(
-        &mut self,
-        options: TensorOptions<S, E, D>,
-        tensor: &Tensor<S, E, D>,
-    ) -> Result<Option<Tensor<S, E, D>>, Self::Err> {
-        if options.do_gradient_update {
-            let shape = self.parameters.get(self.position).map(|p| p.shape.iter().copied());
-            self.same &= shape.is_some_and(|shape| shape.eq(tensor.shape().concrete()));
-            self.position += 1;
         }
         Ok(None)
     }

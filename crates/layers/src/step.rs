@@ -21,7 +21,7 @@
 //! assert!(losses[19] < 0.1 * losses[0]);
 //! # Ok::<(), layers::StepError>(())
 //! ```
-use crate::params::{DeviceError, Parameter};
+use crate::params::DeviceError;
 use dfdx::prelude::{Dtype, Gradients, Storage};
 use kernels::Real;
 use serde::{Deserialize, Serialize};
@@ -96,18 +96,6 @@ pub enum StepError {
         range: &'static str,
         /// The value that was given.
         value: f64,
-    },
-    /// The tensors of the model are not those that the optimiser was made for.
-    #[error(
-        "an optimiser belongs to one model: tensor {position} is {got:?} here and {expected:?} in the model it was made for; make one optimiser per model"
-    )]
-    ModelMismatch {
-        /// Index among the trainable tensors.
-        position: usize,
-        /// The tensor that the optimiser was made for, if it had that many.
-        expected: Option<Box<Parameter>>,
-        /// The tensor of the model that was given, if it has that many.
-        got: Option<Box<Parameter>>,
     },
     /// dfdx's optimisers do not show their moments.
     #[error("dfdx's {optimizer} keeps its state private, so it cannot be saved or loaded; use {instead}")]
