@@ -293,16 +293,16 @@ impl Check {
 }
 
 impl Measured {
-    /// Decimals that the spread allows: two digits of the standard deviation; without spread four digits.
+    /// Decimals that the spread allows: two digits of the standard deviation; without spread those of the value,
+    /// up to four digits.
     fn decimals(&self) -> usize {
         let (mean, sd) = (self.mean.unwrap_or(0.0), self.sd.unwrap_or(0.0));
         if sd > 0.0 {
             return (1.0 - sd.log10().floor()).max(0.0) as usize;
         }
-        if mean.fract() == 0.0 {
-            return 0;
-        }
-        (3.0 - mean.abs().log10().floor()).clamp(0.0, 12.0) as usize
+        let most = if mean == 0.0 { 0 } else { (3.0 - mean.abs().log10().floor()).clamp(0.0, 12.0) as usize };
+        let digits = format!("{mean:.most$}");
+        digits.split_once('.').map_or(0, |(_, decimals)| decimals.trim_end_matches('0').len())
     }
 
     fn show(&self, decimals: usize) -> String {
@@ -444,11 +444,28 @@ mod tests {
             "| <span class=\"verdict holds\">✓ holds</span> | accuracy | 0.935 ± 0.012<br>(n = 3) | \
              ≥ 0.86<br>(pilot) | nearest mean: 0.801 |",
             "| <span class=\"verdict fails\">✗ fails</span> | gap<br><em>Why it fails:</em> too few seeds | \
-             −0.5000 | 0 to 0.1<br>(guess) | none |",
+             −0.5 | 0 to 0.1<br>(guess) | none |",
             "Repeat it: `cargo xtask run digits` (3 seeds).",
         ] {
             assert!(table.contains(row), "{row}\nin\n{table}");
         }
+    }
+
+    #[test]
+    fn without_spread_a_value_keeps_its_own_digits() {
+        for (mean, text) in [
+            (0.5, "0.5"),
+            (8062.0, "8062"),
+            (0.123456, "0.1235"),
+            (1e-5, "0.00001"),
+            (0.0, "0"),
+            (-2.25, "-2.25"),
+        ] {
+            let measured = Measured { mean: Some(mean), sd: Some(0.0), n: 1 };
+            assert_eq!(measured.show(measured.decimals()), text);
+        }
+        let nothing = Measured { mean: None, sd: None, n: 3 };
+        assert_eq!(nothing.show(nothing.decimals()), "not a number (n = 3)");
     }
 
     #[test]
