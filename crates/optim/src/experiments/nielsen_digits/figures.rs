@@ -5,7 +5,29 @@ use lab::{Axis, Figure, Heatmap, Line, Plot, Ramp, Raster, Tile};
 use super::NielsenDigitsReport;
 
 pub(super) fn all(report: &NielsenDigitsReport) -> Vec<Figure> {
-    vec![accuracy(report), confusion(report), weights(report), misread(report)]
+    vec![samples(report), accuracy(report), confusion(report), weights(report), misread(report)]
+}
+
+fn samples(report: &NielsenDigitsReport) -> Figure {
+    let tile = |sample: &super::Sample| {
+        let pixels: Vec<f64> = sample.pixels.iter().map(|&level| f64::from(level)).collect();
+        Tile::new(report.width, &pixels).caption(sample.label.to_string())
+    };
+    Figure::new(
+        "samples",
+        format!(
+            "You read all of these. The first {} of the {} test images, with what their writers meant.",
+            report.samples.len(),
+            report.test_images
+        ),
+        "Small images of handwritten digits in two rows, each with its label; slant, thickness and closed loops differ \
+         between digits of the same label.",
+        Raster {
+            tiles: report.samples.iter().map(tile).collect(),
+            columns: 8,
+            ramp: Ramp::Ink { low: 0.0, high: f64::from(report.max_level) },
+        },
+    )
 }
 
 fn accuracy(report: &NielsenDigitsReport) -> Figure {

@@ -135,6 +135,8 @@ pub struct NielsenDigitsReport {
     pub learnt_weights: Vec<Vec<f64>>,
     /// Root mean square of `learnt_weights` at pixels that have ink in some training image; the start has 1.
     pub learnt_rms: f64,
+    /// The first test images, to see what is read.
+    pub samples: Vec<Sample>,
     /// The first misread test images; first seed.
     pub misread: Vec<Misread>,
 }
@@ -149,6 +151,18 @@ pub struct Confused {
     pub read_as: usize,
     /// How often, over all seeds.
     pub times: usize,
+}
+
+/// A test image.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Sample {
+    /// Its row in the file of images.
+    pub row: usize,
+    /// The digit.
+    pub label: usize,
+    /// The pixels, from 0 to `max_level`.
+    pub pixels: Vec<u8>,
 }
 
 /// A test image that the network gets wrong.
@@ -167,7 +181,7 @@ pub struct Misread {
 
 const HIDDEN: usize = 30;
 const CLASSES: usize = 10;
-const SHOWN: usize = 16; // misread images in the report
+const SHOWN: usize = 16; // images in the report, and as many misread ones
 
 impl Experiment for NielsenDigits {
     type Config = NielsenDigitsConfig;
@@ -374,6 +388,7 @@ fn measure<const N: usize, const H: usize, const W: usize>(
         max_level: split.test.max_level(),
         learnt_weights: learnt.row_iter().map(|row| row.iter().map(rounded).collect()).collect(),
         learnt_rms: (sum / count.max(1) as f64).sqrt(),
+        samples: (0..split.test.len().min(SHOWN)).map(|i| sample(&split.test, i)).collect(),
         misread: misread(first, &test, &split.test),
     };
     report.table = table(&report, N);
@@ -441,6 +456,10 @@ fn most_confused(confusion: &[Vec<usize>]) -> Confused {
     });
     let wrong = cells.filter(|cell| cell.label != cell.read_as);
     wrong.max_by_key(|cell| cell.times).unwrap_or(Confused { label: 0, read_as: 0, times: 0 })
+}
+
+fn sample<const H: usize, const W: usize>(images: &Images<1, H, W>, i: usize) -> Sample {
+    Sample { row: images.row(i), label: images.label(i), pixels: images.pixels(i).to_vec() }
 }
 
 fn misread<const N: usize, const H: usize, const W: usize>(
