@@ -3,7 +3,7 @@
 //! | type | $\varphi(x)$ | $\varphi'(x)$ | from |
 //! |---|---|---|---|
 //! | [`Identity`] | $x$ | $1$ | |
-//! | [`Relu`] | $\max(x, 0)$ | $[x > 0]$ | Nair & Hinton (2010) |
+//! | [`Relu`] | $\max(x, 0)$ | 1 if $x > 0$, else 0 | Nair & Hinton (2010) |
 //! | [`LeakyRelu`]`(a)` | $x$ if $x > 0$, else $a x$ | $1$ if $x > 0$, else $a$ | Maas, Hannun & Ng (2013) |
 //! | [`Sigmoid`] | $\sigma(x) = 1/(1 + e^{-x})$ | $y (1 - y)$ | |
 //! | [`Tanh`] | $\tanh x$ | $1 - y^2$ | |
@@ -12,12 +12,29 @@
 //! | [`Softplus`] | $\ln(1 + e^x)$ | $\sigma(x)$ | Dugas et al. (2001) |
 //!
 //! $\Phi$ and $\phi$ are the standard normal distribution function and density.
+//!
+//! **Deviations**: GELU is the exact one of the paper, not its tanh approximation, from which it differs by up to
+//! 5e-4; dfdx's `accurate_gelu` has the same value and a wrong derivative. Softplus has no threshold beyond which it
+//! becomes the identity, as PyTorch's has: the formula does not overflow. At the kink of [`Relu`] and [`LeakyRelu`]
+//! the derivative is the one for negative inputs, as in PyTorch.
+//!
+//! **Memory**: backward keeps the output; for GELU, SiLU and negative slopes the derivative, since there
+//! the output does not determine it. One pass each way.
 use crate::{Device, Real};
 use dfdx::prelude::*;
 
 /// Which activation function, as a value: what the unit types of this module stand for.
 ///
 /// It is an [`Activation`] itself, for code that chooses at run time.
+///
+/// ```
+/// use dfdx::prelude::*;
+/// use kernels::{ActivationKind, activate};
+/// let device = Cpu::default();
+/// for (kind, want) in [(ActivationKind::Relu, 0.0), (ActivationKind::Identity, -1.0)] {
+///     assert_eq!(activate(device.tensor([-1.0_f32]), kind).array(), [want]);
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ActivationKind {

@@ -1,24 +1,24 @@
-//! Fast operations on dfdx tensors that dfdx 0.13 lacks or does slowly, with backward on its own tape.
-mod activation;
+#![doc = include_str!("../README.md")]
+pub mod activation;
 mod bridge;
 mod composed;
 mod cpu;
 mod device;
 mod error;
 mod formulas;
-mod linear;
+pub mod linear;
 mod loops;
-mod loss;
+pub mod loss;
 mod math;
 pub mod pool;
 mod product;
 pub mod random;
 mod real;
-mod reduce;
+pub mod reduce;
 mod rows;
-mod sgd;
+pub mod sgd;
 mod simd;
-mod softmax;
+pub mod softmax;
 
 pub use activation::{
     Activation, ActivationKind, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh, activate,

@@ -12,7 +12,8 @@
 //! | [`normal`] | erf: polynomial below 1; else $1 - e^{-x^2} Q(s)$, $s = 2/(2 + \lvert x\rvert) - 0.8$ | absolute 1e-7 / 2e-16 |
 //! | [`sin_cos_turns`] | quarter turns and Taylor polynomials | absolute 1.5e-7 / 2.8e-16 |
 //!
-//! The tests hold these bounds on grids, and the special values: ±0, ±∞, NaN, subnormal results. The polynomials of
+//! Integer arithmetic is `wrapping_`, because the overflow checks of a debug build are branches, which would leave the
+//! loops unvectorised. The tests hold these bounds on grids, and the special values: ±0, ±∞, NaN, subnormal results. The polynomials of
 //! erf are Chebyshev fits.
 use crate::Real;
 
@@ -63,9 +64,9 @@ impl Constants for f32 {
     const NORMALISE: [f32; 2] = [16_777_216.0, 24.0];
     #[inline(always)]
     fn powers(rounded: f32) -> [f32; 2] {
-        let n = rounded.to_bits() as i32 - Self::ROUND.to_bits() as i32;
+        let n = (rounded.to_bits() as i32).wrapping_sub(Self::ROUND.to_bits() as i32);
         let half = n >> 1;
-        [half, n - half].map(|n| f32::from_bits(((n + 127) << 23) as u32))
+        [half, n.wrapping_sub(half)].map(|n| f32::from_bits((n.wrapping_add(127) << 23) as u32))
     }
     #[inline(always)]
     fn exp_tail(r: f32) -> f32 {
@@ -95,8 +96,8 @@ impl Constants for f32 {
     #[inline(always)]
     fn mantissa(self) -> [f32; 2] {
         let bits = self.to_bits() as i32;
-        let exponent = (bits - 0x3f35_04f3) >> 23;
-        [f32::from_bits((bits - (exponent << 23)) as u32), exponent as f32]
+        let exponent = bits.wrapping_sub(0x3f35_04f3) >> 23;
+        [f32::from_bits(bits.wrapping_sub(exponent << 23) as u32), exponent as f32]
     }
     #[inline(always)]
     fn artanh_tail(t: f32) -> f32 {
@@ -120,9 +121,9 @@ impl Constants for f64 {
     const NORMALISE: [f64; 2] = [18_014_398_509_481_984.0, 54.0];
     #[inline(always)]
     fn powers(rounded: f64) -> [f64; 2] {
-        let n = (rounded.to_bits() as i64 - Self::ROUND.to_bits() as i64) as i32;
+        let n = (rounded.to_bits() as i64).wrapping_sub(Self::ROUND.to_bits() as i64) as i32;
         let half = n >> 1;
-        [half, n - half].map(|n| f64::from_bits((i64::from(n + 1023) << 52) as u64))
+        [half, n.wrapping_sub(half)].map(|n| f64::from_bits((i64::from(n.wrapping_add(1023)) << 52) as u64))
     }
     #[inline(always)]
     fn exp_tail(r: f64) -> f64 {
@@ -193,8 +194,8 @@ impl Constants for f64 {
     #[inline(always)]
     fn mantissa(self) -> [f64; 2] {
         let bits = self.to_bits() as i64;
-        let exponent = (bits - 0x3fe6_a09e_667f_3bcd) >> 52;
-        [f64::from_bits((bits - (exponent << 52)) as u64), exponent as i32 as f64]
+        let exponent = bits.wrapping_sub(0x3fe6_a09e_667f_3bcd) >> 52;
+        [f64::from_bits(bits.wrapping_sub(exponent << 52) as u64), exponent as i32 as f64]
     }
     #[inline(always)]
     fn artanh_tail(t: f64) -> f64 {

@@ -25,21 +25,24 @@ use crate::simd::{Body, simd};
 use crate::{Device, Real, math};
 use dfdx::prelude::*;
 
-/// One block of Philox4x32-10: 128 random bits for a counter and a key, as Random123 defines it.
+/// The key of round `round`.
 #[inline(always)]
-fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
-    for _ in 0..10 {
-        let a = u64::from(counter[0]) * 0xD251_1F53;
-        let b = u64::from(counter[2]) * 0xCD9E_8D57;
-        counter = [
-            (b >> 32) as u32 ^ counter[1] ^ key[0],
-            b as u32,
-            (a >> 32) as u32 ^ counter[3] ^ key[1],
-            a as u32,
-        ];
-        key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
-    }
-    counter
+fn round_key(key: [u32; 2], round: u32) -> [u32; 2] {
+    let [a, b] = [0x9E37_79B9_u32, 0xBB67_AE85].map(|weyl| weyl.wrapping_mul(round));
+    [key[0].wrapping_add(a), key[1].wrapping_add(b)]
+}
+
+/// One of the ten rounds of Philox4x32-10.
+#[inline(always)]
+fn round(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let a = u64::from(counter[0]).wrapping_mul(0xD251_1F53);
+    let b = u64::from(counter[2]).wrapping_mul(0xCD9E_8D57);
+    [(b >> 32) as u32 ^ counter[1] ^ key[0], b as u32, (a >> 32) as u32 ^ counter[3] ^ key[1], a as u32]
+}
+
+/// One block of Philox4x32-10: 128 random bits for a counter and a key, as Random123 defines it.
+fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    (0..10).fold(counter, |counter, i| round(counter, round_key(key, i)))
 }
 
 /// The two halves of a 64-bit number, low first.
@@ -100,7 +103,6 @@ impl Key {
     }
 
     /// The random words of block `block`.
-    #[inline(always)]
     fn block(self, block: u64) -> [u32; 4] {
         let [low, high] = halves(block);
         philox([low, high, self.stream[0], self.stream[1]], self.key)
@@ -276,14 +278,18 @@ const LANES: usize = 16;
 /// The words of blocks `first` to `first + 15`: word `w` of block `first + j` at `[w][j]`.
 #[inline(always)]
 fn blocks(key: Key, first: u64) -> [[u32; LANES]; 4] {
-    let mut words = [[0; LANES]; 4];
+    let [mut a, mut b] = [[0; LANES]; 2];
     for lane in 0..LANES {
-        let block = key.block(first + lane as u64);
-        for (words, word) in words.iter_mut().zip(block) {
-            words[lane] = word;
+        [a[lane], b[lane]] = halves(first.wrapping_add(lane as u64));
+    }
+    let [mut c, mut d] = [[key.stream[0]; LANES], [key.stream[1]; LANES]];
+    for i in 0..10 {
+        let key = round_key(key.key, i);
+        for lane in 0..LANES {
+            [a[lane], b[lane], c[lane], d[lane]] = round([a[lane], b[lane], c[lane], d[lane]], key);
         }
     }
-    words
+    [a, b, c, d]
 }
 
 /// How an element type makes numbers out of sixteen blocks. Element `N i + j` of a fill is number `j` of the batch of
@@ -364,7 +370,7 @@ impl<E: Draw> Body for Numbers<'_, E> {
     fn run(self) {
         let mut batch = [E::zero(); 4 * LANES];
         for (i, numbers) in self.numbers.chunks_mut(E::N).enumerate() {
-            let words = blocks(self.key, self.first + (i * LANES) as u64);
+            let words = blocks(self.key, self.first.wrapping_add((i * LANES) as u64));
             let batch = &mut batch[..E::N];
             if self.is_normal {
                 E::normal(words, batch)

@@ -77,22 +77,26 @@ pub fn at_level<B: Body>(wanted: Level, body: B) -> B::Out {
 mod tests {
     use super::*;
     use crate::loops::{lane_dot, lane_max, lane_sum};
+    use crate::math;
 
+    /// Every function of `math` and every reduction, folded into one number each.
     struct All<'a>(&'a [f32], &'a [f32]);
     impl Body for All<'_> {
         type Out = [u32; 4];
         #[inline(always)]
         fn run(self) -> [u32; 4] {
-            let mut worst = 0_u32;
+            let mut bits = 0_u32;
             for &x in self.0 {
-                worst = worst.rotate_left(1) ^ crate::math::exp(x).to_bits();
+                let [distribution, density] = math::normal(x);
+                let [sin, cos] = math::sin_cos_turns(x.abs() / 16.0);
+                let unary = [math::exp(x), math::expm1(x), math::tanh(x), math::sigmoid(x), math::ln(x)];
+                let other = [math::ln_1p(x.abs() / 16.0), distribution, density, sin, cos];
+                for y in unary.into_iter().chain(other) {
+                    // A NaN has no sign that is promised.
+                    bits = bits.rotate_left(1) ^ if y.is_nan() { 1 } else { y.to_bits() };
+                }
             }
-            [
-                lane_sum(self.0).to_bits(),
-                lane_dot(self.0, self.1).to_bits(),
-                lane_max(self.1).to_bits(),
-                worst,
-            ]
+            [lane_sum(self.0).to_bits(), lane_dot(self.0, self.1).to_bits(), lane_max(self.1).to_bits(), bits]
         }
     }
 

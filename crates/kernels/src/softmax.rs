@@ -7,6 +7,9 @@
 //!    \frac{\partial L}{\partial x_j} = g_j - e^{\ell_j} \sum_k g_k $$
 //!
 //! Subtracting the maximum changes nothing but keeps every exponent at or below 0, so logits of ±1e4 are safe.
+//! A row that is −∞ throughout has no softmax and gives NaN.
+//!
+//! **Complexity**: two passes over each row forward, two backward; backward keeps the output.
 use crate::{Device, Real};
 use dfdx::prelude::*;
 
