@@ -367,6 +367,8 @@ fn blank_directives(text: &str) -> String {
 fn decimals(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
+    // end of the last number that named a place
+    let mut place = None;
     let mut at = 0;
     while at < bytes.len() {
         if !bytes[at].is_ascii_digit() {
@@ -382,13 +384,13 @@ fn decimals(text: &str) -> Vec<Range<usize>> {
         }
         let before = text[..start].trim_end_matches(['\u{a0}', ' ', '\n', '(', '“', '–']);
         let word = before.rsplit([' ', '\n', '(', '\u{a0}']).next().unwrap_or("").to_lowercase();
-        // "sections 6.1 and 6.2", "6.1–6.3": the word before a list of places
-        let of_list =
-            ["and", "to", ","].iter().any(|link| word.ends_with(link)) || before.ends_with(char::is_numeric);
+        // "sections 6.1 and 6.2", "6.1–6.3": a list of places
+        let between = place.map_or("", |end: usize| text[end..start].trim());
         let is_place = PLACES.iter().any(|place| word.ends_with(place))
-            || (of_list
-                && PLACES.iter().any(|place| text[..start].to_lowercase().contains(&format!("{place} "))));
-        if text[start..at].contains('.') && !is_place {
+            || matches!(between, "and" | "or" | "to" | "," | "–");
+        if is_place {
+            place = Some(at);
+        } else if text[start..at].contains('.') {
             found.push(start..at);
         }
     }
@@ -619,6 +621,7 @@ fn typed_numbers_fail() {
         ("![shows 0.5](figures/a.svg \"c\")", "0.5"),
         ("![shows](figures/a.svg \"It is **0.25** here.\")", "0.25"),
         ("see section 6.1, which says 0.75.", "0.75"),
+        ("as section 6.1 and 0.75 of the digits in chapter 2, or so, and 0.25", "0.25"),
     ] {
         let faults = faults_of(rule, text);
         assert!(faults.contains(&format!("the number {number} is typed")), "{text}: {faults:?}");
