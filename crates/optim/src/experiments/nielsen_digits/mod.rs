@@ -490,8 +490,8 @@ fn table(report: &NielsenDigitsReport, inputs: usize) -> Table {
         ("last perceptron", linear, report.last_perceptron),
         ("averaged perceptron", linear, report.averaged_perceptron),
         ("network, 30 hidden neurons", network, report.accuracy),
-        ("the same, untrained", network, report.untrained),
-        ("the same, shuffled labels", network, report.shuffled_labels),
+        ("network, untrained", network, report.untrained),
+        ("network, shuffled labels", network, report.shuffled_labels),
     ];
     methods.sort_by(|a, b| a.2.mean.total_cmp(&b.2.mean));
     let mut table = Table::new(["method", "parameters", "test accuracy"]);
