@@ -174,6 +174,7 @@ fn one_key_gives_each_tensor_its_own_normal_numbers() {
         // four standard errors of mean and standard deviation
         assert!(mean.abs() < 4.0 * sd / n.sqrt() && (deviation / sd - 1.0).abs() < 4.0 / (2.0 * n).sqrt());
     }
+    assert_ne!(model.0.bias.as_vec()[..20], model.2.bias.as_vec(), "each tensor has a key of its own");
     let first = params::flatten(&model);
     draw(&mut model, Key::new(3)).unwrap();
     assert_eq!(params::flatten(&model), first);
