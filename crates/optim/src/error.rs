@@ -90,4 +90,10 @@ pub enum Error {
         /// The first such value.
         value: f64,
     },
+    /// A file of weights could not be written, read or used.
+    #[error(transparent)]
+    Checkpoint(#[from] layers::CheckpointError),
+    /// The device has no memory.
+    #[error(transparent)]
+    Device(#[from] layers::params::DeviceError),
 }

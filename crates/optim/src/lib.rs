@@ -13,6 +13,7 @@
 //!
 //! Inputs are one nalgebra vector per example; accuracy is a share in \[0, 1\]; whatever draws takes its random
 //! generator as an argument. The feature `experiments` adds the claims of the lectures as runnable experiments.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod error;

@@ -22,7 +22,7 @@
 //! | $n$ | number of examples | 1 | |
 //!
 //! **Use it** to read how learning works: every formula above is one line below. **Not** for work: the same
-//! network as a dfdx module is trained by the same kernels as all later ones.
+//! network as a dfdx module is a [`SigmoidNet`], trained by the kernels of all later lectures to the same weights.
 //!
 //! **Source**: Nielsen (2015), Neural Networks and Deep Learning, ch. 1 and 2.
 //!
@@ -46,6 +46,10 @@
 //! assert!(network.cost(&train)? < before / 5.0);
 //! # Ok::<(), optim::Error>(())
 //! ```
+mod twin;
+
+pub use twin::{DigitNet, SigmoidModel, SigmoidNet, quadratic_cost};
+
 use std::ops::ControlFlow;
 
 use nalgebra::{Const, Dyn, OMatrix, SVector};

@@ -5,3 +5,5 @@ mod golden;
 mod gradients;
 mod properties;
 mod robustness;
+#[cfg(feature = "experiments")]
+mod trainer;

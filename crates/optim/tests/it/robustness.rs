@@ -165,3 +165,49 @@ fn a_monitor_can_stop_the_training() {
     network.sgd(&data, SgdConfig::default(), &mut rng, stop_after_two).unwrap();
     assert_eq!(seen, [1, 2]);
 }
+
+#[test]
+fn broken_weight_files_are_typed_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("network.safetensors");
+    let network = Network::<3, 4, 2>::new(&mut StdRng::seed_from_u64(0));
+    network.save(&path).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let load = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        Network::<3, 4, 2>::load(&path)
+    };
+    assert_eq!(load(&whole).unwrap(), network);
+    for length in 0..whole.len() {
+        assert!(matches!(load(&whole[..length]), Err(Error::Checkpoint(_))), "cut to {length} bytes");
+    }
+    // A flipped bit in the header or the lengths is found; among the numbers it is another number, or not finite.
+    for position in 0..whole.len() {
+        let mut flipped = whole.clone();
+        flipped[position] ^= 0x40;
+        let result = load(&flipped);
+        assert!(!matches!(&result, Ok(same) if *same == network), "byte {position} does not matter");
+    }
+    assert!(matches!(Network::<3, 4, 2>::load(folder.path().join("none")), Err(Error::Checkpoint(_))));
+    assert!(matches!(Network::<3, 5, 2>::load(&path), Err(Error::Checkpoint(_))));
+}
+
+#[test]
+fn weights_that_are_not_finite_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("network.safetensors");
+    let output = Layer::<2, 1>::from_fn(|_, _| f64::NAN, |_| 0.0);
+    Network::<1, 2, 1>::from_layers(Layer::from_fn(|_, _| 1.0, |_| 0.0), output).save(&path).unwrap();
+    let error = Network::<1, 2, 1>::load(&path).unwrap_err();
+    assert!(matches!(error, Error::NonFinite { path: "output", .. }), "{error}");
+}
+
+/// What was there before a failed save is still there.
+#[test]
+fn a_failed_save_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = Network::<1, 2, 1>::new(&mut StdRng::seed_from_u64(0));
+    let error = network.save(folder.path().join("missing folder").join("network.safetensors")).unwrap_err();
+    assert!(matches!(error, Error::Checkpoint(_)), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
