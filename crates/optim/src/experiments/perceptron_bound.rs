@@ -170,7 +170,7 @@ impl Experiment for PerceptronBound {
         name: "perceptron-bound",
         lecture: 1,
         paper: "Rosenblatt (1958), The perceptron; Novikoff (1962), On convergence proofs for perceptrons",
-        claim: "On each of the 45 pairs of digits and in every order, Rosenblatt's rule makes at most (R/γ)² mistakes",
+        claim: "On each of the 45 pairs of digits and in every order tried, Rosenblatt's rule makes at most (R/γ)² mistakes",
         sources: &[
             include_str!("perceptron_bound.rs"),
             include_str!("../perceptron/mod.rs"),
@@ -212,7 +212,7 @@ impl Experiment for PerceptronBound {
                 "with shuffled labels, which no plane separates, zeros against ones exceed the bound of the true labels",
                 Measured::over(&report.control_share),
                 Bound::AtLeast(1.0),
-                BoundSource::Paper,
+                BoundSource::Pilot,
             )
             .reason_if_failed("the shuffled labels may be separable when there are fewer images than pixels"),
         ]
@@ -441,14 +441,14 @@ fn across([w1, w2, b]: [f64; 3], edge: f64) -> Vec<(f64, f64)> {
 
 fn lines_figure(plane: &Plane) -> Figure {
     const EDGE: f64 = 2.5;
-    let axes = |title: String| {
+    let axes = |title: String, mistake: Option<usize>| {
         Plot::new(
             Axis::linear("ink").range(-EDGE, EDGE),
             Axis::linear("ink in the middle").range(-EDGE, EDGE),
         )
         .title(title)
-        .scatter("0", points(plane, -1))
-        .scatter("1", points(plane, 1))
+        .scatter("0", points(plane, -1, mistake))
+        .scatter("1", points(plane, 1, mistake))
     };
     let mut panels: Vec<Plot> = plane
         .lines
@@ -457,15 +457,17 @@ fn lines_figure(plane: &Plane) -> Figure {
         .enumerate()
         .map(|(k, (&line, &mistake))| {
             let [x, y] = plane.points[mistake];
-            axes(format!("after mistake {}", k + 1))
+            let name = if plane.labels[mistake] == 1 { "wrong 1" } else { "wrong 0" };
+            axes(format!("after mistake {}", k + 1), Some(mistake))
                 .line(Line::new("", across(line, EDGE)))
-                .scatter("wrong", [(x, y)])
+                .scatter(name, [(x, y)])
         })
         .collect();
     let half_height = plane.margin / plane.best[1].abs(); // of the strip, measured along the vertical axis
     let best = across(plane.best, EDGE);
     let strip: Vec<_> = best.iter().map(|(_, y)| (y - half_height, y + half_height)).collect();
-    let best = axes(format!("largest margin {:.2}", plane.margin)).line(Line::new("", best).band(strip));
+    let best =
+        axes(format!("largest margin {:.2}", plane.margin), None).line(Line::new("", best).band(strip));
     panels.push(best);
     Figure::new(
         "lines",
@@ -487,9 +489,11 @@ fn lines_figure(plane: &Plane) -> Figure {
     )
 }
 
-fn points(plane: &Plane, label: i8) -> Vec<(f64, f64)> {
-    let of_label = plane.points.iter().zip(&plane.labels).filter(|(_, l)| **l == label);
-    of_label.map(|(&[x, y], _)| (x, y)).collect()
+/// The points with this label, but one.
+fn points(plane: &Plane, label: i8, except: Option<usize>) -> Vec<(f64, f64)> {
+    let all = plane.points.iter().zip(&plane.labels).enumerate();
+    let of_label = all.filter(|(i, (_, l))| **l == label && Some(*i) != except);
+    of_label.map(|(_, (&[x, y], _))| (x, y)).collect()
 }
 
 fn pairs_figure(report: &PerceptronBoundReport) -> Figure {

@@ -72,22 +72,26 @@ fn confusion(report: &NielsenDigitsReport) -> Figure {
 }
 
 fn weights(report: &NielsenDigitsReport) -> Figure {
-    let learnt = &report.learnt_weights;
-    let extreme = learnt.iter().flatten().fold(0.0_f64, |most, weight| most.max(weight.abs()));
+    // Each neuron by its own largest change: some change ten times as much as others.
+    let tile = |row: &Vec<f64>| {
+        let most = row.iter().fold(f64::MIN_POSITIVE, |most, weight| most.max(weight.abs()));
+        Tile::new(report.width, &row.iter().map(|weight| weight / most).collect::<Vec<_>>())
+    };
     Figure::new(
         "weights",
         format!(
             "Training draws strokes: each hidden neuron comes to look for ink in some places and against it in \
              others. One tile per hidden neuron: its weights after training minus those before, as an image; orange = \
              ink here excites more than before, blue = less, white = unchanged, as at the borders where no digit has \
-             ink. The start itself, noise of size 1, hides the change, whose root mean square is {:.2}. First seed.",
+             ink; full colour = the largest change of that neuron. The start itself is noise of size 1; the root mean \
+             square of the change is {:.2}. First seed.",
             report.learnt_rms
         ),
         "Thirty small square images of orange and blue blurred strokes and arcs in the middle of a white square.",
         Raster {
-            tiles: learnt.iter().map(|row| Tile::new(report.width, row)).collect(),
+            tiles: report.learnt_weights.iter().map(tile).collect(),
             columns: 10,
-            ramp: Ramp::Diverging { extreme: extreme.max(f64::MIN_POSITIVE) },
+            ramp: Ramp::Diverging { extreme: 1.0 },
         },
     )
 }
