@@ -169,6 +169,12 @@ impl Driver {
         self.browser.unwrap_or_default()
     }
 
+    /// Kills the driver, as a crash of it would.
+    #[cfg(test)]
+    pub fn lose(&mut self) {
+        self.process.kill().and_then(|()| self.process.wait()).expect("the driver ran");
+    }
+
     /// Loads a page and waits for its `load` event.
     pub fn open(&self, url: &str) -> Result<(), Error> {
         self.call("POST", "/url", json!({ "url": url })).map(drop)

@@ -91,10 +91,29 @@ fn a_page_that_hangs_ends_by_the_time_limit() {
     assert!(begin.elapsed() < Duration::from_secs(15), "{error} after {:?}", begin.elapsed());
 
     browser.restart().unwrap();
-    assert!(!Path::new(&format!("/proc/{process}")).exists(), "the browser that hung still runs");
+    assert!(!is_running(process), "the browser that hung still runs");
     let clean = View { page: "clean.html", ..hangs };
     assert_eq!(browser.look(&clean).unwrap(), Vec::<String>::new());
     assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
+}
+
+/// Whether a process still does something; one that ended and waits for its parent has no command line.
+fn is_running(process: u64) -> bool {
+    fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+#[test]
+fn a_browser_that_lost_its_driver_ends_too() {
+    let Some(mut browser) = browser(CALL_LIMIT) else { return };
+    let process = browser.driver.process();
+    assert!(is_running(process));
+    browser.driver.lose();
+    drop(browser);
+    let begin = Instant::now();
+    while is_running(process) {
+        assert!(begin.elapsed() < Duration::from_secs(5), "the browser still runs");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]
