@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod compile_errors;
 mod coverage;
 mod house;
 mod outside;
