@@ -6,4 +6,5 @@ mod compile_errors;
 mod coverage;
 mod house;
 mod outside;
+mod readme;
 mod support;
