@@ -161,8 +161,13 @@ impl Lab {
     /// # Errors
     /// [`Error::Interrupted`] when the reader asked for a stop, so that a loop that reports can be stopped.
     pub fn progress(&mut self, part: &str, done: u64, total: u64, loss: Option<f64>) -> Result<(), Error> {
-        self.reporter.report(part, done, total, loss);
+        self.show(part, done, total, loss);
         if self.is_interrupted() { Err(self.interrupted()) } else { Ok(()) }
+    }
+
+    /// Progress of a loop that looks for interruptions by itself.
+    pub(crate) fn show(&mut self, part: &str, done: u64, total: u64, loss: Option<f64>) {
+        self.reporter.report(part, done, total, loss);
     }
 
     /// Writes one line of `metrics.jsonl`; steps of a part count upwards.

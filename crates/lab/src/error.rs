@@ -134,6 +134,12 @@ pub enum Error {
         /// The loss of the step, which is finite.
         loss: f64,
     },
+    /// An epoch has no batch.
+    #[error("{part} needs at least one batch an epoch; give more rows or a smaller batch")]
+    NoBatches {
+        /// Name of the training.
+        part: String,
+    },
     /// The optimiser refused a step or a learning rate.
     #[error(transparent)]
     Step(Box<layers::StepError>),

@@ -161,7 +161,7 @@ impl<'a, B: BatchSize> Trainer<'a, B> {
     /// Trains `model`, from the checkpoint of this part if the lab has one.
     ///
     /// # Errors
-    /// [`Error::NotFinite`], [`Error::Interrupted`], [`Error::Step`]; [`Error::BrokenCheckpoint`] and
+    /// [`Error::NotFinite`], [`Error::GradientNotFinite`], [`Error::Interrupted`], [`Error::NoBatches`], [`Error::Step`]; [`Error::BrokenCheckpoint`] and
     /// [`Error::ForeignCheckpoint`] when an earlier checkpoint does not fit; what `objective` and the disk refuse.
     pub fn run<M, E, D>(
         self,
@@ -175,6 +175,9 @@ impl<'a, B: BatchSize> Trainer<'a, B> {
         E: Real,
         D: Device<E>,
     {
+        if self.batches.is_empty() {
+            return Err(Error::NoBatches { part: self.part });
+        }
         let mut state = State::default();
         let mut store = Store::open(lab, &self);
         if let Some(found) = store.read(model, optimizer)? {
@@ -228,7 +231,7 @@ impl<'a, B: BatchSize> Trainer<'a, B> {
                 if store.is_due(state.step) {
                     store.write(lab, model, optimizer, &state)?;
                 }
-                lab.progress(&self.part, state.step, total, Some(value))?;
+                lab.show(&self.part, state.step, total, Some(value));
             }
             self.end_epoch(lab, model, objective, &mut state)?;
         }

@@ -73,11 +73,20 @@ struct Labels {
     y: bool,
 }
 
-/// A name with the height that it would like to stand at.
+/// A name beside the plot.
 struct Name<'a> {
     text: &'a str,
+    /// Height at which its curve or line ends.
+    end: f64,
+    /// Height of the name: the same, until names are moved apart.
     y: f64,
     colour: Option<&'static str>,
+}
+
+impl<'a> Name<'a> {
+    fn at(text: &'a str, end: f64, colour: Option<&'static str>) -> Self {
+        Self { text, end, y: end, colour }
+    }
 }
 
 fn draw(svg: &mut Svg, plot: &Plot, area: Area, labels: Labels) -> Result<(), FigureError> {
@@ -97,12 +106,20 @@ fn draw(svg: &mut Svg, plot: &Plot, area: Area, labels: Labels) -> Result<(), Fi
     let mut names = marks(svg, plot, inner, &x, &y);
     settle(&mut names, inner);
     for name in &names {
-        let at = (inner.right + 8.0, name.y + TEXT * 0.35);
+        let x = inner.right + 12.0;
+        if (name.y - name.end).abs() > 2.0 {
+            svg.line(
+                (inner.right + 1.0, name.end),
+                (x - 2.0, name.y),
+                &[("stroke", INK), ("stroke-width", "0.75")],
+            );
+        }
+        let base_line = name.y + TEXT * 0.35;
         if let Some(colour) = name.colour {
-            svg.rectangle((inner.right + 8.0, name.y - 4.5), (9.0, 9.0), &[("fill", colour)]);
-            svg.words((at.0 + 14.0, at.1), Anchor::Start, name.text, &[]);
+            svg.rectangle((x, name.y - 4.5), (9.0, 9.0), &[("fill", colour)]);
+            svg.words((x + 14.0, base_line), Anchor::Start, name.text, &[]);
         } else {
-            svg.words(at, Anchor::Start, name.text, &[]);
+            svg.words((x, base_line), Anchor::Start, name.text, &[]);
         }
     }
     legend(svg, plot, inner, area);
@@ -188,7 +205,7 @@ fn inner_area(plot: &Plot, area: Area, labels: Labels, y: &Scale) -> Area {
     let left = area.left + numbers + 10.0 + if labels.y { LEADING + 4.0 } else { 0.0 };
     let names = plot.marks.iter().filter(|mark| mark.is_named_beside()).map(|mark| text_width(mark.name()));
     let widest = names.fold(0.0, f64::max);
-    let right = area.right - if widest > 0.0 { (widest + 30.0).min(WIDEST_NAMES) } else { 12.0 };
+    let right = area.right - if widest > 0.0 { (widest + 34.0).min(WIDEST_NAMES) } else { 12.0 };
     let lines = category_lines(&plot.x, right - left).iter().map(Vec::len).max().unwrap_or(1).max(1);
     let bottom = lowest - LEADING * (lines - 1) as f64;
     Area { left, top, right, bottom }
@@ -279,7 +296,7 @@ fn marks<'a>(svg: &mut Svg, plot: &'a Plot, inner: Area, x: &Scale, y: &Scale) -
                 lines += 1;
                 let end = line.points.iter().rev().find(|point| x.clamp(point.0) == point.0);
                 if let Some(end) = end.filter(|_| !line.name.is_empty()) {
-                    names.push(Name { text: &line.name, y: y.pixel(y.clamp(end.1)), colour: Some(colour) });
+                    names.push(Name::at(&line.name, y.pixel(y.clamp(end.1)), Some(colour)));
                 }
             }
             Mark::Scatter { points, .. } => {
@@ -305,7 +322,7 @@ fn marks<'a>(svg: &mut Svg, plot: &'a Plot, inner: Area, x: &Scale, y: &Scale) -
                 let at = y.pixel(*at);
                 let style = [("stroke", INK), ("stroke-width", "1.5"), ("stroke-dasharray", "2 3")];
                 svg.line((inner.left, at), (inner.right, at), &style);
-                names.push(Name { text: name, y: at, colour: None });
+                names.push(Name::at(name, at, None));
             }
             Mark::Vertical { name, x: at } if x.clamp(*at) == *at => {
                 let at = x.pixel(*at);
@@ -532,7 +549,7 @@ mod tests {
 
     #[test]
     fn names_never_cover_each_other() {
-        let name = |y| Name { text: "", y, colour: None };
+        let name = |y| Name::at("", y, None);
         let mut names = [9.0, 9.5, 2.0, 9.2].map(name);
         let inner = Area { bottom: 100.0, ..FRAME };
         settle(&mut names, inner);

@@ -352,6 +352,29 @@ fn what_is_not_finite_stops_with_step_and_place() {
 }
 
 #[test]
+fn an_epoch_without_a_batch_is_refused() {
+    let dev = Cpu::seed_from_u64(0);
+    let mut model = dev.build_module::<Linear<1, 1>, f32>();
+    let mut optimizer = Sgd::try_new(&model, SgdConfig::default()).unwrap();
+    let never = &mut |_: &mut Line, _: &Vec<usize>, _, _| Err::<Loss, _>(Error::unit("there was a batch"));
+    let trainer = Trainer::new("none", 3, Batches::new(7, 8, 0).drop_last(), Key::new(0));
+    let error = trainer.run(&mut Lab::quiet(), &mut model, &mut optimizer, never).unwrap_err();
+    assert!(matches!(error, Error::NoBatches { .. }), "{error}");
+}
+
+#[test]
+fn dfdx_optimisers_train_without_checkpoints() {
+    let runs = tempfile::tempdir().unwrap();
+    let (mut model, _) = built(0);
+    let mut adam = dfdx::optim::Adam::new(&model, AdamConfig { lr: 0.01, ..AdamConfig::default() });
+    let trainer = Trainer::new("net", 1, Batches::new(TRAIN, BATCH, 0), Seed::from(0).key("steps"));
+    let mut lab = Lab::open(options(runs.path(), 5, 1)).unwrap();
+    let history = trainer.run(&mut lab, &mut model, &mut adam, &mut Digits::new(Duration::ZERO)).unwrap();
+    assert!(history.metric("accuracy")[0] > 0.6, "{history:?}"); // 0.1 is chance
+    assert!(!checkpoint(runs.path()).exists());
+}
+
+#[test]
 fn an_unused_tensor_is_named_unless_it_is_frozen_on_purpose() {
     let run = |unused| {
         let dev = Cpu::seed_from_u64(0);
