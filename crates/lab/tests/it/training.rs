@@ -22,12 +22,21 @@ const STEPS: u64 = EPOCHS * 32; // ⌈1000 / 32⌉ batches
 struct Digits {
     images: datasets::Images<1, 8, 8>,
     dev: Cpu,
-    pause: Duration,
+    pace: Pace,
+    calls: u64,
+}
+
+/// How fast training goes.
+#[derive(Clone, Copy, PartialEq)]
+enum Pace {
+    Full,
+    /// A dozen steps, then so slowly that a busy machine has half a minute to stop the process before its end.
+    Slow,
 }
 
 impl Digits {
-    fn new(pause: Duration) -> Self {
-        Self { images: datasets::digits(), dev: Cpu::default(), pause }
+    fn new(pace: Pace) -> Self {
+        Self { images: datasets::digits(), dev: Cpu::default(), pace, calls: 0 }
     }
 }
 
@@ -39,7 +48,10 @@ impl Objective<Built, f32, Cpu> for Digits {
         key: Key,
         gradients: Gradients<f32, Cpu>,
     ) -> Result<Loss, Error> {
-        std::thread::sleep(self.pause);
+        self.calls += 1;
+        if self.pace == Pace::Slow && self.calls > 12 {
+            std::thread::sleep(Duration::from_millis(300));
+        }
         let x: Tensor<(usize, Const<64>), f32, _> = self.images.flat_batch(batch, &self.dev);
         let mut noise = vec![0.0; batch.len() * 64];
         key.fill_normal(&mut noise);
@@ -78,12 +90,12 @@ fn built(seed: u64) -> (Built, Sgd<Built, f32, Cpu>) {
 }
 
 /// Trains and returns the bits of the weights with the history as JSON.
-fn train(lab: &mut Lab, pause: Duration) -> Result<(Vec<u32>, String), Error> {
+fn train(lab: &mut Lab, pace: Pace) -> Result<(Vec<u32>, String), Error> {
     let (mut model, mut optimizer) = built(0);
     let halve = |step: u64| 0.1 * 0.5_f64.powi((step / 50) as i32);
     let trainer = Trainer::new("net", EPOCHS, Batches::new(TRAIN, BATCH, 0), Seed::from(0).key("steps"))
         .schedule(halve);
-    let history = trainer.run(lab, &mut model, &mut optimizer, &mut Digits::new(pause))?;
+    let history = trainer.run(lab, &mut model, &mut optimizer, &mut Digits::new(pace))?;
     let bits = layers::params::flatten(&model).iter().map(|weight: &f32| weight.to_bits()).collect();
     Ok((bits, serde_json::to_string(&history).unwrap()))
 }
@@ -101,7 +113,7 @@ fn child() {
     let Some(runs) = std::env::var_os(RUNS) else { return };
     lab::interrupt::listen();
     let mut lab = Lab::open(options(Path::new(&runs), 5, 1)).unwrap();
-    match train(&mut lab, Duration::from_millis(4)) {
+    match train(&mut lab, Pace::Slow) {
         Ok(_) => {}
         Err(error @ Error::Interrupted { .. }) => {
             eprintln!("{error}");
@@ -141,7 +153,7 @@ fn wait_past(runs: &Path, step: u64, child: &mut Child) {
 }
 
 fn uninterrupted() -> (Vec<u32>, String) {
-    train(&mut Lab::quiet(), Duration::ZERO).unwrap()
+    train(&mut Lab::quiet(), Pace::Full).unwrap()
 }
 
 #[test]
@@ -157,7 +169,7 @@ fn a_killed_run_goes_on_with_the_same_bits() {
         assert!(now > reached && now < STEPS, "killed at step {now} after {reached}, of {STEPS}");
         reached = now;
     }
-    let resumed = train(&mut Lab::open(options(runs.path(), 5, 1)).unwrap(), Duration::ZERO).unwrap();
+    let resumed = train(&mut Lab::open(options(runs.path(), 5, 1)).unwrap(), Pace::Full).unwrap();
     let want = uninterrupted();
     assert!(resumed.0 == want.0, "the weights differ");
     assert_eq!(resumed.1, want.1);
@@ -186,7 +198,7 @@ fn ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on() {
         assert!(message.contains("`cargo xtask run digits` goes on from the checkpoint in"), "{message}");
         assert!(steps(runs.path()) < STEPS);
     }
-    let resumed = train(&mut Lab::open(options(runs.path(), 5, 1)).unwrap(), Duration::ZERO).unwrap();
+    let resumed = train(&mut Lab::open(options(runs.path(), 5, 1)).unwrap(), Pace::Full).unwrap();
     assert!(resumed == uninterrupted(), "the resumed run differs");
 }
 
@@ -213,7 +225,7 @@ fn half_way() -> (tempfile::TempDir, Vec<u8>) {
     let trainer = Trainer::new("net", EPOCHS, Batches::new(TRAIN, BATCH, 0), Seed::from(0).key("steps"));
     let mut lab = Lab::open(options(runs.path(), 5, 1)).unwrap();
     let error = trainer
-        .run(&mut lab, &mut model, &mut optimizer, &mut Stop(Digits::new(Duration::ZERO), 41))
+        .run(&mut lab, &mut model, &mut optimizer, &mut Stop(Digits::new(Pace::Full), 41))
         .unwrap_err();
     assert_eq!(error.to_string(), "enough");
     assert_eq!(steps(runs.path()), 40);
@@ -243,7 +255,7 @@ fn a_damaged_checkpoint_is_refused_with_its_remedy() {
         std::fs::write(checkpoint(runs.path()), &bytes).unwrap();
         // A flip in a name inside of the header may leave a whole file of another model: refused as well.
         let mut lab = Lab::open(options(runs.path(), 1000, 1)).unwrap();
-        match train(&mut lab, Duration::ZERO) {
+        match train(&mut lab, Pace::Full) {
             Ok(_) => {}
             Err(error) => {
                 let text = error.to_string();
@@ -258,14 +270,13 @@ fn a_damaged_checkpoint_is_refused_with_its_remedy() {
     assert!(refused > 20, "{refused}");
     let afresh = LabOptions { starts_afresh: true, ..options(runs.path(), 1000, 1) };
     std::fs::write(checkpoint(runs.path()), b"damaged").unwrap();
-    train(&mut Lab::open(afresh).unwrap(), Duration::ZERO).unwrap();
+    train(&mut Lab::open(afresh).unwrap(), Pace::Full).unwrap();
 }
 
 #[test]
 fn a_checkpoint_of_another_run_is_refused_and_the_difference_named() {
     let (runs, _) = half_way();
-    let other_config =
-        train(&mut Lab::open(options(runs.path(), 1000, 2)).unwrap(), Duration::ZERO).unwrap_err();
+    let other_config = train(&mut Lab::open(options(runs.path(), 1000, 2)).unwrap(), Pace::Full).unwrap_err();
     let text = other_config.to_string();
     assert!(text.contains("run.config = 1, this run has 2") && text.contains("--fresh"), "{text}");
 
@@ -273,7 +284,7 @@ fn a_checkpoint_of_another_run_is_refused_and_the_difference_named() {
     let (mut model, mut optimizer) = built(0);
     let trainer = |key| Trainer::new("net", EPOCHS, Batches::new(TRAIN, BATCH, 0), key);
     let other_key =
-        trainer(Key::new(9)).run(&mut lab, &mut model, &mut optimizer, &mut Digits::new(Duration::ZERO));
+        trainer(Key::new(9)).run(&mut lab, &mut model, &mut optimizer, &mut Digits::new(Pace::Full));
     assert!(other_key.unwrap_err().to_string().contains("key = "));
 
     let config = SgdConfig { learning_rate: 0.1, momentum: Momentum::HeavyBall(0.5), ..SgdConfig::default() };
@@ -282,7 +293,7 @@ fn a_checkpoint_of_another_run_is_refused_and_the_difference_named() {
         &mut lab,
         &mut model,
         &mut other,
-        &mut Digits::new(Duration::ZERO),
+        &mut Digits::new(Pace::Full),
     );
     let text = error.unwrap_err().to_string();
     assert!(text.contains("momentum") && text.contains("--fresh"), "{text}");
@@ -369,7 +380,7 @@ fn dfdx_optimisers_train_without_checkpoints() {
     let mut adam = dfdx::optim::Adam::new(&model, AdamConfig { lr: 0.01, ..AdamConfig::default() });
     let trainer = Trainer::new("net", 1, Batches::new(TRAIN, BATCH, 0), Seed::from(0).key("steps"));
     let mut lab = Lab::open(options(runs.path(), 5, 1)).unwrap();
-    let history = trainer.run(&mut lab, &mut model, &mut adam, &mut Digits::new(Duration::ZERO)).unwrap();
+    let history = trainer.run(&mut lab, &mut model, &mut adam, &mut Digits::new(Pace::Full)).unwrap();
     assert!(history.metric("accuracy")[0] > 0.6, "{history:?}"); // 0.1 is chance
     assert!(!checkpoint(runs.path()).exists());
 }
