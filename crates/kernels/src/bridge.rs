@@ -213,6 +213,8 @@ mod tests {
         let first = buffer::<f32>(&device, 1000).unwrap();
         let address = first.as_ptr();
         recycle(&device, first);
+        let other = vec![0.0_f32; 1000]; // would get the address if the allocator had it back
+        assert_ne!(other.as_ptr(), address);
         let second = buffer::<f32>(&device, 1000).unwrap();
         assert_eq!((second.as_ptr(), second.len()), (address, 1000));
         assert!(!cfg!(debug_assertions) || second.iter().all(|x| x.is_nan()));

@@ -80,6 +80,7 @@ fn nested_calls_run_serially() {
         parallel(4, |_| {
             let here = std::thread::current().id();
             parallel(5, |_| {
+                std::thread::sleep(Duration::from_micros(200)); // time for another thread to take a part
                 assert_eq!(std::thread::current().id(), here);
                 inner.fetch_add(1, Relaxed);
             });
