@@ -36,6 +36,7 @@ fn each_seeded_fault_is_found() {
             "<p> Grey on grey",
             "<p> Faded",
             "<text> dark on dark",
+            "<text> see-through",
             "Uncaught Error: on purpose",
             "console: http://127.0.0.1:",
         ] {

@@ -126,7 +126,7 @@ return (async theme => {
     const svg = e.closest('svg');
     const style = getComputedStyle(e);
     const [r, g, b, alpha] = colour(svg ? style.fill : style.color);
-    const a = alpha * opacity(e);
+    const a = alpha * opacity(e) * (svg ? style.fillOpacity : 1);
     const under = svg ? groundInDrawing(e, svg) : ground(e);
     const size = parseFloat(style.fontSize);
     const need = size >= 24 || (size >= 18.66 && style.fontWeight >= 700) ? 3 : 4.5;
