@@ -27,6 +27,7 @@ pub mod interrupt;
 mod metrics;
 mod progress;
 mod result;
+mod stored;
 mod table;
 mod trainer;
 

@@ -8,7 +8,7 @@
 //! - **A checkpoint is whole.** A new one replaces the old one only when it is complete.
 //! - **NaN stops at once**, with the step and the path name of the first tensor that is not finite.
 //! - **A stop that was asked for** (Ctrl-C) writes a checkpoint first and says how to go on.
-use crate::{CheckpointEvery, Error, Lab, finite};
+use crate::{CheckpointEvery, Error, Lab, finite, stored};
 use datasets::Batches;
 use datasets::batches::{BatchSize, Rows};
 use dfdx::nn::ZeroGrads;
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// What a [`Trainer`] minimises and watches. A closure with the signature of [`loss`](Self::loss) is one.
@@ -332,19 +332,9 @@ impl Store {
         E: Real,
         D: Device<E>,
     {
-        let Some(path) = self.path.as_deref().filter(|path| path.exists()) else { return Ok(None) };
-        let broken = |source| Error::BrokenCheckpoint { path: path.to_path_buf(), source: Box::new(source) };
-        let checkpoint = Checkpoint::read(path).map_err(broken)?;
-        let json = |name: &str| -> Result<Value, CheckpointError> {
-            let expected = "JSON as a trainer writes it";
-            serde_json::from_str(checkpoint.text(name)?)
-                .map_err(|_| CheckpointError::Content { name: name.into(), expected })
-        };
-        let found = json(IDENTITY).map_err(broken)?;
-        if let Some((field, found, expected)) = difference(&found, &self.identity, String::new()) {
-            let (found, expected) = (Box::new(found), Box::new(expected));
-            return Err(Error::ForeignCheckpoint { path: path.to_path_buf(), field, found, expected });
-        }
+        let Some(path) = self.path.as_deref() else { return Ok(None) };
+        let Some(checkpoint) = stored::read(path, &self.identity)? else { return Ok(None) };
+        let broken = |source| stored::broken(path, source);
         let damaged = |name: &str, expected| CheckpointError::Content { name: name.into(), expected };
         let progress = checkpoint.integers(PROGRESS).map_err(broken)?;
         let &[epoch, batch, step] = &progress[..] else {
@@ -352,8 +342,7 @@ impl Store {
         };
         let running = checkpoint.numbers(RUNNING).map_err(broken)?;
         let &[loss, rows] = &running[..] else { return Err(broken(damaged(RUNNING, "loss and rows"))) };
-        let history = serde_json::from_value(json(HISTORY).map_err(broken)?)
-            .map_err(|_| broken(damaged(HISTORY, "a record per epoch")))?;
+        let history = stored::json(&checkpoint, HISTORY, "a record per epoch").map_err(broken)?;
         let state = checkpoint.state(OPTIMIZER).map_err(broken)?;
         checkpoint.load_model(MODEL, model).map_err(broken)?;
         optimizer
@@ -390,62 +379,19 @@ impl Store {
         let mut checkpoint = Checkpoint::default();
         checkpoint.insert_model(MODEL, model);
         checkpoint.insert_state(OPTIMIZER, &optimizer);
-        checkpoint.insert_text(IDENTITY, &self.identity.to_string());
         checkpoint.insert_integers(PROGRESS, &[state.epoch, state.batch, state.step]);
         checkpoint.insert_numbers(RUNNING, &[state.loss, state.rows]);
         let history =
             serde_json::to_string(&state.history).expect("a history has string keys and finite numbers");
         checkpoint.insert_text(HISTORY, &history);
-        self.write_file(&path, &checkpoint)?;
+        stored::write(&path, &self.identity, checkpoint)?;
         (self.last_time, self.last_step) = (Instant::now(), state.step);
         Ok(())
-    }
-
-    fn write_file(&self, path: &Path, checkpoint: &Checkpoint) -> Result<(), Error> {
-        checkpoint.write(path).map_err(|error| match error {
-            CheckpointError::Io { path, source, .. } => crate::atomic::write_error(&path, source),
-            source => Error::BrokenCheckpoint { path: path.to_path_buf(), source: Box::new(source) },
-        })
     }
 }
 
 const MODEL: &str = "model";
 const OPTIMIZER: &str = "optimizer";
-const IDENTITY: &str = "identity";
 const PROGRESS: &str = "progress";
 const RUNNING: &str = "running";
 const HISTORY: &str = "history";
-
-/// The first place where two JSON values differ: its path, and both values.
-fn difference(found: &Value, expected: &Value, path: String) -> Option<(String, Value, Value)> {
-    match (found, expected) {
-        (Value::Object(a), Value::Object(b)) => {
-            let keys = a.keys().chain(b.keys().filter(|key| !a.contains_key(*key)));
-            keys.into_iter().find_map(|key| {
-                let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                difference(a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null), inner)
-            })
-        }
-        _ if found == expected => None,
-        _ => Some((path, found.clone(), expected.clone())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn the_first_difference_is_named_by_its_path() {
-        let found = json!({"run": {"config": {"epochs": 3, "batch": 10}}, "part": "a"});
-        let mut expected = found.clone();
-        assert_eq!(difference(&found, &expected, String::new()), None);
-        expected["run"]["config"]["batch"] = json!(20);
-        let got = difference(&found, &expected, String::new());
-        assert_eq!(got, Some(("run.config.batch".into(), json!(10), json!(20))));
-        expected = json!({"run": {"config": {"epochs": 3, "batch": 10, "rate": 1}}, "part": "a"});
-        let got = difference(&found, &expected, String::new());
-        assert_eq!(got, Some(("run.config.rate".into(), Value::Null, json!(1))));
-    }
-}

@@ -322,9 +322,12 @@ impl<const N: usize> Part<N> {
 }
 
 /// What one seed gives.
-struct Run<const N: usize> {
-    start: Network<N, HIDDEN, CLASSES>,
-    network: Network<N, HIDDEN, CLASSES>,
+#[derive(Serialize, Deserialize)]
+struct Run {
+    /// What training added to each hidden neuron's weights, `HIDDEN` rows of one value a pixel.
+    learnt: Vec<Vec<f64>>,
+    /// What the network reads in each test image.
+    answers: Vec<usize>,
     untrained: f64,
     per_epoch: Vec<f64>,
     accuracy: f64,
@@ -342,9 +345,11 @@ fn measure<const N: usize, const H: usize, const W: usize>(
 ) -> Result<NielsenDigitsReport, lab::Error> {
     let (train, test) = (Part::<N>::new(&split.train), Part::<N>::new(&split.test));
     let seeds = lab.seeds(config.seeds);
-    let runs =
-        seeds.iter().map(|&seed| run(&train, &test, config, seed, lab)).collect::<Result<Vec<_>, _>>()?;
-    let over = |value: fn(&Run<N>) -> f64| Measured::over(&runs.iter().map(value).collect::<Vec<_>>());
+    let mut runs = Vec::new();
+    for seed in seeds {
+        runs.push(lab.once(&format!("seed {seed}"), |lab| run(&train, &test, config, seed, lab))?);
+    }
+    let over = |value: fn(&Run) -> f64| Measured::over(&runs.iter().map(value).collect::<Vec<_>>());
     let means = |train_x: &[SVector<f64, N>], test_x: &[SVector<f64, N>]| {
         let answers = baselines::nearest_class_mean(train_x, &train.labels, test_x, CLASSES);
         baselines::accuracy(&answers, &test.labels)
@@ -357,17 +362,15 @@ fn measure<const N: usize, const H: usize, const W: usize>(
     for (row, column) in (0..CLASSES).flat_map(|row| (0..CLASSES).map(move |column| (row, column))) {
         confusion[row][column] = runs.iter().map(|run| run.confusion[row][column]).sum();
     }
-    let first = &runs[0].network; // check() demands at least two seeds
-    let learnt = first.hidden().weights() - runs[0].start.hidden().weights(); // (30, N)
-    let inked = (0..N).filter(|&k| train.x.iter().any(|x| x[k] > 0.0));
-    let (sum, count) =
-        inked.fold((0.0, 0), |(sum, count), k| (sum + learnt.column(k).norm_squared(), count + HIDDEN));
+    let first = &runs[0]; // check() demands at least two seeds
+    let inked: Vec<usize> = (0..N).filter(|&k| train.x.iter().any(|x| x[k] > 0.0)).collect();
+    let squares = first.learnt.iter().flat_map(|row| inked.iter().map(|&k| row[k] * row[k]));
     let rounded = |weight: &f64| (weight * 100.0).round() / 100.0;
     let mut report = NielsenDigitsReport {
         data: config.data,
         train_images: train.x.len(),
         test_images: test.x.len(),
-        parameters: first.parameters().count(),
+        parameters: HIDDEN * (N + 1) + CLASSES * (HIDDEN + 1),
         epochs: config.epochs,
         accuracy: over(|run| run.accuracy),
         accuracy_train: over(|run| run.train),
@@ -386,10 +389,10 @@ fn measure<const N: usize, const H: usize, const W: usize>(
         confusion,
         width: W,
         max_level: split.test.max_level(),
-        learnt_weights: learnt.row_iter().map(|row| row.iter().map(rounded).collect()).collect(),
-        learnt_rms: (sum / count.max(1) as f64).sqrt(),
+        learnt_weights: first.learnt.iter().map(|row| row.iter().map(rounded).collect()).collect(),
+        learnt_rms: (squares.sum::<f64>() / (HIDDEN * inked.len()).max(1) as f64).sqrt(),
         samples: (0..split.test.len().min(SHOWN)).map(|i| sample(&split.test, i)).collect(),
-        misread: misread(first, &test, &split.test),
+        misread: misread(&first.answers, &split.test),
     };
     report.table = table(&report, N);
     Ok(report)
@@ -401,7 +404,7 @@ fn run<const N: usize>(
     config: &NielsenDigitsConfig,
     seed: Seed,
     lab: &mut Lab,
-) -> Result<Run<N>, lab::Error> {
+) -> Result<Run, lab::Error> {
     let test_examples = test.examples(&test.labels).map_err(lab::Error::unit)?;
     let start = Network::<N, HIDDEN, CLASSES>::new(&mut seed.key("weights").rng());
     let untrained = start.evaluate(&test_examples).map_err(lab::Error::unit)?;
@@ -435,6 +438,7 @@ fn run<const N: usize>(
         let key = seed.key("perceptron").fold(epoch as u64);
         perceptron.epoch(&train.x, &train.labels, &mut key.rng()).map_err(lab::Error::unit)?;
     }
+    let learnt = network.hidden().weights() - start.hidden().weights(); // (30, N)
     let last = |per_epoch: &[f64]| per_epoch.last().copied().unwrap_or(untrained);
     Ok(Run {
         untrained,
@@ -445,8 +449,8 @@ fn run<const N: usize>(
         last_perceptron: perceptron.last().accuracy(&test.x, &test.labels).map_err(lab::Error::unit)?,
         averaged_perceptron: perceptron.mean().accuracy(&test.x, &test.labels).map_err(lab::Error::unit)?,
         confusion: *network.confusion(&test_examples).map_err(lab::Error::unit)?.counts(),
-        network,
-        start,
+        answers: test.x.iter().map(|x| network.predict(x)).collect(),
+        learnt: learnt.row_iter().map(|row| row.iter().copied().collect()).collect(),
     })
 }
 
@@ -462,20 +466,13 @@ fn sample<const H: usize, const W: usize>(images: &Images<1, H, W>, i: usize) ->
     Sample { row: images.row(i), label: images.label(i), pixels: images.pixels(i).to_vec() }
 }
 
-fn misread<const N: usize, const H: usize, const W: usize>(
-    network: &Network<N, HIDDEN, CLASSES>,
-    test: &Part<N>,
-    images: &Images<1, H, W>,
-) -> Vec<Misread> {
-    let read = test.x.iter().map(|x| network.predict(x)).enumerate();
-    let wrong = read.filter(|&(i, read_as)| read_as != test.labels[i]);
+fn misread<const H: usize, const W: usize>(answers: &[usize], images: &Images<1, H, W>) -> Vec<Misread> {
+    let wrong = answers.iter().enumerate().filter(|&(i, &read_as)| read_as != images.label(i));
     wrong
         .take(SHOWN)
-        .map(|(i, read_as)| Misread {
-            row: images.row(i),
-            label: test.labels[i],
-            read_as,
-            pixels: images.pixels(i).to_vec(),
+        .map(|(i, &read_as)| {
+            let Sample { row, label, pixels } = sample(images, i);
+            Misread { row, label, read_as, pixels }
         })
         .collect()
 }
