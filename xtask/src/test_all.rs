@@ -43,14 +43,19 @@ const STAGES: &[Stage] = &[
     Stage { name: "documentation", run: documentation },
     Stage { name: "book", run: |strict| perform(booktool("build"), strict) },
     Stage { name: "book pages", run: |strict| perform(booktool("check"), strict) },
-    Stage {
-        name: "claims",
-        run: |strict| perform(cargo(&["run", "-q", "-p", "course", "--", "claims", "--check"]), strict),
-    },
+    Stage { name: "claims", run: |strict| perform(course(&["claims", "--check"]), strict) },
+    Stage { name: "figures", run: |strict| perform(course(&["figures", "--check"]), strict) },
+    Stage { name: "quick results", run: |strict| perform(course(&["results", "--check"]), strict) },
 ];
 
 fn booktool(command: &str) -> Command {
     cargo(&["run", "-q", "-p", "booktool", "--", command])
+}
+
+fn course(arguments: &[&str]) -> Command {
+    let mut command = cargo(&["run", "-q", "-p", "course", "--"]);
+    command.args(arguments);
+    command
 }
 
 fn doctests(packages: &[&str]) -> Command {

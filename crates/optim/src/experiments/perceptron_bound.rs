@@ -169,7 +169,7 @@ impl Experiment for PerceptronBound {
     const ABOUT: About = About {
         name: "perceptron-bound",
         lecture: 1,
-        paper: "Rosenblatt (1958), The perceptron; Novikoff (1962), On convergence proofs for perceptrons",
+        paper: "Rosenblatt (1958), The perceptron; Novikoff (1962), On convergence proofs on perceptrons",
         claim: "On each of the 45 pairs of digits and in every order tried, Rosenblatt's rule makes at most (R/γ)² mistakes",
         sources: &[
             include_str!("perceptron_bound.rs"),

@@ -22,7 +22,7 @@
 //! the last example.
 //!
 //! **Papers**: Rosenblatt (1958), The perceptron, Psychological Review 65(6); Novikoff (1962), On convergence
-//! proofs for perceptrons; Freund & Schapire (1999), Large margin classification using the perceptron
+//! proofs on perceptrons; Freund & Schapire (1999), Large margin classification using the perceptron
 //! algorithm, Machine Learning 37; Hsieh et al. (2008), A dual coordinate descent method for large-scale linear
 //! SVM, ICML.
 //!
