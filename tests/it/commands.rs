@@ -32,3 +32,50 @@ fn help_of_every_own_command_says_what_it_does() {
         assert!(said.contains(command) && said.lines().count() >= 2, "{said}");
     }
 }
+
+#[test]
+fn a_quick_experiment_shows_progress_and_a_table_of_checks() {
+    let folder = tempfile::tempdir().expect("a folder for the result");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let mut command = binary("course");
+    command.args(["run", "nielsen-digits", "--quick", "--out", &path("out"), "--runs", &path("runs")]);
+    let result = output(&mut command);
+    let (said, code) = text(&result);
+    assert_eq!(code, 0, "{said}");
+    let progress = String::from_utf8_lossy(&result.stderr);
+    assert!(progress.lines().any(|line| line.contains("seed 0: ") && line.contains(" %, ")), "{progress}");
+    let table = String::from_utf8_lossy(&result.stdout);
+    for part in ["claim", "measured", "bound", "baseline", "holds", "≥ 0.86 (pilot)", "nearest class mean"]
+    {
+        assert!(table.contains(part), "no `{part}` in\n{table}");
+    }
+    let written = std::fs::read_to_string(folder.path().join("out/nielsen-digits.json"));
+    let written: serde_json::Value = serde_json::from_str(&written.expect("a result file")).expect("JSON");
+    assert_eq!(written["quick"], true);
+}
+
+#[test]
+fn wrong_names_flags_and_values_are_one_clear_error_each() {
+    for (arguments, code, part) in [
+        (&["run", "nielsen-digit"][..], 2, "'nielsen-digits'"),
+        (&["run", "xor", "--epoch", "3"], 2, "'--epochs'"),
+        (&["run", "xor", "--quick", "--epochs", "0"], 2, "at least 1, got 0"),
+        (&["run", "xor", "--quick", "--device", "cuda"], 2, "--features cuda"),
+        (&["run", "xor", "--quick", "--out", "/dev/null/x"], 1, "a file stands where a folder is needed"),
+        (&["figures", "nothing"], 2, "nothing"),
+        (&["serve"], 2, "serve"),
+    ] {
+        let (said, got) = run("course", arguments);
+        assert_eq!(got, code, "{arguments:?}: {said}");
+        assert!(said.contains(part) && !said.contains("panicked"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn an_occupied_port_names_the_flag() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    let (said, code) = run("booktool", &["serve", "--port", &port]);
+    assert_eq!((said.lines().count(), code), (1, 1), "{said}");
+    assert!(said.contains(&port) && said.contains("--port N"), "{said}");
+}

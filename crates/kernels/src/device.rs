@@ -20,7 +20,9 @@ use dfdx::prelude::*;
     message = "`{Self}` has no bodies for the operations of `kernels` with elements of type `{E}`",
     note = "`Cpu` has them for f32 and f64, and so has `Cuda` with the feature `cuda`"
 )]
-pub trait Device<E: Real>: dfdx::tensor_ops::Device<E> + HasErr<Err: Send + Sync + 'static> {
+pub trait Device<E: Real>:
+    dfdx::tensor_ops::Device<E> + dfdx::tensor::Cache + HasErr<Err: Send + Sync + 'static>
+{
     /// Body of [`try_activate`](crate::try_activate).
     fn activate<S: Shape, T: Tape<E, Self>>(
         x: Tensor<S, E, Self, T>,

@@ -158,7 +158,7 @@ impl<'a, B: BatchSize> Trainer<'a, B> {
         Self { unused, ..self }
     }
 
-    /// Trains `model`, from the checkpoint of this part if the lab has one.
+    /// Trains `model`, from the checkpoint of this part if the lab has one. Turns on the buffer cache of the device.
     ///
     /// # Errors
     /// [`Error::NotFinite`], [`Error::GradientNotFinite`], [`Error::Interrupted`], [`Error::NoBatches`], [`Error::Step`]; [`Error::BrokenCheckpoint`] and
@@ -192,12 +192,18 @@ impl<'a, B: BatchSize> Trainer<'a, B> {
             Unused::CountAsZero => model.alloc_grads(),
         };
         let mut is_first = self.unused == Unused::Refuse;
+        let mut has_cache = false;
         while state.epoch < self.epochs {
             for batch in self.batches.epoch(state.epoch).skip(state.batch as usize) {
                 if let Some(schedule) = &self.schedule {
                     optimizer.set_learning_rate(schedule.learning_rate(state.step))?;
                 }
                 let loss = objective.loss(model, &batch, self.key.fold(state.step), gradients)?;
+                if !has_cache {
+                    // The first loss shows the device; from now on it uses its buffers again.
+                    loss.device().try_enable_cache().map_err(DeviceError::new).map_err(StepError::from)?;
+                    has_cache = true;
+                }
                 let value = loss.as_vec()[0].as_f64();
                 let (part, step) = (self.part.as_str(), state.step);
                 if !value.is_finite() {

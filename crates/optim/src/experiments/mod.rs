@@ -48,3 +48,13 @@ fn at_least_one(field: &'static str, value: usize) -> Result<(), lab::Error> {
         _ => Ok(()),
     }
 }
+
+/// A refused hyper-parameter as what it is here: a flag of the command line that is out of its range.
+fn refused(error: crate::Error) -> lab::Error {
+    match error {
+        crate::Error::InvalidHyper { name, rule, value } => {
+            lab::Error::Config { field: name, rule, value: value.to_string() }
+        }
+        other => lab::Error::unit(other),
+    }
+}

@@ -9,7 +9,7 @@ use lab::{Plot, Ramp, Raster, Table, Tile};
 use nalgebra::{SVector, vector};
 use serde::{Deserialize, Serialize};
 
-use super::at_least_one;
+use super::{at_least_one, refused};
 use crate::nielsen::{Example, Network, SgdConfig};
 use crate::perceptron::{MaxEpochs, Perceptron};
 
@@ -52,7 +52,7 @@ impl ExperimentConfig for XorConfig {
             return Err(lab::Error::Config { field: "seeds", rule: "at least 2, to have a spread", value });
         }
         at_least_one("perceptron_epochs", self.perceptron_epochs)?;
-        sgd_config(&self).check().map_err(lab::Error::unit)?;
+        sgd_config(&self).check().map_err(refused)?;
         Ok(self)
     }
 }

@@ -13,7 +13,7 @@ use nalgebra::SVector;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::{Data, at_least_one, vectors};
+use super::{Data, at_least_one, refused, vectors};
 use crate::nielsen::{Example, Network, SgdConfig};
 use crate::perceptron::MulticlassPerceptron;
 
@@ -71,7 +71,7 @@ impl ExperimentConfig for NielsenDigitsConfig {
             return Err(lab::Error::Config { field: "seeds", rule: "at least 2, to have a spread", value });
         }
         at_least_one("perceptron_epochs", self.perceptron_epochs)?;
-        sgd_config(&self).check().map_err(lab::Error::unit)?;
+        sgd_config(&self).check().map_err(refused)?;
         Ok(self)
     }
 }
