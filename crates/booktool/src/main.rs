@@ -117,7 +117,11 @@ fn run(args: &[String]) -> anyhow::Result<ExitCode> {
             served => served?,
         },
         ["check"] => return check(),
-        ["build"] => println!("{}", build()?.display()),
+        ["build"] => {
+            let site = build()?;
+            // The short form of the path, where the system knows one.
+            println!("{}", site.canonicalize().unwrap_or(site).display());
+        }
         ["bless"] => bless()?,
         ["listings"] => println!("{}", listings(&root())?),
         ["preprocess", "supports", renderer] => {

@@ -1,13 +1,4 @@
 //! The training loop: batches, loss, backward pass, step, evaluation, checkpoint.
-//!
-//! One loop for every model and optimiser. It keeps four promises:
-//! - **Resume is bit-equal.** A run that was killed and started again ends with the same bits as one that was not:
-//!   the order of rows depends on (seed, epoch), random numbers on (key, step), and a checkpoint holds weights,
-//!   optimiser state and counters. What draws from the device's own generator, as dfdx's dropout does, breaks this:
-//!   draw from the key that [`Objective::loss`] is given.
-//! - **A checkpoint is whole.** A new one replaces the old one only when it is complete.
-//! - **NaN stops at once**, with the step and the path name of the first tensor that is not finite.
-//! - **A stop that was asked for** (Ctrl-C) writes a checkpoint first and says how to go on.
 use crate::{CheckpointEvery, Error, Lab, finite, stored};
 use datasets::Batches;
 use datasets::batches::{BatchSize, Rows};
@@ -89,7 +80,14 @@ impl History {
     }
 }
 
-/// The training loop; see the [module](self).
+/// The training loop: one for every model and optimiser. It keeps four promises:
+/// - **Resume is bit-equal.** A run that was killed and started again ends with the same bits as one that was not:
+///   the order of rows depends on (seed, epoch), random numbers on (key, step), and a checkpoint holds weights,
+///   optimiser state and counters. What draws from the device's own generator, as dfdx's dropout does, breaks this:
+///   draw from the key that [`Objective::loss`] is given.
+/// - **A checkpoint is whole.** A new one replaces the old one only when it is complete.
+/// - **NaN stops at once**, with the step and the path name of the first tensor that is not finite.
+/// - **A stop that was asked for** (Ctrl-C) writes a checkpoint first and says how to go on.
 ///
 /// # Examples
 /// ```

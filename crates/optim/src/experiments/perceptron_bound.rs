@@ -67,7 +67,7 @@ impl ExperimentConfig for PerceptronBoundConfig {
 pub struct PerceptronBoundReport {
     /// Zeros and ones in two features, few enough to draw.
     pub plane: Plane,
-    /// The same with [`MORE_POINTS`] images, which no line separates.
+    /// The same with more images, which no line separates.
     pub crowded: Crowded,
     /// All pairs of digits, all pixels.
     pub pairs: Vec<Pair>,

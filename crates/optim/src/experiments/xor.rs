@@ -69,7 +69,7 @@ pub struct XorReport {
     pub perceptron: PerceptronRun,
     /// Networks trained.
     pub networks: usize,
-    /// Networks whose four outputs are all within [`NEAR`] of their targets at the end.
+    /// Networks whose four outputs are all within 0.1 of their targets at the end.
     pub solved: usize,
     /// `solved / networks`.
     pub solved_share: f64,
