@@ -8,19 +8,21 @@ use crate::formulas::{Kept, slope_is_stored};
 use crate::loops::{CHUNK, rows_per_part, sum_of_parts};
 use crate::pool::{chunks_mut, chunks_mut2};
 use crate::product::{Layout, multiply};
-use crate::{ActivationKind, Device, Error, FeaturesLast, InputGradient, Momentum, Real, SgdStep};
+use crate::{
+    ActivationKind, BaseDevice, Device, Error, FeaturesLast, InputGradient, Momentum, Real, SgdStep,
+};
 use dfdx::prelude::*;
 use std::mem::take;
 
-type Out<S, E, T> = Result<Tensor<S, E, Cpu, T>, CpuError>;
+pub(crate) type Out<S, E, T> = Result<Tensor<S, E, Cpu, T>, CpuError>;
 
 /// The part of `x` that belongs to a chunk of another slice of the same length.
-fn part<'a, X, Y>(x: &'a [X], start: usize, chunk: &[Y]) -> &'a [X] {
+pub(crate) fn part<'a, X, Y>(x: &'a [X], start: usize, chunk: &[Y]) -> &'a [X] {
     &x[start..start + chunk.len()]
 }
 
 /// A tensor with row-major memory and no tape, and the tape with what that took.
-fn contiguous<S: Shape, E: Real, T: Tape<E, Cpu>>(
+pub(crate) fn contiguous<S: Shape, E: Real, T: Tape<E, Cpu>>(
     x: &Tensor<S, E, Cpu>,
     tape: T,
 ) -> Result<(Tensor<S, E, Cpu>, T), CpuError> {
@@ -29,7 +31,7 @@ fn contiguous<S: Shape, E: Real, T: Tape<E, Cpu>>(
 }
 
 /// A matrix that [`matrix`] accepts and no tape, and the tape with what that took.
-fn operand<M: Dim, N: Dim, E: Real, T: Tape<E, Cpu>>(
+pub(crate) fn operand<M: Dim, N: Dim, E: Real, T: Tape<E, Cpu>>(
     x: Tensor<(M, N), E, Cpu>,
     tape: T,
 ) -> Result<(Tensor<(M, N), E, Cpu>, T), CpuError> {
@@ -37,7 +39,7 @@ fn operand<M: Dim, N: Dim, E: Real, T: Tape<E, Cpu>>(
 }
 
 /// The elements and layout of what [`operand`] returned.
-fn read<M: Dim, N: Dim, E: Real>(x: &Tensor<(M, N), E, Cpu>) -> (&[E], Layout) {
+pub(crate) fn read<M: Dim, N: Dim, E: Real>(x: &Tensor<(M, N), E, Cpu>) -> (&[E], Layout) {
     matrix(x).expect("`operand` has made the matrix readable")
 }
 
@@ -69,7 +71,7 @@ fn map_with_slope<S: Shape, E: Real, T: Tape<E, Cpu>>(
 }
 
 /// y = f(x) where backward reads y alone: `back(y, gy, gx)`. A part holds whole rows of `row` elements.
-fn map_from_output<S: Shape, E: Real, T: Tape<E, Cpu>>(
+pub(crate) fn map_from_output<S: Shape, E: Real, T: Tape<E, Cpu>>(
     x: Tensor<S, E, Cpu, T>,
     row: usize,
     forward: impl Fn(&[E], &mut [E]) + Sync,
@@ -93,12 +95,12 @@ fn map_from_output<S: Shape, E: Real, T: Tape<E, Cpu>>(
 }
 
 /// Length of the last axis; 1 for a scalar, and never 0.
-fn last_axis<S: Shape>(shape: &S) -> usize {
+pub(crate) fn last_axis<S: Shape>(shape: &S) -> usize {
     shape.concrete().into_iter().last().unwrap_or(1).max(1)
 }
 
 /// Σ over chunks of `n` elements: `term(range)`.
-fn sum_of_chunks<E: Real>(n: usize, term: impl Fn(std::ops::Range<usize>) -> E + Sync) -> E {
+pub(crate) fn sum_of_chunks<E: Real>(n: usize, term: impl Fn(std::ops::Range<usize>) -> E + Sync) -> E {
     sum_of_parts(n.div_ceil(CHUNK), |i| term(i * CHUNK..((i + 1) * CHUNK).min(n)))
 }
 
@@ -117,7 +119,7 @@ fn scaled_sum<S: Shape, E: Real, T: Tape<E, Cpu>>(x: Tensor<S, E, Cpu, T>, scale
 }
 
 /// A tensor of one number.
-fn scalar<E: Real>(device: &Cpu, value: E) -> Out<Rank0, E, NoneTape> {
+pub(crate) fn scalar<E: Real>(device: &Cpu, value: E) -> Out<Rank0, E, NoneTape> {
     let mut y = buffer(device, 1)?;
     y[0] = value;
     device.try_tensor_from_vec(y, ())
@@ -458,6 +460,9 @@ macro_rules! fused {
             ) -> Result<(), Error> {
                 sgd_update(parameter, gradients, momentum, step)
             }
+        }
+
+        impl BaseDevice<$E> for Cpu {
             fn filled<S: Shape>(&self, shape: S, fill: impl FnOnce(&mut [$E])) -> Out<S, $E, NoneTape> {
                 filled(self, shape, fill)
             }

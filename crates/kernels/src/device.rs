@@ -1,6 +1,25 @@
 //! The one bound that callers write: a device on which every operation of this crate has a body.
+//!
+//! Operations come in families. A family with bodies for every device is a super-trait of [`Device`]; one with a body
+//! for `Cpu` alone is a sub-trait, so that a model that needs it does not compile for another device.
 use crate::{ActivationKind, Error, FeaturesLast, InputGradient, Momentum, Real, SgdStep, composed};
 use dfdx::prelude::*;
+
+/// What every family of operations builds on: a dfdx device with a buffer cache, whose errors can cross threads.
+pub trait BaseDevice<E: Real>:
+    dfdx::tensor_ops::Device<E> + dfdx::tensor::Cache + HasErr<Err: Send + Sync + 'static>
+{
+    /// A new tensor whose elements, in row-major order, `fill` writes; it must write all of them.
+    fn filled<S: Shape>(
+        &self,
+        shape: S,
+        fill: impl FnOnce(&mut [E]),
+    ) -> Result<Tensor<S, E, Self>, Self::Err> {
+        let mut elements = vec![E::zero(); shape.num_elements()];
+        fill(&mut elements);
+        self.try_tensor_from_vec(elements, shape)
+    }
+}
 
 /// A dfdx device that runs every operation of this crate, for elements of type `E`.
 ///
@@ -20,9 +39,7 @@ use dfdx::prelude::*;
     message = "`{Self}` has no bodies for the operations of `kernels` with elements of type `{E}`",
     note = "`Cpu` has them for f32 and f64, and so has `Cuda` with the feature `cuda`"
 )]
-pub trait Device<E: Real>:
-    dfdx::tensor_ops::Device<E> + dfdx::tensor::Cache + HasErr<Err: Send + Sync + 'static>
-{
+pub trait Device<E: Real>: BaseDevice<E> {
     /// Body of [`try_activate`](crate::try_activate).
     fn activate<S: Shape, T: Tape<E, Self>>(
         x: Tensor<S, E, Self, T>,
@@ -119,19 +136,12 @@ pub trait Device<E: Real>:
     ) -> Result<(), Error> {
         composed::sgd_update(parameter, gradients, momentum, step)
     }
-
-    /// A new tensor whose elements, in row-major order, `fill` writes; it must write all of them.
-    fn filled<S: Shape>(
-        &self,
-        shape: S,
-        fill: impl FnOnce(&mut [E]),
-    ) -> Result<Tensor<S, E, Self>, Self::Err> {
-        let mut elements = vec![E::zero(); shape.num_elements()];
-        fill(&mut elements);
-        self.try_tensor_from_vec(elements, shape)
-    }
 }
 
+#[cfg(feature = "cuda")]
+impl BaseDevice<f32> for Cuda {}
+#[cfg(feature = "cuda")]
+impl BaseDevice<f64> for Cuda {}
 #[cfg(feature = "cuda")]
 impl Device<f32> for Cuda {}
 #[cfg(feature = "cuda")]

@@ -25,7 +25,7 @@ pub use activation::{
     activation_slope, try_activate, try_activation_slope,
 };
 pub use bridge::{flat, flat_mut};
-pub use device::Device;
+pub use device::{BaseDevice, Device};
 pub use error::{DeviceError, Error};
 pub use linear::{FeaturesLast, InputGradient, linear, matmul, try_linear, try_matmul};
 pub use loss::{

@@ -1,0 +1,175 @@
+//! Rows of the table for the operations that every unit uses: [`Device`](crate::Device)'s own methods.
+use super::laws::{Body, Case, Flat, Input, Numbers, Spec, Visit, flat};
+use crate::{ActivationKind, Device, InputGradient, Real, composed};
+use ActivationKind::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
+use dfdx::prelude::*;
+
+/// Every method of [`Device`](crate::Device) that has rows here. `sgd_update` is not a function of tensors: its tests
+/// stand in `golden.rs` and `sgd.rs`.
+pub const OPERATIONS: &[&str] = &[
+    "activate",
+    "activation_slope",
+    "softmax",
+    "log_softmax",
+    "matmul",
+    "linear",
+    "cross_entropy_mean",
+    "bce_with_logits_mean",
+    "mse_mean",
+    "sum_all",
+    "mean_all",
+];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Op {
+    Activate(ActivationKind),
+    Slope(ActivationKind),
+    Softmax,
+    LogSoftmax,
+    Matmul,
+    Linear(ActivationKind),
+    CrossEntropy,
+    Bce,
+    Mse,
+    SumAll,
+    MeanAll,
+}
+
+pub const KINDS: [ActivationKind; 9] =
+    [Identity, Relu, LeakyRelu(0.1), LeakyRelu(-0.5), Sigmoid, Tanh, Gelu, Silu, Softplus];
+
+pub fn operations() -> Vec<Op> {
+    use Op::*;
+    let each = |op: fn(ActivationKind) -> Op| KINDS.map(op);
+    [Softmax, LogSoftmax, Matmul, CrossEntropy, Bce, Mse, SumAll, MeanAll]
+        .into_iter()
+        .chain(each(Activate))
+        .chain(each(Slope))
+        .chain(each(Linear))
+        .collect()
+}
+
+/// Outputs of the linear layer.
+const OUT: usize = 3;
+
+/// An operation on a matrix.
+#[derive(Clone, Copy, Debug)]
+pub struct OnMatrix {
+    pub op: Op,
+    pub rows: usize,
+    pub cols: usize,
+}
+
+impl Case for OnMatrix {
+    fn operation(self) -> &'static str {
+        match self.op {
+            Op::Activate(_) => "activate",
+            Op::Slope(_) => "activation_slope",
+            Op::Softmax => "softmax",
+            Op::LogSoftmax => "log_softmax",
+            Op::Matmul => "matmul",
+            Op::Linear(_) => "linear",
+            Op::CrossEntropy => "cross_entropy_mean",
+            Op::Bce => "bce_with_logits_mean",
+            Op::Mse => "mse_mean",
+            Op::SumAll => "sum_all",
+            Op::MeanAll => "mean_all",
+        }
+    }
+
+    fn inputs(self) -> Vec<Spec> {
+        let Self { op, rows, cols } = self;
+        let matrix = || Spec::new([rows, cols]);
+        match op {
+            Op::Matmul => vec![matrix(), Spec::new([cols, rows.min(5) + 1])],
+            Op::Mse => vec![matrix(), matrix()],
+            Op::Bce => vec![matrix(), matrix().holding(Numbers::Unit).data()],
+            Op::Linear(_) => vec![
+                matrix(),
+                Spec::new([OUT, cols]).scaled((cols.max(1) as f64).sqrt().recip()), // pre-activations of order 1
+                Spec::new([OUT]).pinned(),
+            ],
+            _ => vec![matrix()],
+        }
+    }
+
+    fn is_linear(self) -> bool {
+        matches!(
+            self.op,
+            Op::Matmul | Op::SumAll | Op::MeanAll | Op::Linear(Identity) | Op::Activate(Identity)
+        )
+    }
+
+    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
+    where
+        Cpu: Device<E>,
+    {
+        fn linear<const I: usize, E: Real, T: Tape<E, Cpu>>(
+            kind: ActivationKind,
+            body: Body,
+            x: &[Input<E>],
+        ) -> Flat<E, T>
+        where
+            Cpu: Device<E>,
+        {
+            let rows = x[0].shape[0];
+            let data = x[0].taped::<_, T>((rows, Const::<I>));
+            let weight = x[1].plain((Const::<OUT>, Const::<I>));
+            let bias = x[2].plain((Const::<OUT>,));
+            let needed = InputGradient::Needed;
+            flat(
+                match body {
+                    Body::Fused => Cpu::linear(data, &weight, &bias, kind, needed),
+                    Body::Composed => composed::linear(data, &weight, &bias, kind, needed),
+                }
+                .unwrap(),
+            )
+        }
+        let shape = (x[0].shape[0], x[0].shape[1]);
+        let first = || x[0].taped::<_, T>(shape);
+        let second = || x[1].taped::<_, T>((x[1].shape[0], x[1].shape[1]));
+        let labels = || (0..shape.0).map(|row| (row * 7 + 3) % shape.1).collect::<Vec<_>>();
+        let is_fused = body == Body::Fused;
+        macro_rules! either {
+            ($operation:ident, $($argument:expr),*) => {
+                flat(if is_fused { Cpu::$operation($($argument),*) } else { composed::$operation($($argument),*) }.unwrap())
+            };
+        }
+        match self.op {
+            Op::Activate(kind) => either!(activate, first(), kind),
+            Op::Slope(kind) => either!(activation_slope, first(), kind),
+            Op::Softmax => either!(softmax, first()),
+            Op::LogSoftmax => either!(log_softmax, first()),
+            Op::Matmul => either!(matmul, first(), second()),
+            Op::CrossEntropy => either!(cross_entropy_mean, first(), &labels()),
+            Op::Bce => either!(bce_with_logits_mean, first(), &x[1].plain(shape)),
+            Op::Mse => either!(mse_mean, first(), second()),
+            Op::SumAll => either!(sum_all, first()),
+            Op::MeanAll => either!(mean_all, first()),
+            Op::Linear(kind) => match shape.1 {
+                1 => linear::<1, E, T>(kind, body, x),
+                2 => linear::<2, E, T>(kind, body, x),
+                7 => linear::<7, E, T>(kind, body, x),
+                33 => linear::<33, E, T>(kind, body, x),
+                1001 => linear::<1001, E, T>(kind, body, x),
+                other => panic!("no linear layer with {other} inputs in the table"),
+            },
+        }
+    }
+}
+
+/// Small cases.
+pub fn cases(visit: &mut impl Visit) {
+    for op in operations() {
+        for (rows, cols) in [(1, 1), (1, 7), (5, 1), (6, 2), (13, 33)] {
+            visit.visit(OnMatrix { op, rows, cols });
+        }
+    }
+}
+
+/// Cases that are cut into several parts.
+pub fn large_cases(visit: &mut impl Visit) {
+    for op in operations() {
+        visit.visit(OnMatrix { op, rows: 60, cols: 1001 });
+    }
+}
