@@ -26,6 +26,11 @@ pub enum Body {
     Composed,
 }
 
+/// Every device trait at once. A family with a body for `Cpu` alone adds its trait here.
+pub trait Everything<E: Real>: Device<E> {}
+impl Everything<f32> for Cpu {}
+impl Everything<f64> for Cpu {}
+
 /// One operation at one size, with one choice of options.
 pub trait Case: Copy + Debug + Sync {
     /// The method of the device trait whose bodies run.
@@ -131,7 +136,7 @@ pub struct Input<E: Real> {
 
 impl<E: Real> Input<E>
 where
-    Cpu: Device<E>,
+    Cpu: Everything<E>,
 {
     /// The same numbers for f32 and f64, up to rounding.
     pub fn draw(key: Key, layout: Layout, spec: &Spec) -> Self {
@@ -200,7 +205,7 @@ pub trait View: Shape {
 impl<A: Dim> View for (A,) {
     fn view<E: Real>(self, leaf: Tensor<(usize,), E, Cpu>, layout: Layout) -> Tensor<Self, E, Cpu>
     where
-        Cpu: Device<E>,
+        Cpu: Everything<E>,
     {
         match layout {
             Layout::RowMajor | Layout::ColumnMajor => leaf.reshape_like(&self),
@@ -215,7 +220,7 @@ macro_rules! view {
         impl<$First: Dim, $($Middle: Dim,)* $Last: Dim> View for ($First, $($Middle,)* $Last) {
             fn view<E: Real>(self, leaf: Tensor<(usize,), E, Cpu>, layout: Layout) -> Tensor<Self, E, Cpu>
             where
-                Cpu: Device<E>,
+                Cpu: Everything<E>,
             {
                 let ($First, $($Middle,)* $Last) = self;
                 match layout {
@@ -241,7 +246,7 @@ view!((A, [B, C], D), Axes4<1, 2, 3, 0>, Axis<3>);
 /// A result as one axis.
 pub fn flat<S: Shape, E: Real, T: Tape<E, Cpu>>(y: Tensor<S, E, Cpu, T>) -> Flat<E, T>
 where
-    Cpu: Device<E>,
+    Cpu: Everything<E>,
 {
     let n = y.shape().num_elements();
     y.reshape_like(&(n,))
@@ -255,7 +260,7 @@ pub fn elements<S: Shape, E: Real, T>(t: &Tensor<S, E, Cpu, T>) -> Vec<E> {
 /// Inputs of a case, drawn.
 pub fn draw<E: Real>(case: impl Case, key: Key, layout: Layout) -> Vec<Input<E>>
 where
-    Cpu: Device<E>,
+    Cpu: Everything<E>,
 {
     let specs = case.inputs();
     specs.iter().enumerate().map(|(i, spec)| Input::draw(key.fold(i as u64), layout, spec)).collect()
@@ -269,7 +274,7 @@ fn weights<E: Real>(n: usize) -> Vec<E> {
 /// Value, and the gradient of Σ w y with respect to every leaf that has one.
 pub fn outcome<E: Real>(case: impl Case, body: Body, x: &[Input<E>]) -> (Vec<E>, Vec<Vec<E>>)
 where
-    Cpu: Device<E>,
+    Cpu: Everything<E>,
 {
     let y = case.run::<E, Traced<E>>(body, x);
     let value = elements(&y);
