@@ -41,7 +41,7 @@ pub trait Case: Copy + Debug + Sync {
     /// [`Input::plain`]; gradients are looked up by the id of each leaf, which views keep.
     fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
     where
-        Cpu: Device<E>;
+        Cpu: Everything<E>;
     /// Layouts in which the inputs are tried.
     fn layouts(self) -> &'static [Layout] {
         &[Layout::RowMajor, Layout::ColumnMajor, Layout::FirstRepeated, Layout::LastRepeated]
@@ -136,7 +136,7 @@ pub struct Input<E: Real> {
 
 impl<E: Real> Input<E>
 where
-    Cpu: Everything<E>,
+    Cpu: Device<E>,
 {
     /// The same numbers for f32 and f64, up to rounding.
     pub fn draw(key: Key, layout: Layout, spec: &Spec) -> Self {
@@ -205,7 +205,7 @@ pub trait View: Shape {
 impl<A: Dim> View for (A,) {
     fn view<E: Real>(self, leaf: Tensor<(usize,), E, Cpu>, layout: Layout) -> Tensor<Self, E, Cpu>
     where
-        Cpu: Everything<E>,
+        Cpu: Device<E>,
     {
         match layout {
             Layout::RowMajor | Layout::ColumnMajor => leaf.reshape_like(&self),
@@ -220,7 +220,7 @@ macro_rules! view {
         impl<$First: Dim, $($Middle: Dim,)* $Last: Dim> View for ($First, $($Middle,)* $Last) {
             fn view<E: Real>(self, leaf: Tensor<(usize,), E, Cpu>, layout: Layout) -> Tensor<Self, E, Cpu>
             where
-                Cpu: Everything<E>,
+                Cpu: Device<E>,
             {
                 let ($First, $($Middle,)* $Last) = self;
                 match layout {
@@ -246,7 +246,7 @@ view!((A, [B, C], D), Axes4<1, 2, 3, 0>, Axis<3>);
 /// A result as one axis.
 pub fn flat<S: Shape, E: Real, T: Tape<E, Cpu>>(y: Tensor<S, E, Cpu, T>) -> Flat<E, T>
 where
-    Cpu: Everything<E>,
+    Cpu: Device<E>,
 {
     let n = y.shape().num_elements();
     y.reshape_like(&(n,))
@@ -260,7 +260,7 @@ pub fn elements<S: Shape, E: Real, T>(t: &Tensor<S, E, Cpu, T>) -> Vec<E> {
 /// Inputs of a case, drawn.
 pub fn draw<E: Real>(case: impl Case, key: Key, layout: Layout) -> Vec<Input<E>>
 where
-    Cpu: Everything<E>,
+    Cpu: Device<E>,
 {
     let specs = case.inputs();
     specs.iter().enumerate().map(|(i, spec)| Input::draw(key.fold(i as u64), layout, spec)).collect()
