@@ -40,12 +40,14 @@ pub(crate) const SET: Set = Set {
         NamedSplit {
             name: "by_writer()",
             train: TRAIN,
+            validation: 0,
             test: TEST,
             note: "the test writers are not in train",
         },
         NamedSplit {
             name: "shuffled(seed)",
             train: TRAIN,
+            validation: 0,
             test: TEST,
             note: "the same writers in both parts: easier",
         },

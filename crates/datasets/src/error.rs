@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::idx::Values;
+
 /// Everything that can go wrong with a data file or with the choice of a split.
 ///
 /// Each message states the rule, the value that broke it and a remedy, on one line.
@@ -136,9 +138,137 @@ pub enum DataError {
         /// Training rows at hand.
         train: usize,
     },
+    /// Folds that cannot all have a row.
+    #[error(
+        "the number of folds must lie in 2..={rows} (the number of rows), got {folds}; 10 is the usual choice"
+    )]
+    Folds {
+        /// Folds asked for.
+        folds: usize,
+        /// Rows at hand.
+        rows: usize,
+    },
+    /// A rectangle that does not lie inside of a picture.
+    #[error(
+        "a window must lie inside of the {} x {} picture, got {} x {} at row {}, column {}; move it or make it smaller",
+        picture.0, picture.1, size.0, size.1, corner.0, corner.1
+    )]
+    Window {
+        /// Row and column of the upper left pixel.
+        corner: (usize, usize),
+        /// Height and width of the window.
+        size: (usize, usize),
+        /// Height and width of the picture.
+        picture: (usize, usize),
+    },
     /// Nothing to fit on.
     #[error("a baseline must be fitted on at least one image, got none; check the split")]
     NoImages,
+    /// Nothing to fit on.
+    #[error("at least one row is needed to fit on, got none; check the split")]
+    NoRows,
+    /// Features of another width.
+    #[error("{expected} columns were fitted, got {found}; give features of the same set")]
+    Columns {
+        /// Columns at fitting.
+        expected: usize,
+        /// Columns now.
+        found: usize,
+    },
+    /// Targets that do not belong to the rows.
+    #[error("each row needs one target, got {targets} for {rows} rows; give both from the same part")]
+    Targets {
+        /// Rows of features.
+        rows: usize,
+        /// Targets given.
+        targets: usize,
+    },
+    /// A class without a name.
+    #[error("a label must be below {classes}, row {row} has {label}; count the classes from 0")]
+    Label {
+        /// Row, counted from 0.
+        row: usize,
+        /// Its label.
+        label: usize,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// A penalty that does not make a fit well posed.
+    #[error("a penalty must be positive and finite, got {value}; 1 is the usual choice")]
+    Penalty {
+        /// The value.
+        value: f64,
+    },
+    /// A bond to nowhere, or to the atom that it starts from.
+    #[error(
+        "bond {index} joins {a} and {b}, but must join two of the {atoms} atoms, the smaller number first; atoms count from 0"
+    )]
+    BondEnd {
+        /// Bond, counted from 0.
+        index: usize,
+        /// First end.
+        a: usize,
+        /// Second end.
+        b: usize,
+        /// Number of atoms.
+        atoms: usize,
+    },
+    /// Two bonds between the same atoms.
+    #[error("atoms {a} and {b} must be bound once, got two bonds; keep one of them")]
+    BondTwice {
+        /// First end.
+        a: usize,
+        /// Second end.
+        b: usize,
+    },
+    /// A list of a graph with too few or too many entries.
+    #[error(
+        "`{list}` must have {expected} entries, one for each node or edge, got {found}; complete the list"
+    )]
+    GraphLength {
+        /// The list.
+        list: &'static str,
+        /// Entries given.
+        found: usize,
+        /// Entries needed.
+        expected: usize,
+    },
+    /// An edge to nowhere, or to the node that it starts from.
+    #[error(
+        "edge {index} joins {a} and {b}, but must join two of the {nodes} nodes, the smaller number first; nodes count from 0"
+    )]
+    EdgeEnd {
+        /// Edge, counted from 0.
+        index: usize,
+        /// First end.
+        a: usize,
+        /// Second end.
+        b: usize,
+        /// Number of nodes.
+        nodes: usize,
+    },
+    /// An edge that was there before.
+    #[error("edge {index} joins {a} and {b} a second time, but each edge must be given once; drop it")]
+    EdgeTwice {
+        /// Edge, counted from 0.
+        index: usize,
+        /// First end.
+        a: usize,
+        /// Second end.
+        b: usize,
+    },
+    /// A feature or class of a node that does not exist.
+    #[error(
+        "node {node} must have rising features below {features} and a class below {classes}; correct or drop it"
+    )]
+    NodeWord {
+        /// Node, counted from 0.
+        node: usize,
+        /// Number of features.
+        features: usize,
+        /// Number of classes.
+        classes: usize,
+    },
     /// The number of neighbours is not usable.
     #[error("k must lie in 1..={rows} (the number of training images), got {k}; 5 is the usual choice")]
     Neighbours {
@@ -292,6 +422,23 @@ pub enum Rule {
     Finite,
     /// TSV: a whole number in the range of the type asked for.
     Integer,
+    /// The field is one of these.
+    OneOf {
+        /// What it may be.
+        names: Vec<String>,
+    },
+    /// The column `split` says `train`, `valid`, `test` or `none`.
+    Role,
+    /// A phoneme is one of ARPAbet's.
+    Phoneme,
+    /// A token of a tune is `pitch:length` or `|`.
+    Token,
+    /// A metre is `beats/unit`.
+    Metre,
+    /// An atom is `element` or `element,charge,hydrogens,aromatic,ring`.
+    Atom,
+    /// A bond is `a-b:kind` with a < b.
+    Bond,
 }
 
 impl fmt::Display for Rule {
@@ -319,6 +466,15 @@ impl fmt::Display for Rule {
             Rule::Number => f.write_str("the field must be a number"),
             Rule::Finite => f.write_str("the number must be finite"),
             Rule::Integer => f.write_str("the field must be a whole number in range"),
+            Rule::OneOf { names } => write!(f, "the field must be one of {}", names.join(", ")),
+            Rule::Role => f.write_str("the part must be one of train, valid, test, none"),
+            Rule::Phoneme => f.write_str("phonemes must be symbols of ARPAbet, one space apart"),
+            Rule::Token => {
+                f.write_str("tokens must be `pitch:length` (0 to 127, 1 to 255) or `|`, one space apart")
+            }
+            Rule::Metre => f.write_str("the metre must be `beats/unit` with a unit of 1, 2, 4, 8 or 16"),
+            Rule::Atom => f.write_str("atoms must be `element` or `element,charge,hydrogens,aromatic,ring`"),
+            Rule::Bond => f.write_str("bonds must be `a-b:kind`, a < b, kind one of 1, 2, 3, a"),
         }
     }
 }
@@ -347,7 +503,16 @@ impl Rule {
             Rule::CarriageReturn => "save the file with line feeds alone",
             Rule::Header { .. } => "give the file of this set, columns in this order",
             Rule::FieldCount { .. } => "complete the line, and remove tabs inside fields",
-            Rule::Number | Rule::Finite | Rule::Integer => "correct or drop the row",
+            Rule::Number
+            | Rule::Finite
+            | Rule::Integer
+            | Rule::OneOf { .. }
+            | Rule::Role
+            | Rule::Phoneme
+            | Rule::Token
+            | Rule::Metre
+            | Rule::Atom
+            | Rule::Bond => "correct or drop the row",
         }
     }
 }
@@ -356,6 +521,15 @@ impl DataError {
     /// An error of format in `file`.
     pub(crate) fn format(file: &Path, at: At, rule: Rule, found: impl Into<String>) -> Self {
         DataError::Format { file: file.to_owned(), at, rule, found: found.into() }
+    }
+
+    /// `file` holds values of another type than the reader takes.
+    pub(crate) fn unsupported_values(file: &Path, found: &Values, supported: &str) -> Self {
+        DataError::Unsupported {
+            file: file.to_owned(),
+            found: format!("{} values", found.type_name()),
+            supported: format!("{supported} values"),
+        }
     }
 
     /// The system's answer to reading `file`: [`DataError::Absent`] when there is no such file.

@@ -38,9 +38,10 @@ use kernels::random::Key;
 
 use crate::batches::Rows;
 use crate::error::{At, DataError, Rule};
+use crate::features::Features;
 use crate::idx::{self, Values};
 use crate::registry::{self, Description};
-use crate::split::Split;
+use crate::split::{Split, Subset};
 
 /// Sets the order of [`Images::permuted`] apart from whatever else is drawn from the same seed: "PERMUTED" in ASCII.
 const PERMUTED: u64 = 0x5045_524D_5554_4544;
@@ -117,16 +118,12 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
     }
 
     /// The images of two embedded files, which a test has seen to parse.
-    #[cfg(feature = "images")]
     pub(crate) fn embedded(images: &str, labels: &str, kind: ImageKind) -> Self {
-        let load = |file: &str| {
-            let path = Path::new(file);
-            registry::embedded(file).unpacked().and_then(|content| idx::parse(path, &content))
+        let load = || {
+            let (i, l) = (registry::embedded_array(images)?, registry::embedded_array(labels)?);
+            Self::from_arrays((Path::new(images), i), (Path::new(labels), l), kind)
         };
-        load(images)
-            .and_then(|array| Ok((array, load(labels)?)))
-            .and_then(|(i, l)| Self::from_arrays((Path::new(images), i), (Path::new(labels), l), kind))
-            .expect("embedded files are ours, and a test parses each")
+        load().expect(registry::PARSED)
     }
 
     /// Number of images.
@@ -202,6 +199,12 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
     pub fn unit_values<E: Real>(&self, i: usize) -> impl ExactSizeIterator<Item = E> + '_ {
         let levels = self.levels();
         self.pixels(i).iter().map(move |&p| levels[usize::from(p)])
+    }
+
+    /// All images of this view, flattened, in \[0, 1\]: `(n, C · H · W)`.
+    pub fn features(&self) -> Features {
+        let values = (0..self.len()).flat_map(|i| self.unit_values(i)).collect();
+        Features::try_new(Self::PIXELS, values).expect("whole rows")
     }
 
     /// The rows that the images of this view have in the file, in order.
@@ -353,6 +356,16 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
     }
 }
 
+impl<const C: usize, const H: usize, const W: usize> Subset for Images<C, H, W> {
+    fn num_rows(&self) -> usize {
+        self.len()
+    }
+
+    fn subset(&self, chosen: &[usize]) -> Self {
+        self.select(chosen.iter().copied())
+    }
+}
+
 impl<const C: usize, const H: usize, const W: usize> fmt::Debug for Images<C, H, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Images<{C}, {H}, {W}>({} of `{}`)", self.len(), self.kind.name)
@@ -363,11 +376,7 @@ impl<const C: usize, const H: usize, const W: usize> fmt::Debug for Images<C, H,
 fn bytes(file: &Path, array: idx::Array) -> Result<(Vec<usize>, Vec<u8>), DataError> {
     match array.into_parts() {
         (shape, Values::U8(values)) => Ok((shape, values)),
-        (_, other) => Err(DataError::Unsupported {
-            file: file.to_owned(),
-            found: format!("{} values", other.type_name()),
-            supported: "u8 values".to_owned(),
-        }),
+        (_, other) => Err(DataError::unsupported_values(file, &other, "u8")),
     }
 }
 

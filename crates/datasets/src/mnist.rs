@@ -36,6 +36,7 @@ pub(crate) const SET: Set = Set {
     splits: &[NamedSplit {
         name: "front_back(8000, 2000)",
         train: 8000,
+        validation: 0,
         test: 2000,
         note: "any two sizes up to 10,000 in all; writers are not kept apart",
     }],

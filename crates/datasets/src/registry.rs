@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::DataError;
 use crate::gzip;
+use crate::idx::{self, Array};
+use crate::split::Split;
 use crate::tsv::Table;
 
 /// One embedded file: a row of `data/data.tsv` and the bytes.
@@ -74,6 +76,8 @@ pub struct NamedSplit {
     pub name: &'static str,
     /// Number of training rows.
     pub train: usize,
+    /// Number of validation rows.
+    pub validation: usize,
     /// Number of test rows.
     pub test: usize,
     /// What to know when comparing numbers.
@@ -114,8 +118,12 @@ impl fmt::Display for Description {
             writeln!(f, "  file      {} ({}, {} bytes)", file.file, file.shape, file.size)?;
         }
         for split in self.splits {
-            let NamedSplit { name, train, test, note } = split;
-            writeln!(f, "  split     {name}: {train} train, {test} test; {note}")?;
+            let NamedSplit { name, train, validation, test, note } = split;
+            let validation = match validation {
+                0 => String::new(),
+                rows => format!("{rows} validation, "),
+            };
+            writeln!(f, "  split     {name}: {train} train, {validation}{test} test; {note}")?;
         }
         writeln!(f, "  source    {}", self.source())?;
         writeln!(f, "  licence   {}", self.licence())?;
@@ -133,7 +141,9 @@ pub fn registry() -> &'static [Embedded] {
 pub fn descriptions() -> &'static [Description] {
     static DESCRIPTIONS: OnceLock<Vec<Description>> = OnceLock::new();
     DESCRIPTIONS.get_or_init(|| {
-        let files = |name| registry().iter().filter(|file| file.set == name).collect();
+        // The small tables and series share a set in `data.tsv`; there a file belongs to the set of its own name.
+        let belongs = |file: &Embedded, name| file.set == name || file.file.split('.').next() == Some(name);
+        let files = |name| registry().iter().filter(|file| belongs(file, name)).collect();
         let describe = |&Set { name, title, splits, citation }: &Set| Description {
             name,
             title,
@@ -164,10 +174,40 @@ pub fn sha256(content: &[u8]) -> String {
     Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Why an embedded loader may expect success.
+pub(crate) const PARSED: &str = "embedded files are ours, and a test parses each";
+
+/// The embedded set of this name, which the caller knows to exist.
+pub(crate) fn describe_embedded(name: &str) -> &'static Description {
+    describe(name).expect("a loader describes a set of its own feature only")
+}
+
 /// The embedded file of this name, which the caller knows to exist.
-#[cfg(feature = "images")]
 pub(crate) fn embedded(file: &str) -> &'static Embedded {
     registry().iter().find(|row| row.file == file).expect("a loader names files of its own feature only")
+}
+
+/// An embedded IDX file.
+pub(crate) fn embedded_array(file: &str) -> Result<Array, DataError> {
+    idx::parse(Path::new(file), &embedded(file).unpacked()?)
+}
+
+/// An embedded TSV file with these columns.
+pub(crate) fn embedded_table(file: &str, columns: &[&str]) -> Result<Table, DataError> {
+    Table::parse(Path::new(file), &embedded(file).unpacked()?, columns)
+}
+
+/// A row of a set that is kept as a list, and so knows which set it is of.
+pub trait Record {
+    /// The name of the set, as in `data list`.
+    const SET: &'static str;
+}
+
+impl<T: Record> Split<Vec<T>> {
+    /// Name, sizes, split, source, licence and citation of the set that these are rows of.
+    pub fn describe(&self) -> &'static Description {
+        describe_embedded(T::SET)
+    }
 }
 
 fn check(file: &Path, content: &[u8], expected: &str) -> Result<(), DataError> {
@@ -201,21 +241,87 @@ pub(crate) struct Set {
 const SETS: &[Set] = &[
     #[cfg(feature = "images")]
     crate::digits::SET,
+    #[cfg(feature = "images")]
+    crate::fashion::SET,
     #[cfg(feature = "mnist")]
     crate::mnist::SET,
+    #[cfg(feature = "images")]
+    crate::emoji::SET,
+    #[cfg(feature = "images")]
+    crate::nuclei::SET,
+    #[cfg(feature = "cells")]
+    crate::cells::PBMC,
+    #[cfg(feature = "cells")]
+    crate::cells::HSMM,
+    #[cfg(feature = "text")]
+    crate::text::VERSES,
+    #[cfg(feature = "text")]
+    crate::text::PROSE,
+    #[cfg(feature = "text")]
+    crate::text::CMUDICT,
+    #[cfg(feature = "text")]
+    crate::vectors::SET,
+    #[cfg(feature = "music")]
+    crate::music::SET,
+    #[cfg(feature = "graphs")]
+    crate::molecules::MUTAG,
+    #[cfg(feature = "graphs")]
+    crate::molecules::FREESOLV,
+    #[cfg(feature = "graphs")]
+    crate::molecules::SOLUBILITY,
+    #[cfg(feature = "graphs")]
+    crate::graphs::DEBIAN,
+    #[cfg(feature = "graphs")]
+    crate::graphs::KARATE,
+    #[cfg(feature = "tables")]
+    crate::tables::IRIS,
+    #[cfg(feature = "tables")]
+    crate::tables::WINE,
+    #[cfg(feature = "tables")]
+    crate::tables::BREAST_CANCER,
+    #[cfg(feature = "tables")]
+    crate::tables::DIABETES,
+    #[cfg(feature = "tables")]
+    crate::series::LYNX_HARE,
+    #[cfg(feature = "tables")]
+    crate::series::ECG,
+    #[cfg(feature = "tables")]
+    crate::series::NINO,
 ];
 
+macro_rules! files {
+    ($($feature:tt: $($file:literal)+;)+) => {
+        &[$($(
+            #[cfg(feature = $feature)]
+            ($file, include_bytes!(concat!("../data/", $file))),
+        )+)+]
+    };
+}
+
 /// The bytes of the files of the enabled features.
-const FILES: &[(&str, &[u8])] = &[
-    #[cfg(feature = "images")]
-    ("digits-images.idx.gz", include_bytes!("../data/digits-images.idx.gz")),
-    #[cfg(feature = "images")]
-    ("digits-labels.idx.gz", include_bytes!("../data/digits-labels.idx.gz")),
-    #[cfg(feature = "mnist")]
-    ("mnist-images.idx.gz", include_bytes!("../data/mnist-images.idx.gz")),
-    #[cfg(feature = "mnist")]
-    ("mnist-labels.idx.gz", include_bytes!("../data/mnist-labels.idx.gz")),
-];
+const FILES: &[(&str, &[u8])] = files! {
+    "images":
+        "digits-images.idx.gz" "digits-labels.idx.gz"
+        "fashion-train-images.idx.gz" "fashion-train-labels.idx.gz"
+        "fashion-test-images.idx.gz" "fashion-test-labels.idx.gz"
+        "emoji-a.idx.gz" "emoji-b.idx.gz" "emoji.tsv"
+        "nuclei-image.idx.gz" "nuclei-mask.idx.gz";
+    "mnist": "mnist-images.idx.gz" "mnist-labels.idx.gz";
+    "cells":
+        "pbmc-counts.idx.gz" "pbmc-cells.tsv" "pbmc-genes.tsv"
+        "hsmm-expr.idx.gz" "hsmm-cells.tsv" "hsmm-genes.tsv";
+    "text":
+        "verses.tsv.gz" "prose.txt.gz" "cmudict.tsv.gz"
+        "vectors.idx.gz" "vectors.tsv.gz" "analogies.tsv";
+    "music": "music.tsv.gz";
+    "graphs":
+        "mutag.tsv.gz" "freesolv.tsv.gz" "solubility.tsv.gz"
+        "debian-nodes.tsv.gz" "debian-edges.tsv.gz" "debian-words.tsv"
+        "karate-nodes.tsv" "karate-edges.tsv";
+    "tables":
+        "iris.tsv" "wine.tsv" "breast_cancer.tsv" "diabetes.tsv"
+        "lynx_hare.tsv" "ecg.idx.gz" "nino.tsv.gz";
+};
 
 fn parse(text: &str) -> Result<Vec<Embedded>, DataError> {
     const COLUMNS: [&str; 9] =

@@ -162,6 +162,20 @@ impl Table {
         (0..self.len()).map(integer).collect()
     }
 
+    /// A column of anything that `parse` makes of a field, or of the rule that the field breaks.
+    ///
+    /// # Errors
+    /// [`DataError::NoColumn`], or [`DataError::Format`] with the first rule that `parse` returned.
+    pub fn parsed<T>(
+        &self,
+        column: &str,
+        parse: impl Fn(&str) -> Result<T, Rule>,
+    ) -> Result<Vec<T>, DataError> {
+        let position = self.position(column)?;
+        let value = |row| parse(self.field(row, position)).map_err(|rule| self.error(row, position, rule));
+        (0..self.len()).map(value).collect()
+    }
+
     fn position(&self, column: &str) -> Result<usize, DataError> {
         self.columns
             .iter()

@@ -9,8 +9,10 @@ use datasets::images::ImageKind;
 mod baselines;
 mod broken;
 mod embedded;
+mod features;
 mod orders;
 mod round_trip;
+mod sets;
 mod tensors;
 
 const TINY: ImageKind =
