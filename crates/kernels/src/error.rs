@@ -33,6 +33,127 @@ pub enum Error {
         /// Number of elements of the parameter.
         parameter: usize,
     },
+    /// The heads of attention must share the columns equally.
+    #[error("{heads} heads cannot share {features} columns equally; the number of heads must divide it")]
+    Heads {
+        /// Number of heads.
+        heads: usize,
+        /// Columns to share.
+        features: usize,
+    },
+    /// A mask has one entry per pair that it speaks of.
+    #[error("a mask of {length} entries was given where {expected} are needed; keys take B·K, pairs take Q·K")]
+    MaskLength {
+        /// Entries of the mask.
+        length: usize,
+        /// Entries needed.
+        expected: usize,
+    },
+    /// Causal queries are the last of the keys.
+    #[error("causal attention of {queries} queries to {keys} keys: the queries must be the last of the keys")]
+    CausalQueries {
+        /// Number of queries.
+        queries: usize,
+        /// Number of keys.
+        keys: usize,
+    },
+    /// A softmax over no key has no value.
+    #[error("query {query} of sequence {sequence} has no key that it may use; leave it at least one")]
+    NothingToAttend {
+        /// The sequence, counted from 0.
+        sequence: usize,
+        /// The first such query, counted from 0.
+        query: usize,
+    },
+    /// A table of relative positions must reach as far as the sequence.
+    #[error(
+        "the table of relative positions has {rows} rows but {needed} are needed: one per distance, and an odd number unless attention is causal"
+    )]
+    RelativeRows {
+        /// Rows of the table.
+        rows: usize,
+        /// Smallest number of rows.
+        needed: usize,
+    },
+    /// A table of relative biases has one column per head.
+    #[error("the relative bias has {columns} columns for {heads} heads; give it one per head")]
+    RelativeBiasColumns {
+        /// Columns of the table.
+        columns: usize,
+        /// Number of heads.
+        heads: usize,
+    },
+    /// Two run-time sizes that must agree do not.
+    #[error("{what} must agree, got {left} and {right}")]
+    SequenceShapes {
+        /// Which sizes.
+        what: &'static str,
+        /// The first.
+        left: usize,
+        /// The second.
+        right: usize,
+    },
+    /// A cache does not grow.
+    #[error("{new} positions do not fit into a cache that holds {len} of {capacity}; make it larger or truncate it")]
+    CacheFull {
+        /// Positions that fit.
+        capacity: usize,
+        /// Positions in it.
+        len: usize,
+        /// Positions to be added.
+        new: usize,
+    },
+    /// One length per sequence is needed.
+    #[error("{lengths} lengths were given for {sequences} sequences; give one per sequence")]
+    LengthCount {
+        /// Number of lengths.
+        lengths: usize,
+        /// Number of sequences.
+        sequences: usize,
+    },
+    /// A sequence cannot be longer than its padded batch.
+    #[error("length {length} of sequence {sequence} exceeds the {positions} positions of the batch")]
+    LengthOutOfRange {
+        /// The sequence, counted from 0.
+        sequence: usize,
+        /// Its length.
+        length: usize,
+        /// Positions of the batch.
+        positions: usize,
+    },
+    /// Only the LSTM has a cell and peepholes.
+    #[error("an initial cell or peepholes were given to a recurrence without a cell; only the LSTM has one")]
+    NoCell,
+    /// A leaky unit mixes old and new.
+    #[error("the leak must lie in (0, 1], got {leak}; 1 is the plain recurrent network")]
+    LeakOutOfRange {
+        /// The offending value.
+        leak: f64,
+    },
+    /// A row index is too large.
+    #[error("index {index} at position {position} is not one of {rows} rows; rows count from 0")]
+    IndexOutOfRange {
+        /// Where the index stands.
+        position: usize,
+        /// The offending index.
+        index: usize,
+        /// Number of rows.
+        rows: usize,
+    },
+    /// A row must have as many elements as are asked for.
+    #[error("the {k} largest of {columns} elements were asked for; k must not exceed the number of columns")]
+    TopK {
+        /// Number of elements asked for.
+        k: usize,
+        /// Elements of a row.
+        columns: usize,
+    },
+    /// Positions act on pairs of columns.
+    #[error("positions act on pairs of columns, but there are {columns}; use an even number")]
+    OddColumns {
+        /// Columns, of one head where there are heads.
+        columns: usize,
+    },
     /// The device could not allocate or compute.
     #[error("the device failed; use a smaller batch if it ran out of memory")]
     Device(#[source] DeviceError),

@@ -16,6 +16,7 @@ pub mod random;
 mod real;
 pub mod reduce;
 mod rows;
+pub mod sequence;
 pub mod sgd;
 mod simd;
 pub mod softmax;

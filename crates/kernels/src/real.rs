@@ -3,7 +3,7 @@ use dfdx::dtypes::Dtype;
 use num_traits::Float;
 use rand::distributions::uniform::SampleUniform;
 
-use crate::{formulas::Passes, math::Constants, random::Fill, rows::Loops};
+use crate::{formulas::Passes, math::Constants, random::Fill, rows::Loops, sequence::passes::SequencePasses};
 
 /// `f32` or `f64`; sealed, because the loops of every operation are compiled in this crate for exactly
 /// these two types (a generic loop would be compiled in the crate that calls it, at its optimisation level).
@@ -17,7 +17,7 @@ pub trait Real: Dtype + Float + SampleUniform + std::fmt::Display + std::iter::S
 }
 
 /// What each element type brings: constants, and its own copy of every loop.
-pub trait Kernels: Constants + Passes + Loops + Fill {}
+pub trait Kernels: Constants + Passes + Loops + Fill + SequencePasses {}
 impl Kernels for f32 {}
 impl Kernels for f64 {}
 
