@@ -42,7 +42,9 @@ pub enum Error {
         features: usize,
     },
     /// A mask has one entry per pair that it speaks of.
-    #[error("a mask of {length} entries was given where {expected} are needed; keys take B·K, pairs take Q·K")]
+    #[error(
+        "a mask of {length} entries was given where {expected} are needed; keys take B·K, pairs take Q·K"
+    )]
     MaskLength {
         /// Entries of the mask.
         length: usize,
@@ -94,7 +96,9 @@ pub enum Error {
         right: usize,
     },
     /// A cache does not grow.
-    #[error("{new} positions do not fit into a cache that holds {len} of {capacity}; make it larger or truncate it")]
+    #[error(
+        "{new} positions do not fit into a cache that holds {len} of {capacity}; make it larger or truncate it"
+    )]
     CacheFull {
         /// Positions that fit.
         capacity: usize,

@@ -170,7 +170,13 @@ impl<'a, const C: usize, E: Real, D: Storage<E>> Attention<'a, C, E, D> {
     }
 
     /// All options must fit the sizes of the problem.
-    pub(crate) fn check(&self, batch: usize, queries: usize, keys: usize, values: usize) -> Result<(), Error> {
+    pub(crate) fn check(
+        &self,
+        batch: usize,
+        queries: usize,
+        keys: usize,
+        values: usize,
+    ) -> Result<(), Error> {
         for features in [C, values] {
             if self.heads == 0 || !features.is_multiple_of(self.heads) {
                 return Err(Error::Heads { heads: self.heads, features });

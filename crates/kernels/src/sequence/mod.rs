@@ -19,6 +19,8 @@ pub mod indexing;
 pub(crate) mod passes;
 pub mod position;
 pub mod recurrent;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 pub use attention::{Attention, KvCache, Mask, attention_weights, try_attention, try_attention_weights};
 pub use indexing::{

@@ -294,9 +294,12 @@ impl<E: Real> Body for LstmStepBack<'_, E> {
                 *dc = d_o.mul_add(p, *dc);
             }
         }
-        for (((di, df), dg), (((dc, &i), (&f, &g)), &c)) in di.iter_mut().zip(&mut *df).zip(dg).zip(
-            self.dc.iter_mut().zip(i).zip(f.iter().zip(g)).zip(self.c_before),
-        ) {
+        for (((di, df), dg), (((dc, &i), (&f, &g)), &c)) in di
+            .iter_mut()
+            .zip(&mut *df)
+            .zip(dg)
+            .zip(self.dc.iter_mut().zip(i).zip(f.iter().zip(g)).zip(self.c_before))
+        {
             *di = *dc * g * i * (one - i);
             *df = *dc * c * f * (one - f);
             *dg = *dc * i * (-g).mul_add(g, one);

@@ -128,7 +128,11 @@ impl<B: Dim, const H: usize, E: Real, D: Storage<E>> Recurrence<'_, B, H, E, D> 
         for state in [self.hidden, self.cell].into_iter().flatten() {
             let right = state.shape().0.size();
             if right != batch {
-                return Err(Error::SequenceShapes { what: "sequences of x and the initial state", left: batch, right });
+                return Err(Error::SequenceShapes {
+                    what: "sequences of x and the initial state",
+                    left: batch,
+                    right,
+                });
             }
         }
         Ok(())

@@ -104,6 +104,12 @@ macro_rules! family {
 use family;
 
 family!(core, "../device.rs", super::super::core, elsewhere "sgd_update");
+family!(
+    sequence,
+    "../sequence/mod.rs",
+    crate::sequence::cases,
+    elsewhere "attention_weights", "attend_cached", "read_pair"
+);
 
 #[test]
 fn an_operation_without_a_row_is_noticed() {

@@ -1,5 +1,6 @@
 //! Attention by blocks of query rows: no buffer holds a row of keys for every query beyond a context of 256.
 use super::{next, parallel_items};
+use crate::Real;
 use crate::bridge::{buffer, flat, recycle};
 use crate::cpu::{Out, contiguous};
 use crate::loops::rows_per_part;
@@ -8,7 +9,6 @@ use crate::product::{Layout, multiply};
 use crate::sequence::attention::{CONTEXT, ROWS};
 use crate::sequence::passes::Terms;
 use crate::sequence::{Attention, KvCache};
-use crate::Real;
 use dfdx::prelude::*;
 use std::mem::take;
 
@@ -341,8 +341,7 @@ pub fn attention<B: Dim, Q: Dim, K: Dim, const C: usize, const V: usize, E: Real
     let is_kept = T::OWNS_TAPE && keys <= CONTEXT;
     let size = if is_kept { batch * problem.heads * problem.probabilities() } else { 0 };
     let (mut y, mut kept) = (buffer(&device, batch * queries * V)?, buffer(&device, size)?);
-    let operands =
-        Operands { q: flat(&q), k: flat(&k), v: flat(&v), relative: relative.as_ref().map(flat) };
+    let operands = Operands { q: flat(&q), k: flat(&k), v: flat(&v), relative: relative.as_ref().map(flat) };
     problem.forward(&operands, &mut y, &mut kept);
     let y = device.try_tensor_from_vec(y, shape)?;
     if !T::OWNS_TAPE {

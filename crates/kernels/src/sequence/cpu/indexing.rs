@@ -1,10 +1,10 @@
 //! Gather, scatter-add and top-k.
+use crate::Real;
 use crate::bridge::{buffer, flat};
 use crate::cpu::Out;
 use crate::loops::rows_per_part;
 use crate::pool::chunks_mut;
 use crate::sequence::TopK;
-use crate::Real;
 use dfdx::prelude::*;
 use std::mem::take;
 

@@ -64,14 +64,7 @@ macro_rules! bodies {
                 read(crate::flat(&k), crate::flat(&v));
                 Ok(())
             }
-            fn recurrent<
-                const G: usize,
-                B: Dim,
-                S: Dim,
-                const I: usize,
-                const H: usize,
-                T: Tape<$E, Cpu>,
-            >(
+            fn recurrent<const G: usize, B: Dim, S: Dim, const I: usize, const H: usize, T: Tape<$E, Cpu>>(
                 x: Tensor<(B, S, Const<I>), $E, Cpu, T>,
                 kind: CellKind,
                 weights: &RecurrentWeights<'_, G, I, H, $E, Cpu>,

@@ -247,15 +247,7 @@ fn filled<B: Dim, const H: usize, E: Real>(
     Ok(buffer)
 }
 
-pub fn recurrent<
-    const G: usize,
-    B: Dim,
-    S: Dim,
-    const I: usize,
-    const H: usize,
-    E: Real,
-    T: Tape<E, Cpu>,
->(
+pub fn recurrent<const G: usize, B: Dim, S: Dim, const I: usize, const H: usize, E: Real, T: Tape<E, Cpu>>(
     x: Tensor<(B, S, Const<I>), E, Cpu, T>,
     kind: CellKind,
     weights: &RecurrentWeights<'_, G, I, H, E, Cpu>,
@@ -362,7 +354,8 @@ pub fn recurrent<
                 peepholes: peepholes.as_ref().map_or(&[], flat),
             };
             let [h0, c0] = [&h_start[..], &c_start[..]];
-            let kept = Kept { gates: &gates, y: flat(&kept_y), kept: &kept, tanh_c: &tanh_c, h0, c0, gy: &gy };
+            let kept =
+                Kept { gates: &gates, y: flat(&kept_y), kept: &kept, tanh_c: &tanh_c, h0, c0, gy: &gy };
             let [mut da, mut dr, mut before, mut dh, mut dc, mut d_peepholes] =
                 [&mut da, &mut dr, &mut before, &mut dh, &mut dc, &mut d_peepholes]
                     .map(|buffer| &mut buffer[..]);

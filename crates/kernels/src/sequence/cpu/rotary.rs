@@ -1,9 +1,9 @@
 //! Rotary positions: an orthogonal map of each position, so backward is the rotation back.
+use crate::Real;
 use crate::bridge::{buffer, flat};
 use crate::cpu::Out;
 use crate::pool::chunks_mut;
 use crate::sequence::position::cos_sin;
-use crate::Real;
 use dfdx::prelude::*;
 use std::mem::take;
 
