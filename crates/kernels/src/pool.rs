@@ -16,8 +16,12 @@
 //!
 //! **Threads.** `RAYON_NUM_THREADS` of them, else as many as the process may use. The caller publishes the core it runs
 //! on; a worker that finds itself there moves away, for otherwise it would spin on the time of the very thread that
-//! waits for it, and it goes to sleep with that core excluded, so that it is not woken there. Afterwards every core is
-//! allowed again; with `KERNELS_PIN=1` the exclusion stays. The caller itself is never bound to a core.
+//! waits for it, and it goes to sleep with that core excluded, so that it is not woken there. The caller may have moved
+//! since: it sends away a worker that sleeps or waits on its own core, who could not move by itself, and without whom
+//! the caller would do all parts alone, for milliseconds or until the system mends it. And a worker that has joined but
+//! computes nothing, because some other program took its core, is brought to the caller's, who can do nothing but wait.
+//! Afterwards every core is allowed again; with `KERNELS_PIN=1` exclusions stay. The caller itself is never bound to a
+//! core. The example `pool_modes` measures what this is for.
 //!
 //! The protocol is model-checked: `RUSTFLAGS="--cfg loom" cargo test -p kernels --lib loom`.
 #![allow(unsafe_code)]
@@ -63,8 +67,8 @@ mod sync {
 const SPINS: u32 = if cfg!(loom) { 1 } else { 20_000 };
 /// Spins between two looks at the core.
 const LOOK: u32 = 64;
-/// Spins of a waiting caller before it offers its core: the worker it waits for may need it.
-const PATIENCE: u32 = 2_000;
+/// Spins of a waiting caller before it offers its core to a worker that has been driven from its own.
+const PATIENCE: u32 = if cfg!(loom) { 1 } else { 1_000 };
 
 /// In the state word: no worker may join. The epoch lies above, the number of joined workers below.
 const CLOSED: u64 = 1 << 31;
@@ -89,8 +93,14 @@ struct Shared {
     caller_core: AtomicUsize,
 }
 
+/// What a worker and the callers know of each other.
+struct Seat {
+    asleep: AtomicBool,
+    place: cores::Place,
+}
+
 struct Worker {
-    asleep: Arc<AtomicBool>,
+    seat: Arc<Seat>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -113,10 +123,11 @@ impl Pool {
         });
         let workers = (1..threads)
             .map_while(|i| {
-                let asleep = Arc::new(AtomicBool::new(false));
-                let (shared, flag) = (shared.clone(), asleep.clone());
-                let thread = sync::spawn(format!("kernels-{i}"), move || shared.serve(&flag)).ok()?;
-                Some(Worker { asleep, thread: Some(thread) })
+                let seat =
+                    Arc::new(Seat { asleep: AtomicBool::new(false), place: cores::Place::inherited() });
+                let (shared, of_worker) = (shared.clone(), seat.clone());
+                let thread = sync::spawn(format!("kernels-{i}"), move || shared.serve(&of_worker)).ok()?;
+                Some(Worker { seat, thread: Some(thread) })
             })
             .collect();
         Self { shared, workers, busy: Mutex::new(()) }
@@ -134,21 +145,25 @@ impl Pool {
         }
         let mut job = Job { parts, data: ptr::from_ref(f).cast(), call: call::<F> };
         let shared = &*self.shared;
-        shared.caller_core.store(cores::current(), Relaxed);
+        let core = cores::current();
+        shared.caller_core.store(core, Relaxed);
         shared.next.store(0, Relaxed);
         shared.done.store(0, Relaxed);
         shared.job.store(&mut job, Relaxed);
-        self.open();
+        self.open(core);
         let mine = catch_unwind(AssertUnwindSafe(|| shared.take(&job)));
         let joined = (shared.state.fetch_or(CLOSED, AcqRel) & (CLOSED - 1)) as usize;
         let mut spins = 0;
         while shared.done.load(Acquire) < joined {
-            if spins < PATIENCE {
-                spin_loop()
-            } else {
-                yield_now()
-            }
             spins += 1;
+            if spins < PATIENCE {
+                spin_loop();
+                continue;
+            }
+            if spins % PATIENCE == 0 {
+                self.fetch();
+            }
+            yield_now();
         }
         let theirs = shared.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         drop(busy);
@@ -160,16 +175,28 @@ impl Pool {
         }
     }
 
-    /// Starts the next epoch and wakes the workers that sleep.
-    fn open(&self) {
+    /// Brings workers to the caller's core that are awake and do not get on where they are.
+    fn fetch(&self) {
+        for Worker { seat, .. } in &self.workers {
+            if !seat.asleep.load(Relaxed) {
+                seat.place.fetch(cores::current());
+            }
+        }
+    }
+
+    /// Starts the next epoch and wakes the workers that sleep, on other cores than the caller's.
+    fn open(&self, core: usize) {
         let epoch = (self.shared.state.load(Relaxed) >> EPOCH) + 1;
         self.shared.state.store(epoch << EPOCH, Release);
         // Pairs with the fence in `sleep`: either the worker sees the epoch or we see that it sleeps.
         fence(SeqCst);
         for worker in &self.workers {
-            if worker.asleep.load(Relaxed)
-                && let Some(thread) = &worker.thread
-            {
+            let Seat { asleep, place } = &*worker.seat;
+            let asleep = asleep.load(Relaxed);
+            if asleep || place.seen() == core {
+                place.exclude(core);
+            }
+            if asleep && let Some(thread) = &worker.thread {
                 thread.thread().unpark();
             }
         }
@@ -179,7 +206,7 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.job.store(ptr::null_mut(), Relaxed);
-        self.open();
+        self.open(cores::current());
         for worker in &mut self.workers {
             if let Some(thread) = worker.thread.take() {
                 // A worker catches the panics of its parts, so it always ends normally.
@@ -204,21 +231,23 @@ impl Shared {
     }
 
     /// The life of a worker.
-    fn serve(&self, asleep: &AtomicBool) {
+    fn serve(&self, Seat { asleep, place }: &Seat) {
         let mut seen = 0;
         let mut spins = 0;
-        let mut cores = cores::Allowed::of_this_thread();
+        place.settle();
         loop {
             let state = self.state.load(Acquire);
             if state & CLOSED != 0 || state >> EPOCH == seen {
                 spins += 1;
                 if spins >= SPINS {
-                    cores.exclude(self.caller_core.load(Relaxed));
+                    place.exclude(self.caller_core.load(Relaxed));
                     self.sleep(asleep, state);
+                    place.look();
                     spins = 0;
-                } else if spins % LOOK == 0 && cores::current() == self.caller_core.load(Relaxed) {
-                    cores.exclude(cores::current());
-                    cores.allow_all();
+                } else if spins % LOOK == 0 && place.look() == self.caller_core.load(Relaxed) {
+                    place.exclude(self.caller_core.load(Relaxed));
+                    place.look();
+                    place.allow_all();
                 } else {
                     spin_loop();
                 }
@@ -237,7 +266,7 @@ impl Shared {
                 first.get_or_insert(panic);
             }
             self.done.fetch_add(1, Release); // `job` is not touched after this
-            cores.allow_all();
+            place.allow_all();
         }
     }
 
@@ -413,10 +442,10 @@ mod tests;
 mod models {
     use super::*;
 
-    /// Every interleaving with at most two forced switches, at which the search ends in seconds.
-    fn check(model: impl Fn() + Sync + Send + 'static) {
+    /// Every interleaving with at most `switches` forced switches of threads.
+    fn check(switches: usize, model: impl Fn() + Sync + Send + 'static) {
         let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(2);
+        builder.preemption_bound = Some(switches);
         builder.check(model);
     }
 
@@ -424,7 +453,7 @@ mod models {
     /// worker ends when the pool is dropped, whether it spins, sleeps or has just joined.
     #[test]
     fn loom_runs_every_part_once() {
-        check(|| {
+        check(3, || {
             let pool = Pool::new(2);
             for _ in 0..2 {
                 let runs = [AtomicUsize::new(0), AtomicUsize::new(0)];
@@ -436,10 +465,40 @@ mod models {
         });
     }
 
+    /// Two workers that wake, join and end in any order.
+    #[test]
+    fn loom_two_workers() {
+        check(1, || {
+            let pool = Pool::new(3);
+            let runs = [AtomicUsize::new(0), AtomicUsize::new(0)];
+            pool.run(2, &|i| {
+                runs[i].fetch_add(1, Relaxed);
+            });
+            assert_eq!(runs.each_ref().map(|runs| runs.load(Relaxed)), [1, 1]);
+        });
+    }
+
+    /// A panic in a part, whoever takes it, reaches the caller, and the worker lives on to the end of the pool.
+    #[test]
+    fn loom_panics_reach_the_caller() {
+        check(2, || {
+            let pool = Pool::new(2);
+            let run = || {
+                pool.run(2, &|i| {
+                    if i == 1 {
+                        resume_unwind(Box::new("part"))
+                    }
+                })
+            };
+            let payload = catch_unwind(AssertUnwindSafe(run)).expect_err("the part panics");
+            assert_eq!(payload.downcast_ref(), Some(&"part"));
+        });
+    }
+
     /// One region: what a worker wrote is visible after the join without any other synchronisation.
     #[test]
     fn loom_joins_see_plain_writes() {
-        check(|| {
+        check(3, || {
             let pool = Pool::new(2);
             let cells = [loom::cell::UnsafeCell::new(0), loom::cell::UnsafeCell::new(0)];
             struct Cells([loom::cell::UnsafeCell<usize>; 2]);
@@ -458,7 +517,7 @@ mod models {
     /// Two callers: one of them runs serially, neither loses a part.
     #[test]
     fn loom_two_callers() {
-        check(|| {
+        check(2, || {
             let pool = Arc::new(Pool::new(2));
             let other = pool.clone();
             let count = |pool: &Pool| {

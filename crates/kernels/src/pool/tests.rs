@@ -118,6 +118,37 @@ fn pools_end_at_any_moment() {
     }
 }
 
+/// The process ends at once while the workers of its pool spin or sleep, whichever thread started them: this test
+/// runs itself in a process of its own.
+#[test]
+fn a_process_ends_while_workers_sleep() {
+    const IDLE: &str = "KERNELS_TEST_IDLE_MILLISECONDS";
+    if let Ok(idle) = std::env::var(IDLE) {
+        let sum = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                parallel(8, |i| {
+                    sum.fetch_add(i, Relaxed);
+                })
+            });
+        });
+        assert_eq!(sum.into_inner(), 28);
+        std::thread::sleep(Duration::from_millis(idle.parse().unwrap()));
+        std::process::exit(7);
+    }
+    for idle in ["0", "30"] {
+        let start = Instant::now();
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "pool::tests::a_process_ends_while_workers_sleep"])
+            .env(IDLE, idle)
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(7), "after {idle} ms idle");
+        assert!(start.elapsed() < Duration::from_secs(20), "the process hung after {idle} ms idle");
+    }
+}
+
 /// Workers do take parts: with parts that sleep, more than one thread is seen.
 #[test]
 fn workers_take_part() {
