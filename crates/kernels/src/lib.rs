@@ -20,6 +20,7 @@ pub mod sequence;
 pub mod sgd;
 mod simd;
 pub mod softmax;
+pub mod sparse;
 
 pub use activation::{
     Activation, ActivationKind, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh, activate,

@@ -3,7 +3,9 @@ use dfdx::dtypes::Dtype;
 use num_traits::Float;
 use rand::distributions::uniform::SampleUniform;
 
-use crate::{formulas::Passes, math::Constants, random::Fill, rows::Loops, sequence::passes::SequencePasses};
+use crate::sequence::passes::SequencePasses;
+use crate::sparse::{Distances, SparsePasses};
+use crate::{formulas::Passes, math::Constants, random::Fill, rows::Loops};
 
 /// `f32` or `f64`; sealed, because the loops of every operation are compiled in this crate for exactly
 /// these two types (a generic loop would be compiled in the crate that calls it, at its optimisation level).
@@ -17,7 +19,7 @@ pub trait Real: Dtype + Float + SampleUniform + std::fmt::Display + std::iter::S
 }
 
 /// What each element type brings: constants, and its own copy of every loop.
-pub trait Kernels: Constants + Passes + Loops + Fill + SequencePasses {}
+pub trait Kernels: Constants + Passes + Loops + Fill + SequencePasses + SparsePasses + Distances {}
 impl Kernels for f32 {}
 impl Kernels for f64 {}
 

@@ -27,7 +27,10 @@ pub enum Body {
 }
 
 /// Every device trait at once. A family with a body for `Cpu` alone adds its trait here.
-pub trait Everything<E: Real>: Device<E> + crate::sequence::SequenceDevice<E> {}
+pub trait Everything<E: Real>:
+    Device<E> + crate::sequence::SequenceDevice<E> + crate::sparse::SparseDevice<E>
+{
+}
 impl Everything<f32> for Cpu {}
 impl Everything<f64> for Cpu {}
 

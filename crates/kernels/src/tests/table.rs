@@ -103,6 +103,7 @@ macro_rules! family {
 }
 use family;
 
+family!(sparse, "../sparse/mod.rs", crate::sparse::cases);
 family!(core, "../device.rs", super::super::core, elsewhere "sgd_update");
 family!(
     sequence,

@@ -1,0 +1,244 @@
+//! Rows of the table for the sparse operations. Their slow twins are products of dense matrices of dfdx.
+use super::{Csr, Pattern, Reduction, RowIndex, Segments, SparseDevice};
+use crate::Real;
+use crate::random::Key;
+use crate::tests::laws::{Body, Case, Everything, Flat, Input, Numbers, Spec, Visit, flat};
+use dfdx::prelude::*;
+
+pub const OPERATIONS: &[&str] = &[
+    "spmm",
+    "spmm_weighted",
+    "sddmm",
+    "gather_rows",
+    "scatter_add_rows",
+    "segment_reduce",
+    "segment_softmax",
+];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Op {
+    Spmm,
+    SpmmWeighted,
+    Sddmm,
+    Gather,
+    ScatterAdd,
+    Reduce(Reduction),
+    Softmax,
+}
+
+const OPS: [Op; 11] = [
+    Op::Spmm,
+    Op::SpmmWeighted,
+    Op::Sddmm,
+    Op::Gather,
+    Op::ScatterAdd,
+    Op::Reduce(Reduction::Sum),
+    Op::Reduce(Reduction::Mean),
+    Op::Reduce(Reduction::Max),
+    Op::Reduce(Reduction::Min),
+    Op::Reduce(Reduction::LogSumExp),
+    Op::Softmax,
+];
+
+/// An operation on a random pattern.
+#[derive(Clone, Copy, Debug)]
+struct OnGraph {
+    op: Op,
+    rows: usize,
+    cols: usize,
+    edges: usize,
+    features: usize,
+}
+
+impl OnGraph {
+    /// Some rows have many entries, some none; edges may repeat in the list.
+    fn pattern(self) -> Pattern {
+        let mut u = vec![0.0_f64; 2 * self.edges];
+        Key::new(99).fold(self.rows as u64).fill_uniform(&mut u);
+        let edges: Vec<_> = u
+            .chunks_exact(2)
+            .map(|u| ((u[0] * u[0] * self.rows as f64) as u32, (u[1] * self.cols as f64) as u32))
+            .collect();
+        Pattern::try_from_edges(self.rows, self.cols, &edges).unwrap()
+    }
+
+    fn csr<E: Real>(self) -> Csr<E> {
+        let pattern = self.pattern();
+        let weights = (0..pattern.len()).map(|k| E::of((k as f64 * 0.7).cos())).collect();
+        Csr::try_new(pattern, weights).unwrap()
+    }
+
+    fn index(self) -> RowIndex {
+        let rows: Vec<u32> = (0..self.rows).map(|i| ((i * i + 3 * i) % self.cols) as u32).collect();
+        RowIndex::try_new(self.cols, &rows).unwrap()
+    }
+
+    /// The rows of the pattern; for ln Σ eˣ, which is −∞ for no row, segments that hold something.
+    fn segments(self) -> Segments {
+        match self.op {
+            Op::Reduce(Reduction::LogSumExp) => {
+                Segments::from_lengths(&(0..self.rows).map(|i| i % 4 + 1).collect::<Vec<_>>())
+            }
+            _ => self.pattern().segments(),
+        }
+    }
+}
+
+/// Rows of a dense matrix as a tensor.
+fn matrix<E: Real>(rows: usize, cols: usize, at: impl Fn(usize, usize) -> E) -> Tensor<(usize, usize), E, Cpu>
+where
+    Cpu: Everything<E>,
+{
+    let elements = (0..rows * cols).map(|i| at(i / cols, i % cols)).collect();
+    Cpu::default().tensor_from_vec(elements, (rows, cols))
+}
+
+/// The matrix that selects rows.
+fn selection<E: Real>(index: &RowIndex) -> Tensor<(usize, usize), E, Cpu>
+where
+    Cpu: Everything<E>,
+{
+    let cols = index.selection.cols();
+    matrix(
+        index.indices().len(),
+        cols,
+        |i, j| if index.indices()[i] as usize == j { E::ONE } else { E::zero() },
+    )
+}
+
+impl Case for OnGraph {
+    fn operation(self) -> &'static str {
+        match self.op {
+            Op::Spmm => "spmm",
+            Op::SpmmWeighted => "spmm_weighted",
+            Op::Sddmm => "sddmm",
+            Op::Gather => "gather_rows",
+            Op::ScatterAdd => "scatter_add_rows",
+            Op::Reduce(_) => "segment_reduce",
+            Op::Softmax => "segment_softmax",
+        }
+    }
+
+    fn inputs(self) -> Vec<Spec> {
+        let Self { op, rows, cols, features, .. } = self;
+        match op {
+            Op::Spmm | Op::Gather => vec![Spec::new([cols, features])],
+            Op::SpmmWeighted => vec![Spec::new([self.pattern().len()]), Spec::new([cols, features])],
+            Op::Sddmm => vec![Spec::new([rows, features]), Spec::new([cols, features])],
+            Op::ScatterAdd => vec![Spec::new([rows, features])],
+            // Rows that repeat would tie.
+            Op::Reduce(Reduction::Max | Reduction::Min) => {
+                vec![Spec::new([self.segments().values(), features]).holding(Numbers::Distinct).pinned()]
+            }
+            Op::Reduce(_) | Op::Softmax => vec![Spec::new([self.segments().values(), features])],
+        }
+    }
+
+    fn is_linear(self) -> bool {
+        !matches!(self.op, Op::Softmax | Op::Reduce(Reduction::Max | Reduction::Min | Reduction::LogSumExp))
+    }
+
+    /// The slow twins of the reductions with a maximum are in the tests of the family.
+    fn is_composed(self) -> bool {
+        !matches!(self.op, Op::Reduce(Reduction::Max | Reduction::Min))
+    }
+
+    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
+    where
+        Cpu: Everything<E>,
+    {
+        let features = self.features;
+        let first = || x[0].taped::<_, T>((x[0].shape[0], features));
+        let pattern = self.pattern();
+        let is_fused = body == Body::Fused;
+        match self.op {
+            Op::Spmm if is_fused => flat(Cpu::spmm(&self.csr(), first()).unwrap()),
+            Op::Spmm => {
+                let a = Cpu::default().tensor_from_vec(self.csr::<E>().to_dense(), (self.rows, self.cols));
+                flat(a.retaped::<T>().matmul(first().contiguous()))
+            }
+            Op::SpmmWeighted => {
+                let weights = x[0].taped::<_, T>((x[0].shape[0],));
+                let x = x[1].taped::<_, T>((self.cols, features));
+                if is_fused {
+                    return flat(Cpu::spmm_weighted(&pattern, weights, x).unwrap());
+                }
+                // Entry by entry: rows of x times weights, added by the matrix that knows each entry's row.
+                let of_entry: Vec<(u32, u32)> = pattern.entries().collect();
+                let one = |is| if is { E::ONE } else { E::zero() };
+                let take = matrix(of_entry.len(), self.cols, |k, j| one(of_entry[k].1 as usize == j));
+                let add = matrix(self.rows, of_entry.len(), |i, k| one(of_entry[k].0 as usize == i));
+                let taken = take.retaped::<T>().matmul(x.contiguous());
+                let shape = *taken.shape();
+                let weights = weights.contiguous().broadcast_like::<_, Axis<1>>(&shape);
+                flat(add.retaped::<T>().matmul(taken * weights))
+            }
+            Op::Sddmm => {
+                let k = x[1].taped::<_, T>((self.cols, features));
+                if is_fused {
+                    return flat(Cpu::sddmm(&pattern, first(), k).unwrap());
+                }
+                let all = first().contiguous().matmul(k.contiguous().permute::<_, Axes2<1, 0>>());
+                let places: Vec<usize> =
+                    pattern.entries().map(|(i, j)| i as usize * self.cols + j as usize).collect();
+                let one = |is| if is { E::ONE } else { E::zero() };
+                let pick = matrix(places.len(), self.rows * self.cols, |k, at| one(places[k] == at));
+                flat(pick.retaped::<T>().matmul(all.reshape_like(&(self.rows * self.cols, 1))))
+            }
+            Op::Gather if is_fused => flat(Cpu::gather_rows(first(), &self.index()).unwrap()),
+            Op::Gather => flat(selection(&self.index()).retaped::<T>().matmul(first().contiguous())),
+            Op::ScatterAdd if is_fused => flat(Cpu::scatter_add_rows(first(), &self.index()).unwrap()),
+            Op::ScatterAdd => {
+                let back = selection(&self.index()).permute::<_, Axes2<1, 0>>().contiguous();
+                flat(back.retaped::<T>().matmul(first().contiguous()))
+            }
+            Op::Reduce(reduction) if is_fused => {
+                flat(Cpu::segment_reduce(first(), &self.segments(), reduction).unwrap())
+            }
+            Op::Softmax if is_fused => flat(Cpu::segment_softmax(first(), &self.segments()).unwrap()),
+            Op::Reduce(_) | Op::Softmax => {
+                let (x, segments) = (first().contiguous(), self.segments());
+                let starts = segments.starts().to_vec();
+                let holds = |i: usize, k: usize| (starts[i]..starts[i + 1]).contains(&k);
+                let length = |i: usize| E::of((starts[i + 1] - starts[i]) as f64);
+                let add = |scale: fn(E) -> E| {
+                    matrix(segments.len(), segments.values(), |i, k| {
+                        if holds(i, k) { scale(length(i)) } else { E::zero() }
+                    })
+                    .retaped::<T>()
+                };
+                let sums = |x| add(|_| E::ONE).matmul(x);
+                match self.op {
+                    Op::Reduce(Reduction::Sum) => flat(sums(x)),
+                    Op::Reduce(Reduction::Mean) => flat(add(|n| E::ONE / n).matmul(x)),
+                    Op::Reduce(_) => flat(sums(x.exp()).ln()),
+                    _ => {
+                        let e = x.exp();
+                        let total = sums(e.with_empty_tape());
+                        let spread = matrix(segments.values(), segments.len(), |k, i| {
+                            if holds(i, k) { E::ONE } else { E::zero() }
+                        });
+                        let total = spread.retaped::<T>().matmul(total);
+                        flat(e / total)
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Small cases.
+pub fn cases(visit: &mut impl Visit) {
+    for op in OPS {
+        for (rows, cols, edges, features) in [(1, 1, 1, 1), (3, 4, 7, 3), (6, 5, 12, 8), (9, 7, 40, 41)] {
+            visit.visit(OnGraph { op, rows, cols, edges, features });
+        }
+    }
+}
+
+/// Cases that are cut into several parts.
+pub fn large_cases(visit: &mut impl Visit) {
+    for op in OPS {
+        visit.visit(OnGraph { op, rows: 900, cols: 700, edges: 9000, features: 9 });
+    }
+}
