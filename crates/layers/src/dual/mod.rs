@@ -30,6 +30,7 @@ mod dfdx_layers;
 mod operations;
 mod own_layers;
 mod second_order;
+mod sparse;
 
 pub use along::Along;
 pub use second_order::{

@@ -5,6 +5,7 @@ mod dual;
 mod modules;
 mod params;
 mod sgd;
+mod sparse;
 mod step;
 mod testing;
 
