@@ -1,4 +1,4 @@
-//! What can go wrong beside the device: labels that do not fit the logits.
+//! What can go wrong beside the device: labels that do not fit the logits, windows that do not fit an axis.
 use std::fmt;
 
 /// Failure of an operation that checks values, or of the device underneath.
@@ -158,6 +158,101 @@ pub enum Error {
         /// Columns, of one head where there are heads.
         columns: usize,
     },
+    /// A window needs at least one tap, and a step of at least 1 between taps and between windows.
+    #[error("kernel, stride and dilation must be at least 1, got {kernel}, {stride} and {dilation}")]
+    EmptyWindow {
+        /// Number of taps.
+        kernel: usize,
+        /// Steps between windows.
+        stride: usize,
+        /// Steps between taps.
+        dilation: usize,
+    },
+    /// Not one window fits the axis.
+    #[error(
+        "a window that spans {span} positions does not fit an axis of {extent} padded by {padding} on both sides; \
+         pad by at least {}", span.saturating_sub(*extent).div_ceil(2)
+    )]
+    WindowTooLong {
+        /// Length of the axis.
+        extent: usize,
+        /// Positions added on each side.
+        padding: usize,
+        /// dilation · (kernel − 1) + 1.
+        span: usize,
+    },
+    /// A pooling window would lie in the padding alone.
+    #[error("a pooling window of {kernel} may be padded by at most {}, got {padding}", kernel / 2)]
+    PoolPadding {
+        /// Positions added on each side.
+        padding: usize,
+        /// Number of taps.
+        kernel: usize,
+    },
+    /// The output padding of a transposed convolution only says which of several lengths is meant.
+    #[error(
+        "output padding {output_padding} must be less than the stride {stride} or the dilation {dilation}; it chooses \
+         between the lengths that a convolution maps to the same one"
+    )]
+    OutputPadding {
+        /// Positions added at the end.
+        output_padding: usize,
+        /// Steps between windows.
+        stride: usize,
+        /// Steps between taps.
+        dilation: usize,
+    },
+    /// A transposed convolution without output.
+    #[error(
+        "the transposed convolution has {full} positions, of which a padding of {padding} on both sides leaves none"
+    )]
+    TransposedEmpty {
+        /// Length without padding; 0 for an empty axis.
+        full: usize,
+        /// Positions taken away on each side.
+        padding: usize,
+    },
+    /// Channels must be divisible by groups.
+    #[error("{size} cannot be divided into {divisor} equal parts; take a divisor of {size}")]
+    Indivisible {
+        /// What is divided.
+        size: usize,
+        /// Number of parts.
+        divisor: usize,
+    },
+    /// Reflection has no positions left to mirror.
+    #[error(
+        "reflection padding of {padding} must be less than the axis of {extent}; pad with zeros or replicate"
+    )]
+    Reflection {
+        /// Length of the axis.
+        extent: usize,
+        /// The larger of the two paddings.
+        padding: usize,
+    },
+    /// Nothing would be left of a cropped axis.
+    #[error("a crop of {before} and {after} positions leaves nothing of an axis of {extent}; crop less")]
+    Crop {
+        /// Length of the axis.
+        extent: usize,
+        /// Positions cut at the start.
+        before: usize,
+        /// Positions cut at the end.
+        after: usize,
+    },
+    /// Two axes that must agree, known only at run time.
+    #[error("the {axis} of the input is {found} but must be {expected}; give an input of that size")]
+    AxisLength {
+        /// Which axis.
+        axis: &'static str,
+        /// What the operation needs.
+        expected: usize,
+        /// What it got.
+        found: usize,
+    },
+    /// A size that no memory holds.
+    #[error("a size does not fit in `usize`; check padding, stride and dilation")]
+    SizeOverflow,
     /// The device could not allocate or compute.
     #[error("the device failed; use a smaller batch if it ran out of memory")]
     Device(#[source] DeviceError),

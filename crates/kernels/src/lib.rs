@@ -18,6 +18,7 @@ pub mod reduce;
 mod rows;
 pub mod sequence;
 pub mod sgd;
+pub mod shape;
 mod simd;
 pub mod softmax;
 pub mod sparse;
