@@ -5,7 +5,6 @@
 //! order, and then the address of element 0 and the number of elements make a slice.
 #![allow(unsafe_code)]
 use crate::Real;
-use crate::product::Layout;
 use dfdx::dtypes::{SafeZeros, Unit};
 use dfdx::prelude::*;
 use std::mem::{ManuallyDrop, MaybeUninit, take};
@@ -76,24 +75,24 @@ pub(crate) fn is_contiguous<S: Shape, E: Real, T>(t: &Tensor<S, E, Cpu, T>) -> b
     t.shape().num_elements() == 0 || strides(t) == t.shape().strides()
 }
 
-/// A matrix operand that needs no copy: its elements in memory, rows or columns side by side.
-pub(crate) fn matrix<M: Dim, N: Dim, E: Real>(t: &Tensor<(M, N), E, Cpu>) -> Option<(&[E], Layout)> {
-    let [rows, cols] = t.shape().concrete();
-    if rows * cols == 0 {
-        return Some((&[], Layout::row_major(rows, cols)));
+/// The elements of a tensor in the order of memory, and its strides, if its axes only stand in another order than
+/// row-major: what a product can read without a copy. None for broadcast tensors.
+pub(crate) fn dense<S: Shape, E: Real>(t: &Tensor<S, E, Cpu>) -> Option<(&[E], S::Concrete)> {
+    let elements = t.shape().num_elements();
+    if elements == 0 {
+        return Some((&[], t.shape().strides()));
     }
-    let layout = match strides(t) {
-        strides if strides == [cols, 1] => Layout::row_major(rows, cols),
-        strides
-            if strides == [1, rows] || (rows == 1 && strides[1] == 1) || (cols == 1 && strides[0] == 1) =>
-        {
-            Layout::row_major(cols, rows).transposed()
-        }
-        _ => return None,
-    };
-    // SAFETY: as in `flat`: these strides say that all elements lie side by side from element 0 on, in the order of
-    // one axis or the other. Test `matrices_are_read_in_place`.
-    Some((unsafe { std::slice::from_raw_parts(&t[[0, 0]], rows * cols) }, layout))
+    let strides = strides(t);
+    let lengths = t.shape().concrete();
+    // From the innermost axis on, each must begin where the last one ends.
+    let mut end = 1;
+    while end < elements {
+        let axis = (0..S::NUM_DIMS).find(|&axis| lengths[axis] > 1 && strides[axis] == end)?;
+        end *= lengths[axis];
+    }
+    // SAFETY: as in `flat`: the strides of the axes longer than 1 are the lengths of those inside them multiplied, so
+    // all elements lie side by side from element 0 on, in some order. Test `dense_tensors_are_read_in_place`.
+    Some((unsafe { std::slice::from_raw_parts(&t[S::Concrete::default()], elements) }, strides))
 }
 
 /// One element of memory that is not written yet: dfdx fills a new buffer with this instead of zeros, which is nothing.
@@ -193,17 +192,24 @@ mod tests {
     }
 
     #[test]
-    fn matrices_are_read_in_place() {
-        let x = Cpu::default().tensor([[1.0_f64, 2.0, 3.0], [4.0, 5.0, 6.0]]);
-        let (elements, layout) = matrix(&x).unwrap();
-        assert_eq!((elements, layout), (&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0][..], Layout::row_major(2, 3)));
+    fn dense_tensors_are_read_in_place() {
+        let device = Cpu::default();
+        let x = device.tensor([[1.0_f64, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+        let all = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        assert_eq!(dense(&x).unwrap(), (&all[..], [3, 1]));
         let t = x.clone().permute::<Rank2<3, 2>, Axes2<1, 0>>();
-        let (elements, layout) = matrix(&t).unwrap();
-        assert_eq!((elements.len(), layout), (6, Layout::row_major(2, 3).transposed()));
-        let row: Tensor<Rank2<2, 3>, f64, _> = Cpu::default().tensor([1.0, 2.0, 3.0]).broadcast();
-        assert!(matrix(&row).is_none());
-        let column: Tensor<Rank2<2, 3>, f64, _> = Cpu::default().tensor([1.0, 2.0]).broadcast();
-        assert!(matrix(&column).is_none());
+        assert_eq!(dense(&t).unwrap(), (&all[..], [1, 3]));
+        let heads: Tensor<Rank3<4, 2, 3>, f64, _> = device.zeros();
+        let heads = heads.permute::<Rank3<2, 4, 3>, Axes3<1, 0, 2>>();
+        let (elements, strides) = dense(&heads).unwrap();
+        assert_eq!((elements.len(), strides), (24, [3, 6, 1]));
+        let row: Tensor<Rank2<2, 3>, f64, _> = device.tensor([1.0, 2.0, 3.0]).broadcast();
+        assert!(dense(&row).is_none());
+        let column: Tensor<Rank2<2, 3>, f64, _> = device.tensor([1.0, 2.0]).broadcast();
+        assert!(dense(&column).is_none());
+        let number: Tensor<Rank2<2, 2>, f64, _> = device.tensor(1.0).broadcast();
+        assert!(dense(&number).is_none());
+        assert_eq!(dense(&device.tensor(1.0)).unwrap().0, [1.0]);
     }
 
     #[test]

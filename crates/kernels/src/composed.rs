@@ -130,16 +130,6 @@ pub fn log_softmax<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
     x.try_contiguous()?.try_log_softmax::<S::LastAxis>()
 }
 
-pub fn matmul<M: Dim, K: Dim, N: Dim, E: Real, D: Device<E>, T: Tape<E, D> + Merge<R>, R: Tape<E, D>>(
-    x: Tensor<(M, K), E, D, T>,
-    y: Tensor<(K, N), E, D, R>,
-) -> Result<Tensor<(M, N), E, D, T>, D::Err> {
-    let (y, tape) = y.split_tape();
-    let (x, mine) = x.split_tape();
-    // The copies give permuted and broadcast operands ids of their own, recorded even if `y` came without a tape.
-    x.put_tape(mine.merge(tape)).try_contiguous()?.try_matmul(y.retaped::<T>().try_contiguous()?)
-}
-
 pub fn linear<const I: usize, const O: usize, S: FeaturesLast<I>, E: Real, D: Device<E>, T: Tape<E, D>>(
     x: Tensor<S, E, D, T>,
     weight: &Tensor<Rank2<O, I>, E, D>,

@@ -3,7 +3,7 @@
 //! The pattern of every body: take the tape off, write the output in parts, and if a tape is there give it a closure
 //! that takes the output's gradient out (no copy), adds the input's share to its gradient, and puts the former back.
 //! Inputs that are broadcast or permuted are copied first, by an operation of dfdx that is itself on the tape.
-use crate::bridge::{buffer, flat, flat_mut, matrix, recycle};
+use crate::bridge::{buffer, dense, flat, flat_mut, recycle};
 use crate::formulas::{Kept, slope_is_stored};
 use crate::loops::{CHUNK, rows_per_part, sum_of_parts};
 use crate::pool::{chunks_mut, chunks_mut2};
@@ -30,17 +30,23 @@ pub(crate) fn contiguous<S: Shape, E: Real, T: Tape<E, Cpu>>(
     Ok((x, tape.merge(more)))
 }
 
-/// A matrix that [`matrix`] accepts and no tape, and the tape with what that took.
-pub(crate) fn operand<M: Dim, N: Dim, E: Real, T: Tape<E, Cpu>>(
-    x: Tensor<(M, N), E, Cpu>,
+/// A tensor that [`dense`] can read and no tape, and the tape with what that took.
+pub(crate) fn operand<S: Shape, E: Real, T: Tape<E, Cpu>>(
+    x: Tensor<S, E, Cpu>,
     tape: T,
-) -> Result<(Tensor<(M, N), E, Cpu>, T), CpuError> {
-    if matrix(&x).is_some() { Ok((x, tape)) } else { contiguous(&x, tape) }
+) -> Result<(Tensor<S, E, Cpu>, T), CpuError> {
+    if dense(&x).is_some() { Ok((x, tape)) } else { contiguous(&x, tape) }
 }
 
-/// The elements and layout of what [`operand`] returned.
-pub(crate) fn read<M: Dim, N: Dim, E: Real>(x: &Tensor<(M, N), E, Cpu>) -> (&[E], Layout) {
-    matrix(x).expect("`operand` has made the matrix readable")
+/// The elements and strides of what [`operand`] returned.
+pub(crate) fn read<S: Shape, E: Real>(x: &Tensor<S, E, Cpu>) -> (&[E], S::Concrete) {
+    dense(x).expect("`operand` has made the tensor readable")
+}
+
+/// How a matrix that [`operand`] returned lies in memory.
+pub(crate) fn matrix_layout<M: Dim, N: Dim, E: Real>(x: &Tensor<(M, N), E, Cpu>) -> Layout {
+    let ([rows, cols], [row_stride, col_stride]) = (x.shape().concrete(), read(x).1);
+    Layout { rows, cols, row_stride, col_stride }
 }
 
 /// y = f(x) element by element, with φ′ kept in a second buffer; the backward pass is gx += gy d.
@@ -168,35 +174,6 @@ pub fn log_softmax<S: Shape, E: Real, T: Tape<E, Cpu>>(x: Tensor<S, E, Cpu, T>) 
     )
 }
 
-pub fn matmul<M: Dim, K: Dim, N: Dim, E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>>(
-    x: Tensor<(M, K), E, Cpu, T>,
-    y: Tensor<(K, N), E, Cpu, R>,
-) -> Out<(M, N), E, T> {
-    let (x, tape) = x.split_tape();
-    let (y, more) = y.split_tape();
-    let (x, tape) = operand(x, tape.merge(more))?;
-    let (y, mut tape) = operand(y, tape)?;
-    let (x_layout, y_layout) = (read(&x).1, read(&y).1);
-    let z_layout = Layout::row_major(x_layout.rows, y_layout.cols);
-    let mut z = buffer(x.device(), z_layout.rows * z_layout.cols)?;
-    multiply(read(&x), read(&y), (&mut z, z_layout), false);
-    let z = x.device().try_tensor_from_vec(z, (x.shape().0, y.shape().1))?;
-    let ghost = z.ghost();
-    tape.add_backward_op(move |grads| {
-        // One after the other: x and y may be the same tensor, and then add to the same gradient.
-        let gz = take(&mut **grads.get_or_alloc_mut(&ghost)?);
-        let (y_data, _) = read(&y);
-        let gx = grads.get_or_alloc_mut(&x)?;
-        multiply((&gz, z_layout), (y_data, y_layout.transposed()), (gx, x_layout), true);
-        let (x_data, _) = read(&x);
-        let gy = grads.get_or_alloc_mut(&y)?;
-        multiply((x_data, x_layout.transposed()), (&gz, z_layout), (gy, y_layout), true);
-        **grads.get_or_alloc_mut(&ghost)? = gz;
-        Ok(())
-    });
-    Ok(z.put_tape(tape))
-}
-
 pub fn linear<const I: usize, const O: usize, S: FeaturesLast<I>, E: Real, T: Tape<E, Cpu>>(
     x: Tensor<S, E, Cpu, T>,
     weight: &Tensor<Rank2<O, I>, E, Cpu>,
@@ -210,7 +187,7 @@ pub fn linear<const I: usize, const O: usize, S: FeaturesLast<I>, E: Real, T: Ta
     let (weight, tape) = operand(weight.clone(), tape)?;
     let (bias, mut tape) = contiguous(bias, tape)?;
     let device = x.device().clone();
-    let w_layout = read(&weight).1; // (O, I)
+    let w_layout = matrix_layout(&weight); // (O, I)
     let (x_layout, y_layout) = (Layout::row_major(rows, I), Layout::row_major(rows, O));
     let chunk = rows_per_part(O) * O.max(1);
     let stored = T::OWNS_TAPE && slope_is_stored(kind);
@@ -412,12 +389,6 @@ macro_rules! fused {
             }
             fn log_softmax<S: Shape, T: Tape<$E, Cpu>>(x: Tensor<S, $E, Cpu, T>) -> Out<S, $E, T> {
                 log_softmax(x)
-            }
-            fn matmul<M: Dim, K: Dim, N: Dim, T: Tape<$E, Cpu> + Merge<R>, R: Tape<$E, Cpu>>(
-                x: Tensor<(M, K), $E, Cpu, T>,
-                y: Tensor<(K, N), $E, Cpu, R>,
-            ) -> Out<(M, N), $E, T> {
-                matmul(x, y)
             }
             fn linear<const I: usize, const O: usize, S: FeaturesLast<I>, T: Tape<$E, Cpu>>(
                 x: Tensor<S, $E, Cpu, T>,

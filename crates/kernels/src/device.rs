@@ -2,7 +2,10 @@
 //!
 //! Operations come in families. A family with bodies for every device is a super-trait of [`Device`]; one with a body
 //! for `Cpu` alone is a sub-trait, so that a model that needs it does not compile for another device.
-use crate::{ActivationKind, Error, FeaturesLast, InputGradient, Momentum, Real, SgdStep, composed};
+use crate::{
+    ActivationKind, Error, FeaturesLast, InputGradient, MatrixDevice, Momentum, NoiseDevice, Real, SgdStep,
+    composed,
+};
 use dfdx::prelude::*;
 
 /// What every family of operations builds on: a dfdx device with a buffer cache, whose errors can cross threads.
@@ -39,7 +42,7 @@ pub trait BaseDevice<E: Real>:
     message = "`{Self}` has no bodies for the operations of `kernels` with elements of type `{E}`",
     note = "`Cpu` has them for f32 and f64, and so has `Cuda` with the feature `cuda`"
 )]
-pub trait Device<E: Real>: BaseDevice<E> {
+pub trait Device<E: Real>: BaseDevice<E> + MatrixDevice<E> + NoiseDevice<E> {
     /// Body of [`try_activate`](crate::try_activate).
     fn activate<S: Shape, T: Tape<E, Self>>(
         x: Tensor<S, E, Self, T>,
@@ -68,14 +71,6 @@ pub trait Device<E: Real>: BaseDevice<E> {
         x: Tensor<S, E, Self, T>,
     ) -> Result<Tensor<S, E, Self, T>, Self::Err> {
         composed::log_softmax(x)
-    }
-
-    /// Body of [`try_matmul`](crate::try_matmul).
-    fn matmul<M: Dim, K: Dim, N: Dim, T: Tape<E, Self> + Merge<R>, R: Tape<E, Self>>(
-        x: Tensor<(M, K), E, Self, T>,
-        y: Tensor<(K, N), E, Self, R>,
-    ) -> Result<Tensor<(M, N), E, Self, T>, Self::Err> {
-        composed::matmul(x, y)
     }
 
     /// Body of [`try_linear`](crate::try_linear).

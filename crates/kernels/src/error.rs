@@ -253,6 +253,41 @@ pub enum Error {
     /// A size that no memory holds.
     #[error("a size does not fit in `usize`; check padding, stride and dilation")]
     SizeOverflow,
+    /// Two shapes have no matrix product.
+    #[error(
+        "a product of shapes {left:?} and {right:?} does not exist; columns of the first must equal rows of the second, \
+         and batches each other"
+    )]
+    ProductSizes {
+        /// Lengths of the left operand's axes.
+        left: Vec<usize>,
+        /// Lengths of the right operand's axes.
+        right: Vec<usize>,
+    },
+    /// Points of different spaces have no distance.
+    #[error(
+        "points with {left} features have no distance from points with {right}; both sets need the same features"
+    )]
+    FeatureCount {
+        /// Features of the first set.
+        left: usize,
+        /// Features of the second set.
+        right: usize,
+    },
+    /// A share of elements to drop is no share.
+    #[error(
+        "the rate of dropout must lie in [0, 1), got {rate}; 0 drops nothing, 0.5 is usual for hidden layers"
+    )]
+    DropoutRate {
+        /// The rate given.
+        rate: f64,
+    },
+    /// A standard deviation is negative or not finite.
+    #[error("the standard deviation of noise must be finite and at least 0, got {deviation}")]
+    NoiseDeviation {
+        /// The deviation given.
+        deviation: f64,
+    },
     /// The device could not allocate or compute.
     #[error("the device failed; use a smaller batch if it ran out of memory")]
     Device(#[source] DeviceError),

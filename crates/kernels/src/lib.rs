@@ -4,12 +4,14 @@ mod bridge;
 mod composed;
 mod cpu;
 mod device;
+pub mod dropout;
 mod error;
 mod formulas;
 pub mod linear;
 mod loops;
 pub mod loss;
 mod math;
+pub mod matrix;
 pub mod pool;
 mod product;
 pub mod random;
@@ -29,11 +31,19 @@ pub use activation::{
 };
 pub use bridge::{flat, flat_mut};
 pub use device::{BaseDevice, Device};
+pub use dropout::{
+    NoiseDevice, alpha_dropout, dropout, feature_dropout, gaussian_dropout, gaussian_noise,
+    try_alpha_dropout, try_dropout, try_feature_dropout, try_gaussian_dropout, try_gaussian_noise,
+};
 pub use error::{DeviceError, Error};
-pub use linear::{FeaturesLast, InputGradient, linear, matmul, try_linear, try_matmul};
+pub use linear::{FeaturesLast, InputGradient, linear, try_linear};
 pub use loss::{
     bce_with_logits_mean, cross_entropy_mean, mse_mean, try_bce_with_logits_mean, try_cross_entropy_mean,
     try_mse_mean,
+};
+pub use matrix::{
+    MatrixDevice, Multiply, gram, gram_columns, matmul, outer, pairwise_squared_distances, squared_distances,
+    try_gram, try_gram_columns, try_matmul, try_outer, try_pairwise_squared_distances, try_squared_distances,
 };
 pub use real::Real;
 pub use reduce::{mean_all, sum_all, try_mean_all, try_sum_all};

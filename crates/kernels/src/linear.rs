@@ -1,4 +1,4 @@
-//! Matrix product, and the fully connected layer with its activation in one operation.
+//! The fully connected layer with its activation in one operation.
 //!
 //! $$ Y = \varphi(X W^\top + b), \qquad Z = X W^\top + b, \qquad G = \frac{\partial L}{\partial Y} \odot \varphi'(Z) $$
 //!
@@ -108,47 +108,4 @@ pub fn try_linear<
     input_gradient: InputGradient,
 ) -> Result<Tensor<S::With<O>, E, D, T>, D::Err> {
     D::linear(x, weight, bias, activation.kind(), input_gradient)
-}
-
-/// Matrix product `(M, K) × (K, N) → (M, N)`.
-///
-/// Operands may be permuted or the same tensor twice: unlike dfdx's own product, `matmul(x, x.permute())`, a Gram
-/// matrix, has a right gradient.
-///
-/// ```
-/// use dfdx::prelude::*;
-/// let device = Cpu::default();
-/// let x = device.tensor([[1.0_f64, 2.0], [3.0, 4.0]]);
-/// let gram = kernels::matmul(x.leaky_trace(), x.clone().permute::<Rank2<2, 2>, Axes2<1, 0>>());
-/// assert_eq!(gram.array(), [[5.0, 11.0], [11.0, 25.0]]);
-/// // The derivative of the sum is 2 (column sums), once per row.
-/// assert_eq!(gram.sum().backward().get(&x).array(), [[8.0, 12.0], [8.0, 12.0]]);
-/// ```
-///
-/// # Panics
-/// When two run-time inner dimensions differ, or the device fails; [`try_matmul`] returns the device's error.
-pub fn matmul<M: Dim, K: Dim, N: Dim, E: Real, D: Device<E>, T: Tape<E, D> + Merge<R>, R: Tape<E, D>>(
-    x: Tensor<(M, K), E, D, T>,
-    y: Tensor<(K, N), E, D, R>,
-) -> Tensor<(M, N), E, D, T> {
-    try_matmul(x, y).unwrap()
-}
-
-/// Fallible twin of [`matmul`].
-///
-/// # Errors
-/// The device's error when an allocation or a kernel fails.
-///
-/// # Panics
-/// When two run-time inner dimensions differ, as dfdx's product does.
-pub fn try_matmul<M: Dim, K: Dim, N: Dim, E: Real, D: Device<E>, T: Tape<E, D> + Merge<R>, R: Tape<E, D>>(
-    x: Tensor<(M, K), E, D, T>,
-    y: Tensor<(K, N), E, D, R>,
-) -> Result<Tensor<(M, N), E, D, T>, D::Err> {
-    assert_eq!(
-        x.shape().1.size(),
-        y.shape().0.size(),
-        "the columns of the first operand must equal the rows of the second"
-    );
-    D::matmul(x, y)
 }

@@ -27,29 +27,47 @@ impl Layout {
     pub fn transposed(self) -> Self {
         Self { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride }
     }
+}
 
-    fn is_empty(self) -> bool {
-        self.rows == 0 || self.cols == 0
+/// Matrices of one layout in one slice: entry `(i, j)` of the batch begins at `i · strides[0] + j · strides[1]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    pub layout: Layout,
+    pub strides: [usize; 2],
+}
+
+impl Batch {
+    /// Each matrix read the other way round.
+    pub fn transposed(self) -> Self {
+        Self { layout: self.layout.transposed(), ..self }
     }
 
-    /// Number of elements of memory that the matrix reaches over.
-    fn span(self) -> usize {
-        if self.is_empty() {
-            0
-        } else {
-            (self.rows - 1) * self.row_stride + (self.cols - 1) * self.col_stride + 1
-        }
+    /// Lengths and strides of all axes.
+    fn axes(self, lengths: [usize; 2]) -> [(usize, usize); 4] {
+        let Layout { rows, cols, row_stride, col_stride } = self.layout;
+        [(lengths[0], self.strides[0]), (lengths[1], self.strides[1]), (rows, row_stride), (cols, col_stride)]
     }
+}
 
-    /// Whether no two elements share memory.
-    fn is_injective(self) -> bool {
-        let row_major = self.rows <= 1 || self.row_stride >= self.cols * self.col_stride;
-        let col_major = self.cols <= 1 || self.col_stride >= self.rows * self.row_stride;
-        self.is_empty()
-            || (self.rows <= 1 || self.row_stride > 0)
-                && (self.cols <= 1 || self.col_stride > 0)
-                && (row_major || col_major)
+/// Number of elements of memory that axes of these lengths and strides reach over.
+fn span(axes: [(usize, usize); 4]) -> usize {
+    if axes.iter().any(|&(length, _)| length == 0) {
+        return 0;
     }
+    axes.iter().map(|(length, stride)| (length - 1) * stride).sum::<usize>() + 1
+}
+
+/// Whether no two elements share memory (none do if there are none), told by each stride being larger than what all smaller ones reach over.
+fn is_injective(mut axes: [(usize, usize); 4]) -> bool {
+    axes.sort_by_key(|&(_, stride)| stride);
+    let mut reach = 0;
+    let is_empty = axes.iter().any(|&(length, _)| length == 0);
+    is_empty
+        || axes.iter().filter(|&&(length, _)| length > 1).all(|&(length, stride)| {
+            let is_free = stride > reach;
+            reach += (length - 1) * stride;
+            is_free
+        })
 }
 
 /// Multiplications below which a product is not cut: a part then takes as long as ten joins.
@@ -60,15 +78,18 @@ const COLS: usize = 48;
 /// Most parts of one product: each part packs its operands again.
 const MOST_PARTS: usize = 16;
 
+/// Most block rows of a triangle: 21 parts, each of which packs its operands again.
+const MOST_BLOCK_ROWS: usize = 6;
+
 /// Where part `i` of `parts` of a side of length `len` begins, in whole tiles.
 fn cut(len: usize, tile: usize, i: usize, parts: usize) -> usize {
     (len.div_ceil(tile) * i / parts * tile).min(len)
 }
 
-/// Into how many row blocks and column blocks a product is cut.
-fn grid(m: usize, k: usize, n: usize) -> [usize; 2] {
+/// Into how many row blocks and column blocks each of `entries` products is cut.
+fn grid(entries: usize, m: usize, k: usize, n: usize) -> [usize; 2] {
     let [mut rows, mut cols] = [1, 1];
-    while rows * cols < MOST_PARTS && (m / rows) * (n / cols) * k >= 2 * PART {
+    while entries * rows * cols < MOST_PARTS && (m / rows) * (n / cols) * k >= 2 * PART {
         let can_cut_rows = m / rows >= 2 * ROWS;
         let can_cut_cols = n / cols >= 2 * COLS;
         if can_cut_rows && (m / rows >= n / cols || !can_cut_cols) {
@@ -92,53 +113,158 @@ pub fn multiply<E: Real>(
     (c, c_layout): (&mut [E], Layout),
     accumulate: bool,
 ) {
+    let [a_batch, b_batch, c_batch] =
+        [a_layout, b_layout, c_layout].map(|layout| Batch { layout, strides: [0, 0] });
+    multiply_batch([1, 1], (a, a_batch), (b, b_batch), (c, c_batch), E::ONE, accumulate);
+}
+
+/// `c = scale a b` for every entry of a batch of `lengths`, or `c += scale a b` when `accumulate`.
+///
+/// A batch stride of 0 uses one operand for all entries. Small entries share a part.
+///
+/// # Panics
+/// As [`multiply`].
+pub fn multiply_batch<E: Real>(
+    lengths: [usize; 2],
+    (a, a_batch): (&[E], Batch),
+    (b, b_batch): (&[E], Batch),
+    (c, c_batch): (&mut [E], Batch),
+    scale: E,
+    accumulate: bool,
+) {
+    let (a_layout, b_layout, c_layout) = (a_batch.layout, b_batch.layout, c_batch.layout);
     let (m, k, n) = (a_layout.rows, a_layout.cols, b_layout.cols);
     assert_eq!((b_layout.rows, c_layout.rows, c_layout.cols), (k, m, n), "shapes of a product");
-    assert!(a_layout.span() <= a.len(), "the first operand is shorter than its layout");
-    assert!(b_layout.span() <= b.len(), "the second operand is shorter than its layout");
-    assert!(c_layout.span() <= c.len(), "the result is shorter than its layout");
-    assert!(c_layout.is_injective(), "elements of the result share memory");
-    if c_layout.is_empty() {
+    assert!(span(a_batch.axes(lengths)) <= a.len(), "the first operand is shorter than its layout");
+    assert!(span(b_batch.axes(lengths)) <= b.len(), "the second operand is shorter than its layout");
+    assert!(span(c_batch.axes(lengths)) <= c.len(), "the result is shorter than its layout");
+    assert!(is_injective(c_batch.axes(lengths)), "elements of the result share memory");
+    let entries = lengths[0] * lengths[1];
+    if entries * m * n == 0 {
         return;
     }
-    let [row_parts, col_parts] = grid(m, k, n);
+    let [row_parts, col_parts] = grid(entries, m, k, n);
+    let blocks = row_parts * col_parts;
+    // A part is some blocks of one entry, or some whole entries.
+    let together = if blocks > 1 { 1 } else { (PART / (m * k * n).max(1)).clamp(1, entries) };
     let target = Target(c.as_mut_ptr());
-    parallel(row_parts * col_parts, |part| {
-        let (i, j) = (part % row_parts, part / row_parts);
+    let block = |entry: usize, block: usize| {
+        let (i, j) = (block % row_parts, block / row_parts);
         let [top, bottom] = [i, i + 1].map(|i| cut(m, ROWS, i, row_parts));
         let [left, right] = [j, j + 1].map(|j| cut(n, COLS, j, col_parts));
         if top == bottom || left == right {
             return;
         }
+        let index = [entry / lengths[1], entry % lengths[1]];
+        let start = |batch: Batch| index[0] * batch.strides[0] + index[1] * batch.strides[1];
         let c = &target;
-        // SAFETY: the block (top..bottom, left..right) of `c` lies inside its slice by the assertions above, blocks
-        // of different parts share no element because the layout is injective and parts do not overlap, `parallel`
-        // runs each part once, and `a` and `b` are only read, inside their slices. The strides of a slice fit isize.
-        // Tests `products_agree_with_three_loops` and `parts_cover_the_result_once`.
+        // SAFETY: the block (top..bottom, left..right) of this entry of `c` lies inside its slice by the assertions
+        // above, blocks of different parts share no element because the layout is injective and parts do not overlap,
+        // `parallel` runs each part once, and `a` and `b` are only read, inside their slices. The strides of a slice
+        // fit isize. Tests `products_agree_with_three_loops`, `batches_agree_with_single_products` and
+        // `parts_cover_the_result_once`.
         unsafe {
             gemm::gemm(
                 bottom - top,
                 right - left,
                 k,
-                c.0.add(top * c_layout.row_stride + left * c_layout.col_stride),
+                c.0.add(start(c_batch) + top * c_layout.row_stride + left * c_layout.col_stride),
                 c_layout.col_stride as isize,
                 c_layout.row_stride as isize,
                 accumulate,
-                a.as_ptr().wrapping_add(top * a_layout.row_stride),
+                a.as_ptr().wrapping_add(start(a_batch) + top * a_layout.row_stride),
                 a_layout.col_stride as isize,
                 a_layout.row_stride as isize,
-                b.as_ptr().wrapping_add(left * b_layout.col_stride),
+                b.as_ptr().wrapping_add(start(b_batch) + left * b_layout.col_stride),
                 b_layout.col_stride as isize,
                 b_layout.row_stride as isize,
                 E::ONE,
-                E::ONE,
+                scale,
                 false,
                 false,
                 false,
                 Parallelism::None,
             )
         }
+    };
+    if blocks > 1 {
+        parallel(entries * blocks, |part| block(part / blocks, part % blocks));
+    } else {
+        parallel(entries.div_ceil(together), |part| {
+            for entry in part * together..entries.min((part + 1) * together) {
+                block(entry, 0);
+            }
+        });
+    }
+}
+
+/// `c = a aᵀ`: the blocks on and below the diagonal are computed, and mirrored. `c` is row-major and symmetric to the
+/// bit.
+///
+/// # Panics
+/// When `c` is not square with one row per row of `a`, or a layout reaches over the end of its slice.
+pub fn multiply_by_transposed<E: Real>((a, layout): (&[E], Layout), c: &mut [E]) {
+    let (m, k) = (layout.rows, layout.cols);
+    let axes = Batch { layout, strides: [0, 0] }.axes([1, 1]);
+    assert!(span(axes) <= a.len(), "the operand is shorter than its layout");
+    assert_eq!(c.len(), m * m, "the result is square");
+    let parts = triangle_parts(m, k);
+    let target = Target(c.as_mut_ptr());
+    parallel(parts * (parts + 1) / 2, |part| {
+        let (i, j) = triangle(part);
+        let [top, bottom] = [i, i + 1].map(|i| cut(m, COLS, i, parts));
+        let [left, right] = [j, j + 1].map(|j| cut(m, COLS, j, parts));
+        if top == bottom || left == right {
+            return;
+        }
+        let c = &target;
+        // SAFETY: the blocks (top..bottom, left..right) with j ≤ i and their mirror images cover the square without
+        // overlap, each belongs to one part, and `parallel` runs each part once. `a` is only read, inside its slice.
+        // Test `gram_matrices_are_symmetric_products`.
+        unsafe {
+            gemm::gemm(
+                bottom - top,
+                right - left,
+                k,
+                c.0.add(top * m + left),
+                1,
+                m as isize,
+                false,
+                a.as_ptr().wrapping_add(top * layout.row_stride),
+                layout.col_stride as isize,
+                layout.row_stride as isize,
+                a.as_ptr().wrapping_add(left * layout.row_stride),
+                layout.row_stride as isize,
+                layout.col_stride as isize,
+                E::ONE,
+                E::ONE,
+                false,
+                false,
+                false,
+                Parallelism::None,
+            );
+            for row in top..bottom {
+                for col in left..right.min(row) {
+                    *c.0.add(col * m + row) = *c.0.add(row * m + col);
+                }
+            }
+        }
     });
+}
+
+/// Block row and block column, `column ≤ row`, of entry `part` of a triangle read row by row.
+pub fn triangle(part: usize) -> (usize, usize) {
+    let mut row = ((8 * part + 1).isqrt() - 1) / 2;
+    while (row + 1) * (row + 2) / 2 <= part {
+        row += 1;
+    }
+    (row, part - row * (row + 1) / 2)
+}
+
+/// Into how many block rows a square of side `m` is cut whose elements take `work` multiplications each.
+pub fn triangle_parts(m: usize, work: usize) -> usize {
+    let wanted = (m * m * work / (2 * PART)).isqrt();
+    wanted.clamp(1, MOST_BLOCK_ROWS).min(m.div_ceil(COLS)).max(1)
 }
 
 /// The memory of a result, which parts write in different places.
@@ -202,15 +328,93 @@ mod tests {
             (2048, 64, 7),
             (1, 9999, 300),
         ] {
-            let [rows, cols] = grid(m, k, n);
+            let [rows, cols] = grid(1, m, k, n);
             assert!(rows * cols <= MOST_PARTS);
             for (len, tile, parts) in [(m, ROWS, rows), (n, COLS, cols)] {
                 assert_eq!((cut(len, tile, 0, parts), cut(len, tile, parts, parts)), (0, len));
                 assert!((0..parts).all(|i| cut(len, tile, i, parts) <= cut(len, tile, i + 1, parts)));
             }
         }
-        assert!(grid(512, 784, 128).iter().product::<usize>() > 1, "a large product must be cut");
-        assert_eq!(grid(32, 64, 64), [1, 1], "a small one must not");
+        assert!(grid(1, 512, 784, 128).iter().product::<usize>() > 1, "a large product must be cut");
+        assert_eq!(grid(1, 32, 64, 64), [1, 1], "a small one must not");
+    }
+
+    /// Contiguous batches, batches inside rows as attention heads are, and one operand for all entries.
+    #[test]
+    fn batches_agree_with_single_products() {
+        for (lengths, m, k, n) in [
+            ([2, 3], 4, 5, 6),
+            ([3, 1], 70, 80, 96),
+            ([1, 40], 9, 1, 2),
+            ([0, 3], 2, 2, 2),
+            ([2, 2], 3, 0, 2),
+        ] {
+            let entries = lengths[0] * lengths[1];
+            let separate = |rows, cols| Batch {
+                layout: Layout::row_major(rows, cols),
+                strides: [lengths[1] * rows * cols, rows * cols],
+            };
+            let interleaved = |rows: usize, cols| Batch {
+                layout: Layout { rows, cols, row_stride: lengths[1] * cols, col_stride: 1 },
+                strides: [rows * lengths[1] * cols, cols],
+            };
+            let shared = |rows, cols| Batch { layout: Layout::row_major(rows, cols), strides: [0, 0] };
+            let (a, b) = (numbers(entries * m * k, 5), numbers(entries * k * n, 7));
+            for (a_batch, b_batch, c_batch) in [
+                (separate(m, k), separate(k, n), separate(m, n)),
+                (interleaved(m, k), separate(n, k).transposed(), interleaved(m, n)),
+                (interleaved(k, m).transposed(), shared(k, n), separate(n, m).transposed()),
+            ] {
+                for accumulate in [false, true] {
+                    let before = numbers(entries * m * n, 11);
+                    let mut c = before.clone();
+                    multiply_batch(
+                        lengths,
+                        (&a, a_batch),
+                        (&b, b_batch),
+                        (&mut c, c_batch),
+                        -2.0,
+                        accumulate,
+                    );
+                    let at = |x: &[f64], batch: Batch, entry: [usize; 2], i, j| {
+                        let [p, q] = [0, 1].map(|axis| entry[axis] * batch.strides[axis]);
+                        x[p + q + i * batch.layout.row_stride + j * batch.layout.col_stride]
+                    };
+                    for entry in (0..entries).map(|e| [e / lengths[1], e % lengths[1]]) {
+                        for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
+                            let product: f64 = (0..k)
+                                .map(|l| at(&a, a_batch, entry, i, l) * at(&b, b_batch, entry, l, j))
+                                .sum();
+                            let old = if accumulate { at(&before, c_batch, entry, i, j) } else { 0.0 };
+                            assert_eq!(
+                                at(&c, c_batch, entry, i, j),
+                                old - 2.0 * product,
+                                "{lengths:?} {m} {k} {n}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gram_matrices_are_symmetric_products() {
+        for (m, k) in [(0, 3), (1, 1), (3, 0), (7, 5), (49, 200), (300, 40)] {
+            for layout in [Layout::row_major(m, k), Layout::row_major(k, m).transposed()] {
+                let a = numbers(m * k, 5);
+                let mut c = vec![f64::NAN; m * m];
+                multiply_by_transposed((&a, layout), &mut c);
+                let at = |i: usize, l: usize| a[i * layout.row_stride + l * layout.col_stride];
+                for (i, j) in (0..m).flat_map(|i| (0..m).map(move |j| (i, j))) {
+                    let want: f64 = (0..k).map(|l| at(i, l) * at(j, l)).sum();
+                    assert_eq!(c[i * m + j], want, "{m} {k} at ({i}, {j})");
+                }
+            }
+        }
+        assert!(triangle_parts(300, 40) > 1, "a large one must be cut");
+        let blocks: Vec<_> = (0..6).map(triangle).collect();
+        assert_eq!(blocks, [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]);
     }
 
     #[test]

@@ -19,6 +19,7 @@
 //! **Paper**: Salmon, Moraes, Dror & Shaw (2011), Parallel random numbers: as easy as 1, 2, 3, SC '11.
 //! **Deviation**: `fold` is ours; it takes the next key from the output of Philox under a tweaked key, 128 bits wide,
 //! so that different paths of folds meet with probability 2⁻¹²⁸ per pair.
+use crate::dropout::Noise;
 use crate::loops::CHUNK;
 use crate::pool::chunks_mut;
 use crate::simd::{Body, simd};
@@ -292,6 +293,107 @@ fn blocks(key: Key, first: u64) -> [[u32; LANES]; 4] {
     [a, b, c, d]
 }
 
+/// Elements whose noise comes from one batch of blocks.
+pub(crate) const BATCH: usize = 4 * LANES;
+
+/// The words of the noise of elements `BATCH · number` and on, one each.
+#[inline(always)]
+pub(crate) fn batch(key: Key, number: u64) -> [u32; BATCH] {
+    let words = blocks(key, number.wrapping_mul(LANES as u64));
+    let mut flat = [0; BATCH];
+    flat.copy_from_slice(words.as_flattened());
+    flat
+}
+
+/// The noise of one element is dropped where its word, without the last eight bits, lies below this: 24 bits, which
+/// f32 holds, so that the rate is the same to 6e-8 for both element types.
+#[inline(always)]
+pub(crate) fn threshold(rate: f64) -> u32 {
+    (rate * f64::from(1_u32 << 24)) as u32
+}
+
+/// Standard normal numbers of one batch of words, those of f32's [`Key::fill_normal`] for either element type.
+#[inline(always)]
+pub(crate) fn normals<E: Real>(words: [u32; BATCH], numbers: &mut [E; BATCH]) {
+    for half in 0..2 {
+        for lane in 0..LANES {
+            let at = 2 * LANES * half + lane;
+            [numbers[at], numbers[at + LANES]] = normal_pair(words[at], words[at + LANES]);
+        }
+    }
+}
+
+/// Two normals from two words; u from 31 bits, so that the tails reach 6.6 standard deviations.
+#[inline(always)]
+fn normal_pair<E: Real>(a: u32, b: u32) -> [E; 2] {
+    let u = (whole::<E>((a >> 1) as i32) + E::of(0.5)) * E::of(1.0 / f64::from(1_u32 << 31));
+    let v = whole::<E>((b >> 8) as i32) * E::of(1.0 / f64::from(1_u32 << 24));
+    box_muller(u, v)
+}
+
+/// The nearest number.
+#[inline(always)]
+fn whole<E: Real>(n: i32) -> E {
+    E::from_i32(n).expect("every i32 has a nearest float")
+}
+
+impl Key {
+    /// The noise word of element `i`.
+    fn word(self, i: u64) -> u32 {
+        let (batch, within) = (i / BATCH as u64, i as usize % BATCH);
+        self.block(batch * LANES as u64 + (within % LANES) as u64)[within / LANES]
+    }
+
+    /// Whether noise that drops a share of `rate` keeps element `i`.
+    pub(crate) fn keeps(self, rate: f64, i: u64) -> bool {
+        self.word(i) >> 8 >= threshold(rate)
+    }
+
+    /// The normal number of element `i` in noise.
+    pub(crate) fn normal_at(self, i: u64) -> f64 {
+        let first = i - if i as usize % (2 * LANES) < LANES { 0 } else { LANES as u64 };
+        let pair = normal_pair::<f64>(self.word(first), self.word(first + LANES as u64));
+        pair[usize::from(first != i)]
+    }
+
+    /// A tensor of ones with probability `probability`, and zeros: its elements are those that
+    /// [`dropout`](crate::dropout()) with the rate `1 - probability` and this key keeps.
+    ///
+    /// ```
+    /// use dfdx::prelude::*;
+    /// let device = Cpu::default();
+    /// let b: Tensor<Rank1<1000>, f64, _> = kernels::random::Key::new(1).bernoulli(0.3, &device, Default::default());
+    /// let ones = b.array().iter().sum::<f64>();
+    /// assert!((ones - 300.0).abs() < 4.0 * (1000.0 * 0.3 * 0.7_f64).sqrt()); // four standard errors
+    /// ```
+    ///
+    /// # Panics
+    /// When the device fails; [`Key::try_bernoulli`] returns the error.
+    pub fn bernoulli<S: Shape, E: Real, D: Device<E>>(
+        self,
+        probability: f64,
+        device: &D,
+        shape: S,
+    ) -> Tensor<S, E, D> {
+        self.try_bernoulli(probability, device, shape).unwrap()
+    }
+
+    /// Fallible twin of [`Key::bernoulli`]. Probabilities below 0 count as 0, above 1 as 1.
+    ///
+    /// # Errors
+    /// The device's error when an allocation fails.
+    pub fn try_bernoulli<S: Shape, E: Real, D: Device<E>>(
+        self,
+        probability: f64,
+        device: &D,
+        shape: S,
+    ) -> Result<Tensor<S, E, D>, D::Err> {
+        let rate = (1.0 - probability).clamp(0.0, 1.0);
+        let noise = Noise::Either { rate, kept: [0.0, 1.0], dropped: 0.0, span: 1 };
+        D::noise(device.try_zeros_like(&shape)?, noise, self)
+    }
+}
+
 /// How an element type makes numbers out of sixteen blocks. Element `N i + j` of a fill is number `j` of the batch of
 /// blocks from `16 i` on, so it depends on the key and its own position alone.
 trait Draw: Real {
@@ -318,15 +420,12 @@ impl Draw for f32 {
             *x = (word >> 8) as i32 as f32 * (1.0 / (1 << 24) as f32);
         }
     }
-    /// u from 31 bits, so that the tails reach 6.6 standard deviations.
     #[inline(always)]
     fn normal([a, b, c, d]: [[u32; LANES]; 4], numbers: &mut [f32]) {
         let (first, second) = numbers.split_at_mut(2 * LANES);
         for (numbers, (us, vs)) in [(first, (a, b)), (second, (c, d))] {
             for lane in 0..LANES {
-                let u = ((us[lane] >> 1) as i32 as f32 + 0.5) * (1.0 / (1_u32 << 31) as f32);
-                let v = (vs[lane] >> 8) as i32 as f32 * (1.0 / (1 << 24) as f32);
-                [numbers[lane], numbers[LANES + lane]] = box_muller(u, v);
+                [numbers[lane], numbers[LANES + lane]] = normal_pair(us[lane], vs[lane]);
             }
         }
     }

@@ -5,7 +5,9 @@ use rand::distributions::uniform::SampleUniform;
 
 use crate::sequence::passes::SequencePasses;
 use crate::sparse::{Distances, SparsePasses};
-use crate::{formulas::Passes, math::Constants, random::Fill, rows::Loops};
+use crate::{
+    dropout::NoisePasses, formulas::Passes, math::Constants, matrix::MatrixPasses, random::Fill, rows::Loops,
+};
 
 /// `f32` or `f64`; sealed, because the loops of every operation are compiled in this crate for exactly
 /// these two types (a generic loop would be compiled in the crate that calls it, at its optimisation level).
@@ -19,7 +21,10 @@ pub trait Real: Dtype + Float + SampleUniform + std::fmt::Display + std::iter::S
 }
 
 /// What each element type brings: constants, and its own copy of every loop.
-pub trait Kernels: Constants + Passes + Loops + Fill + SequencePasses + SparsePasses + Distances {}
+pub trait Kernels:
+    Constants + Passes + Loops + Fill + MatrixPasses + NoisePasses + SequencePasses + SparsePasses + Distances
+{
+}
 impl Kernels for f32 {}
 impl Kernels for f64 {}
 

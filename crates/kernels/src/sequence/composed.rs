@@ -3,7 +3,7 @@ use super::position::cos_sin;
 use super::recurrent::{Direction, Recurrence, RecurrentOutput, RecurrentWeights, RnnActivation};
 use super::{Attention, SequenceDevice};
 use crate::Real;
-use crate::composed::matmul;
+use crate::matrix::cases::matmul;
 use dfdx::prelude::*;
 
 type Sequence<const C: usize, E, T = NoneTape> = Tensor<(usize, usize, Const<C>), E, Cpu, T>;

@@ -11,7 +11,6 @@ pub const OPERATIONS: &[&str] = &[
     "activation_slope",
     "softmax",
     "log_softmax",
-    "matmul",
     "linear",
     "cross_entropy_mean",
     "bce_with_logits_mean",
@@ -26,7 +25,6 @@ pub enum Op {
     Slope(ActivationKind),
     Softmax,
     LogSoftmax,
-    Matmul,
     Linear(ActivationKind),
     CrossEntropy,
     Bce,
@@ -41,7 +39,7 @@ pub const KINDS: [ActivationKind; 9] =
 pub fn operations() -> Vec<Op> {
     use Op::*;
     let each = |op: fn(ActivationKind) -> Op| KINDS.map(op);
-    [Softmax, LogSoftmax, Matmul, CrossEntropy, Bce, Mse, SumAll, MeanAll]
+    [Softmax, LogSoftmax, CrossEntropy, Bce, Mse, SumAll, MeanAll]
         .into_iter()
         .chain(each(Activate))
         .chain(each(Slope))
@@ -67,7 +65,6 @@ impl Case for OnMatrix {
             Op::Slope(_) => "activation_slope",
             Op::Softmax => "softmax",
             Op::LogSoftmax => "log_softmax",
-            Op::Matmul => "matmul",
             Op::Linear(_) => "linear",
             Op::CrossEntropy => "cross_entropy_mean",
             Op::Bce => "bce_with_logits_mean",
@@ -81,7 +78,6 @@ impl Case for OnMatrix {
         let Self { op, rows, cols } = self;
         let matrix = || Spec::new([rows, cols]);
         match op {
-            Op::Matmul => vec![matrix(), Spec::new([cols, rows.min(5) + 1])],
             Op::Mse => vec![matrix(), matrix()],
             Op::Bce => vec![matrix(), matrix().holding(Numbers::Unit).data()],
             Op::Linear(_) => vec![
@@ -94,10 +90,7 @@ impl Case for OnMatrix {
     }
 
     fn is_linear(self) -> bool {
-        matches!(
-            self.op,
-            Op::Matmul | Op::SumAll | Op::MeanAll | Op::Linear(Identity) | Op::Activate(Identity)
-        )
+        matches!(self.op, Op::SumAll | Op::MeanAll | Op::Linear(Identity) | Op::Activate(Identity))
     }
 
     fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
@@ -140,7 +133,6 @@ impl Case for OnMatrix {
             Op::Slope(kind) => either!(activation_slope, first(), kind),
             Op::Softmax => either!(softmax, first()),
             Op::LogSoftmax => either!(log_softmax, first()),
-            Op::Matmul => either!(matmul, first(), second()),
             Op::CrossEntropy => either!(cross_entropy_mean, first(), &labels()),
             Op::Bce => either!(bce_with_logits_mean, first(), &x[1].plain(shape)),
             Op::Mse => either!(mse_mean, first(), second()),

@@ -1,0 +1,159 @@
+//! Rows of the table for products and distances.
+use super::{Index, Plan, composed, lengths};
+use crate::tests::laws::{Body, Case, Flat, Input, Spec, Visit, flat};
+use crate::{Device, Multiply, Real};
+use dfdx::prelude::*;
+
+/// Every method of [`MatrixDevice`](crate::MatrixDevice).
+pub const OPERATIONS: &[&str] = &["multiply", "gram", "squared_distances", "pairwise_squared_distances"];
+
+/// Which operation, and of which shapes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Op {
+    Matrices,
+    MatrixVector,
+    VectorMatrix,
+    Batch,
+    BatchOfBatches,
+    SharedRight,
+    SharedRightTwice,
+    Outer,
+    Gram,
+    SquaredDistances,
+    Pairwise,
+}
+
+const ALL: [Op; 11] = [
+    Op::Matrices,
+    Op::MatrixVector,
+    Op::VectorMatrix,
+    Op::Batch,
+    Op::BatchOfBatches,
+    Op::SharedRight,
+    Op::SharedRightTwice,
+    Op::Outer,
+    Op::Gram,
+    Op::SquaredDistances,
+    Op::Pairwise,
+];
+
+/// An operation on `(m, k)` and `(k, n)` matrices, or `(m, k)` and `(n, k)` points; batches have 3, or 2 × 3, entries.
+#[derive(Clone, Copy, Debug)]
+pub struct Product {
+    pub op: Op,
+    pub m: usize,
+    pub k: usize,
+    pub n: usize,
+}
+
+/// A product composed of dfdx operations, for the slow twins of other families too.
+pub fn matmul<S: Multiply<R>, R: Shape, E: Real, D: Device<E>, T: Tape<E, D> + Merge<Q>, Q: Tape<E, D>>(
+    x: Tensor<S, E, D, T>,
+    y: Tensor<R, E, D, Q>,
+) -> Result<Tensor<S::Product, E, D, T>, D::Err> {
+    let plan = Plan::new((S::LEFT, &lengths(x.shape())), (S::RIGHT, &lengths(y.shape()))).unwrap();
+    let shape = x.shape().product(y.shape());
+    composed::multiply(x, y, plan, shape)
+}
+
+impl Case for Product {
+    fn operation(self) -> &'static str {
+        match self.op {
+            Op::Gram => "gram",
+            Op::SquaredDistances => "squared_distances",
+            Op::Pairwise => "pairwise_squared_distances",
+            _ => "multiply",
+        }
+    }
+
+    fn inputs(self) -> Vec<Spec> {
+        let Self { op, m, k, n } = self;
+        match op {
+            Op::Matrices => vec![Spec::new([m, k]), Spec::new([k, n])],
+            Op::MatrixVector => vec![Spec::new([m, k]), Spec::new([k])],
+            Op::VectorMatrix => vec![Spec::new([k]), Spec::new([k, n])],
+            Op::Batch => vec![Spec::new([3, m, k]), Spec::new([3, k, n])],
+            Op::BatchOfBatches => vec![Spec::new([2, 3, m, k]), Spec::new([2, 3, k, n])],
+            Op::SharedRight => vec![Spec::new([3, m, k]), Spec::new([k, n])],
+            Op::SharedRightTwice => vec![Spec::new([2, 3, m, k]), Spec::new([k, n])],
+            Op::Outer => vec![Spec::new([m]), Spec::new([n])],
+            Op::Gram | Op::Pairwise => vec![Spec::new([m, k])],
+            Op::SquaredDistances => vec![Spec::new([m, k]), Spec::new([n, k])],
+        }
+    }
+
+    fn is_linear(self) -> bool {
+        self.operation() == "multiply"
+    }
+
+    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
+    where
+        Cpu: Device<E>,
+    {
+        fn multiply<S: Multiply<R>, R: Shape, E: Real, T: Tape<E, Cpu>>(
+            body: Body,
+            x: Tensor<S, E, Cpu, T>,
+            y: Tensor<R, E, Cpu>,
+        ) -> Flat<E, T>
+        where
+            Cpu: Device<E>,
+        {
+            flat(match body {
+                Body::Fused => crate::matmul(x, y),
+                Body::Composed => matmul(x, y).unwrap(),
+            })
+        }
+        let Self { op, m, k, n } = self;
+        let is_fused = body == Body::Fused;
+        match op {
+            Op::Matrices => multiply(body, x[0].taped::<_, T>((m, k)), x[1].plain((k, n))),
+            Op::MatrixVector => multiply(body, x[0].taped::<_, T>((m, k)), x[1].plain((k,))),
+            Op::VectorMatrix => multiply(body, x[0].taped::<_, T>((k,)), x[1].plain((k, n))),
+            Op::Batch => multiply(body, x[0].taped::<_, T>((3, m, k)), x[1].plain((3, k, n))),
+            Op::BatchOfBatches => multiply(body, x[0].taped::<_, T>((2, 3, m, k)), x[1].plain((2, 3, k, n))),
+            Op::SharedRight => multiply(body, x[0].taped::<_, T>((3, m, k)), x[1].plain((k, n))),
+            Op::SharedRightTwice => multiply(body, x[0].taped::<_, T>((2, 3, m, k)), x[1].plain((k, n))),
+            Op::Outer if is_fused => flat(crate::outer(x[0].taped::<_, T>((m,)), x[1].plain((n,)))),
+            Op::Outer => {
+                let (left, right) = (&[Index::Row], &[Index::Column]);
+                let plan = Plan::new((left, &[m]), (right, &[n])).unwrap();
+                flat(composed::multiply(x[0].taped::<_, T>((m,)), x[1].plain((n,)), plan, (m, n)).unwrap())
+            }
+            Op::Gram if is_fused => flat(crate::gram(x[0].taped::<_, T>((m, k)))),
+            Op::Gram => flat(composed::gram(x[0].taped::<_, T>((m, k))).unwrap()),
+            Op::SquaredDistances => {
+                let (x, y) = (x[0].taped::<_, T>((m, k)), x[1].plain((n, k)));
+                if is_fused {
+                    flat(crate::squared_distances(x, y))
+                } else {
+                    flat(composed::squared_distances(x, y).unwrap())
+                }
+            }
+            Op::Pairwise => {
+                let x = x[0].taped::<_, T>((m, k));
+                if is_fused {
+                    flat(crate::pairwise_squared_distances(x))
+                } else {
+                    let y = x.with_empty_tape();
+                    flat(composed::squared_distances(x, y).unwrap())
+                }
+            }
+        }
+    }
+}
+
+/// Small cases.
+pub fn cases(visit: &mut impl Visit) {
+    for op in ALL {
+        for (m, k, n) in [(1, 1, 1), (1, 5, 1), (4, 1, 3), (3, 7, 2), (9, 4, 11)] {
+            visit.visit(Product { op, m, k, n });
+        }
+    }
+}
+
+/// Cases that are cut into several parts.
+pub fn large_cases(visit: &mut impl Visit) {
+    for op in ALL {
+        visit.visit(Product { op, m: 130, k: 65, n: 150 });
+    }
+}
