@@ -1,5 +1,6 @@
 //! What a model costs: parameters, multiply-adds, and a table of its tensors.
 use crate::activation::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
+use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
 use crate::params::{self, Parameter};
 use crate::{linear, modules};
 use dfdx::nn::modules as nn;
@@ -72,7 +73,7 @@ macro_rules! free {
         }
     )*};
 }
-free!(() Identity Relu LeakyRelu Sigmoid Tanh Gelu Silu Softplus
+free!(() AlphaDropout Dropout FeatureDropout GaussianDropout GaussianNoise Identity Relu LeakyRelu Sigmoid Tanh Gelu Silu Softplus
       nn::ReLU nn::Sigmoid nn::Tanh nn::FastGeLU nn::Sin nn::Cos nn::Ln nn::Exp nn::Square nn::Sqrt nn::Abs
       nn::Softmax nn::LogSoftmax nn::Dropout);
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | a fully connected layer, fused with its activation | [`modules::Linear`], built from [`builders::Linear`] |
 //! | activation functions as modules | [`activation`] |
+//! | dropout and noise, by key | [`dropout`] |
 //! | a loss | [`losses`] |
 //! | gradient penalties, Hessian-vector products, Jacobian traces | [`dual`] |
 //! | an optimiser, its interface and its saved state | [`Sgd`], [`step`] |
@@ -23,6 +24,7 @@ pub mod activation;
 pub mod checkpoint;
 mod cost;
 mod dfdx_optimizers;
+pub mod dropout;
 pub mod dual;
 pub mod init;
 pub mod linear;
@@ -46,12 +48,14 @@ pub use step::{Schedule, Slot, SlotKey, Step, StepError, StepReport, StepState};
 pub mod modules {
     //! The layers themselves, with dtype and device.
     pub use crate::activation::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
+    pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
     pub use crate::linear::Linear;
 }
 
 pub mod builders {
     //! Descriptions of layers, without dtype and device: what `build_module` takes.
     pub use crate::activation::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
+    pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
     pub use crate::linear::builder::Linear;
 }
 
@@ -65,11 +69,11 @@ pub mod prelude {
     pub use crate::{builders, modules};
     pub use dfdx::losses::*;
     pub use dfdx::nn::builders::{
-        Abs, AddInto, AvgPoolGlobal, BatchNorm1D, BatchNorm2D, Bias2D, Cos, Dropout, DropoutOneIn, Embedding,
-        Exp, GeneralizedResidual, LayerNorm1D, Ln, LogSoftmax, MaxPoolGlobal, MinPoolGlobal,
-        MultiHeadAttention, PReLU, PReLU1D, Repeated, Reshape, Residual, Sin, Softmax, SplitInto, Sqrt,
-        Square, Transformer, TransformerDecoder, TransformerDecoderBlock, TransformerEncoder,
-        TransformerEncoderBlock, UnbiasedLinear, Upscale2D,
+        Abs, AddInto, AvgPoolGlobal, BatchNorm1D, BatchNorm2D, Bias2D, Cos, DropoutOneIn, Embedding, Exp,
+        GeneralizedResidual, LayerNorm1D, Ln, LogSoftmax, MaxPoolGlobal, MinPoolGlobal, MultiHeadAttention,
+        PReLU, PReLU1D, Repeated, Reshape, Residual, Sin, Softmax, SplitInto, Sqrt, Square, Transformer,
+        TransformerDecoder, TransformerDecoderBlock, TransformerEncoder, TransformerEncoderBlock,
+        UnbiasedLinear, Upscale2D,
     };
     pub use dfdx::nn::*;
     pub use dfdx::optim::prelude::*;

@@ -1,6 +1,7 @@
 //! The one test binary of `layers`.
 mod checkpoint;
 mod cost;
+mod dropout;
 mod dual;
 mod modules;
 mod params;
