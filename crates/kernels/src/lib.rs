@@ -26,8 +26,10 @@ pub mod softmax;
 pub mod sparse;
 
 pub use activation::{
-    Activation, ActivationKind, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh, activate,
-    activation_slope, try_activate, try_activation_slope,
+    Abs, Activation, ActivationKind, Celu, Clamp, Cos, Elu, Erf, Exp, Expm1, Gelu, GeluTanh, HardSigmoid,
+    HardSwish, HardTanh, Identity, LeakyRelu, LecunTanh, Ln, Ln1p, LogSigmoid, Mish, Power, Relu, Relu6,
+    ReluSquared, Selu, Sigmoid, Silu, Sin, Softplus, SoftplusBeta, Softsign, Sqrt, Squareplus, Swish, Tanh,
+    activate, activation_slope, try_activate, try_activation_slope,
 };
 pub use bridge::{flat, flat_mut};
 pub use device::{BaseDevice, Device};

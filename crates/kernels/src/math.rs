@@ -45,7 +45,19 @@ pub trait Constants: Sized {
     fn sin_tail(t: Self) -> Self;
     /// (cos(√t) − 1) / t for √t ≤ π/4.
     fn cos_tail(t: Self) -> Self;
+    /// x − n π/2 in [−π/4, π/4] and the whole number n, for |x| ≤ [`FAR`].
+    fn quarter_turns(self) -> [Self; 2];
+    /// For a whole number plus [`ROUND`](Self::ROUND): whether it is odd, and whether it is 2 or 3 modulo 4.
+    fn quadrant(rounded: Self) -> [bool; 2];
+    /// xᵖ for x ≥ 0 and p ≠ 0.
+    fn size_to(self, p: f64) -> Self;
 }
+
+/// Up to here sines are computed from π/2 in three parts; beyond by the standard library, one at a time.
+pub const FAR: f64 = 1e6;
+
+/// π/2 in three parts; products of the first two with a whole number below 2²⁰ are exact.
+const HALF_PI: [f64; 3] = [1.570_796_326_734_125_6, 6.077_100_506_303_966e-11, 2.022_266_248_795_950_6e-21];
 
 /// A polynomial, highest power first.
 macro_rules! horner {
@@ -110,6 +122,22 @@ impl Constants for f32 {
     #[inline(always)]
     fn cos_tail(t: f32) -> f32 {
         horner!(f32, t, -1.0 / 3_628_800.0, 1.0 / 40_320.0, -1.0 / 720.0, 1.0 / 24.0, -0.5)
+    }
+    /// In f64, where two parts of π/2 suffice.
+    #[inline(always)]
+    fn quarter_turns(self) -> [f32; 2] {
+        let [r, n] = f64::from(self).quarter_turns();
+        [r as f32, n as f32]
+    }
+    #[inline(always)]
+    fn quadrant(rounded: f32) -> [bool; 2] {
+        let bits = rounded.to_bits();
+        [bits & 1 != 0, bits & 2 != 0]
+    }
+    /// In f64, whose rounding disappears in that of the result.
+    #[inline(always)]
+    fn size_to(self, p: f64) -> f32 {
+        exp(p * ln(f64::from(self))) as f32
     }
 }
 
@@ -245,6 +273,51 @@ impl Constants for f64 {
             -0.5
         )
     }
+    #[inline(always)]
+    fn quarter_turns(self) -> [f64; 2] {
+        let n = self * std::f64::consts::FRAC_2_PI + Self::ROUND - Self::ROUND;
+        let [first, second, third] = HALF_PI;
+        [n.mul_add(-third, n.mul_add(-second, n.mul_add(-first, self))), n]
+    }
+    #[inline(always)]
+    fn quadrant(rounded: f64) -> [bool; 2] {
+        let bits = rounded.to_bits();
+        [bits & 1 != 0, bits & 2 != 0]
+    }
+    /// p ln x with about 60 bits, then e to the power of its two parts.
+    #[inline(always)]
+    fn size_to(self, p: f64) -> f64 {
+        let [high, low] = ln_parts(self);
+        let product = p * high;
+        let rest = p.mul_add(high, -product) + p * low;
+        let y = exp(product);
+        let corrected = y.mul_add(rest, y);
+        // Where ln x or the power is infinite there is nothing to correct; a NaN stays.
+        if rest.abs() < 1.0 && y < f64::INFINITY { corrected } else { y }
+    }
+}
+
+/// ln x as a sum of two numbers, the second below the last place of the first.
+#[inline(always)]
+fn ln_parts(x: f64) -> [f64; 2] {
+    let [scale, digits] = f64::NORMALISE;
+    let is_tiny = x < f64::MIN_POSITIVE;
+    let [m, exponent] = (if is_tiny { x * scale } else { x }).mantissa();
+    let exponent = if is_tiny { exponent - digits } else { exponent };
+    let f = m - 1.0; // exact
+    let sum = f + 2.0;
+    let s = f / sum;
+    // What the division and the sum have rounded away.
+    let rest = ((-s).mul_add(sum, f) - s * (f - (sum - 2.0))) / sum;
+    let t = s * s;
+    let tail = s * t * f64::artanh_tail(t); // at most a hundredth of the whole
+    let (first, second) = (exponent * f64::LN_2[0], s + s);
+    let high = first + second;
+    let low = (second - (high - first)) + (rest + rest + exponent.mul_add(f64::LN_2[1], tail));
+    let total = high + low;
+    let special = ln(x);
+    let is_regular = x > 0.0 && x < f64::INFINITY;
+    if is_regular { [total, low - (total - high)] } else { [special, 0.0] }
 }
 
 /// eʳ − 1 and the two powers of two that scale it, for x = n ln 2 + r.
@@ -332,6 +405,40 @@ pub fn ln_1p<E: Real>(x: E) -> E {
     ln_sum(f, if upper { E::ONE } else { E::zero() })
 }
 
+/// ln(1 + x) for every x.
+#[inline(always)]
+pub fn ln_1p_full<E: Real>(x: E) -> E {
+    let near = ln_sum(x, E::zero());
+    let u = E::ONE + x;
+    let far = ln(u) + (x - (u - E::ONE)) / u;
+    let half = E::of(std::f64::consts::FRAC_1_SQRT_2 - 1.0);
+    let y = if x > half && x < E::of(std::f64::consts::SQRT_2 - 1.0) { near } else { far };
+    let y = if x == -E::ONE { E::neg_infinity() } else { y };
+    if x == E::infinity() || x == E::zero() { x } else { y }
+}
+
+/// The error function.
+#[inline(always)]
+pub fn erf<E: Real>(x: E) -> E {
+    let (z, t) = (x.abs(), x * x);
+    let centre = x * E::erf_centre(t);
+    let tail = (E::ONE - exp(-t) * E::erf_tail(tail_argument(z))).copysign(x);
+    if z < E::ONE { centre } else { tail }
+}
+
+/// sin(x + quarters · π/2) for |x| ≤ [`FAR`].
+#[inline(always)]
+pub fn sine<E: Real>(x: E, quarters: E) -> E {
+    let [r, n] = x.quarter_turns();
+    let [is_odd, is_negative] = E::quadrant(n + quarters + E::ROUND);
+    let t = r * r;
+    let sin = (r * t).mul_add(E::sin_tail(t), r);
+    let sin = if t == E::zero() { r } else { sin }; // −0 has a sign
+    let cos = t.mul_add(E::cos_tail(t), E::ONE);
+    let y = if is_odd { cos } else { sin };
+    if is_negative { -y } else { y }
+}
+
 #[inline(always)]
 fn tail_argument<E: Real>(x: E) -> E {
     E::of(2.0) / (x + E::of(2.0)) - E::of(0.8)
@@ -340,10 +447,17 @@ fn tail_argument<E: Real>(x: E) -> E {
 /// Standard normal distribution function and density; the tails keep their relative accuracy.
 #[inline(always)]
 pub fn normal<E: Real>(x: E) -> [E; 2] {
+    // Beyond ±40 both are constant in both element types.
+    let bound = E::of(40.0);
+    let x = if x < -bound { -bound } else { x };
+    let x = if x > bound { bound } else { x };
     let half = E::of(0.5);
     let z = x.abs() * E::of(std::f64::consts::FRAC_1_SQRT_2);
-    let t = x * x * half; // z²
+    let square = x * x;
+    let t = square * half; // z²
+    // The exponent is rounded to the last place of a number up to 100: what is lost there is put back.
     let e = exp(-t);
+    let e = (-half * x.mul_add(x, -square)).mul_add(e, e);
     let centre = half + half * (z * E::erf_centre(t)).copysign(x);
     let tail = half * e * E::erf_tail(tail_argument(z));
     let tail = if x > E::zero() { E::ONE - tail } else { tail };
