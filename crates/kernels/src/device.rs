@@ -42,7 +42,14 @@ pub trait BaseDevice<E: Real>:
     message = "`{Self}` has no bodies for the operations of `kernels` with elements of type `{E}`",
     note = "`Cpu` has them for f32 and f64, and so has `Cuda` with the feature `cuda`"
 )]
-pub trait Device<E: Real>: BaseDevice<E> + MatrixDevice<E> + NoiseDevice<E> {
+pub trait Device<E: Real>:
+    BaseDevice<E>
+    + MatrixDevice<E>
+    + NoiseDevice<E>
+    + crate::ElementwiseDevice<E>
+    + crate::ReduceDevice<E>
+    + crate::LossDevice<E>
+{
     /// Body of [`try_activate`](crate::try_activate).
     fn activate<S: Shape, T: Tape<E, Self>>(
         x: Tensor<S, E, Self, T>,

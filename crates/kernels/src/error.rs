@@ -23,6 +23,14 @@ pub enum Error {
         /// Number of classes, the last axis of the logits.
         classes: usize,
     },
+    /// The largest of no elements is asked for.
+    #[error(
+        "axis {axis} has no elements, so none of them is the largest or smallest; reduce an axis of at least one"
+    )]
+    EmptyAxis {
+        /// The axis.
+        axis: usize,
+    },
     /// The optimiser's state belongs to another parameter.
     #[error(
         "the velocity has {velocity} elements but the parameter has {parameter}; start it as zeros of that length"

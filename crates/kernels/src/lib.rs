@@ -48,7 +48,13 @@ pub use matrix::{
     try_gram, try_gram_columns, try_matmul, try_outer, try_pairwise_squared_distances, try_squared_distances,
 };
 pub use real::Real;
-pub use reduce::{mean_all, sum_all, try_mean_all, try_sum_all};
+pub use reduce::{
+    Correction, ReduceDevice, ReducedShape, Reduction, argmax_along, argmin_along, log_softmax_along,
+    logsumexp_along, max_along, mean_all, mean_along, min_along, norm_along, softmax_along, sum_all,
+    sum_along, try_argmax_along, try_argmin_along, try_log_softmax_along, try_logsumexp_along, try_max_along,
+    try_mean_all, try_mean_along, try_min_along, try_norm_along, try_softmax_along, try_sum_all,
+    try_sum_along, try_var_along, var_along,
+};
 pub use sgd::{Momentum, SgdStep, sgd_update, try_sgd_update};
 pub use softmax::{log_softmax, softmax, try_log_softmax, try_softmax};
 

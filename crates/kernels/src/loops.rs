@@ -61,6 +61,24 @@ pub fn lane_dot<E: Real>(x: &[E], y: &[E]) -> E {
     tree(lanes, left)
 }
 
+/// Σ f(x, y).
+#[inline(always)]
+pub fn lane_sum_of<E: Real>(x: &[E], y: &[E], f: impl Fn(E, E) -> E) -> E {
+    let mut lanes = [E::zero(); LANES];
+    let (xs, x_rest) = x.as_chunks::<LANES>();
+    let (ys, y_rest) = y.as_chunks::<LANES>();
+    for (x, y) in xs.iter().zip(ys) {
+        for j in 0..LANES {
+            lanes[j] += f(x[j], y[j]);
+        }
+    }
+    let mut left = E::zero();
+    for (&x, &y) in x_rest.iter().zip(y_rest) {
+        left += f(x, y);
+    }
+    tree(lanes, left)
+}
+
 /// Largest element; −∞ for an empty slice. A NaN is passed over, and shows in what is computed with the maximum.
 #[inline(always)]
 pub fn lane_max<E: Real>(x: &[E]) -> E {

@@ -483,6 +483,8 @@ pub fn sin_cos_turns<E: Real>(u: E) -> [E; 2] {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::ActivationKind::{self, self as K};
+    use crate::formulas::Passes;
     use crate::simd::{Body, simd};
 
     /// `f` at every point, compiled as in an operation.
@@ -540,6 +542,131 @@ mod tests {
         check_f32("ln_1p", 1.5, ln_1p, f64::ln_1p, &[[0.0, 1.0], [0.0, 1e-6]]);
     }
 
+    /// Every 977th bit pattern of f32, both signs: normal and subnormal numbers, infinities and NaN, about 4.4 million.
+    fn all_floats(step: usize) -> impl Iterator<Item = Vec<f32>> {
+        let mut patterns = (0..=u32::MAX).step_by(step);
+        std::iter::from_fn(move || {
+            let block: Vec<f32> = patterns.by_ref().take(1 << 14).map(f32::from_bits).collect();
+            (!block.is_empty()).then_some(block)
+        })
+    }
+
+    /// Largest error over all f32 in units in the last place of the true value; where that is a NaN or infinite,
+    /// the result must be the same.
+    fn worst_error(step: usize, name: &str, kind: ActivationKind, truth: &dyn Fn(f64) -> f64) -> (f64, f32) {
+        let mut worst = (0.0, 0.0);
+        let mut y = vec![0.0; 1 << 14];
+        for x in all_floats(step) {
+            let y = &mut y[..x.len()];
+            f32::value(kind, &x, y);
+            for (&x, &y) in x.iter().zip(&*y) {
+                let want = truth(f64::from(x));
+                let rounded = want as f32;
+                if rounded.is_nan() || rounded.is_infinite() {
+                    assert!(
+                        y == rounded || (y.is_nan() && rounded.is_nan()) || y == f32::MAX.copysign(rounded),
+                        "{name}({x:e}) = {y:e} instead of {rounded:e}"
+                    );
+                    continue;
+                }
+                let off = ulps(y, want);
+                assert!(!off.is_nan(), "{name}({x:e}) = {y:e} instead of {want:e}");
+                if off > worst.0 {
+                    worst = (off, x);
+                }
+            }
+        }
+        worst
+    }
+
+    /// Functions of the whole f32 range with the bound that the documentation states, and the truth in f64.
+    type Bound = (&'static str, ActivationKind, f64, fn(f64) -> f64);
+    const BOUNDS: &[Bound] = &[
+        ("exp", K::Exp, 1.1, f64::exp),
+        ("expm1", K::Expm1, 1.7, f64::exp_m1),
+        ("ln", K::Ln, 1.0, f64::ln),
+        ("ln_1p", K::Ln1p, 1.7, f64::ln_1p),
+        ("sqrt", K::Sqrt, 0.5, f64::sqrt),
+        ("abs", K::Abs, 0.0, f64::abs),
+        ("tanh", K::Tanh, 2.6, f64::tanh),
+        ("sigmoid", K::Sigmoid, 2.5, |x| 1.0 / (1.0 + (-x).exp())),
+        ("erf", K::Erf, 2.5, erf),
+        ("sin", K::Sin, 1.5, f64::sin),
+        ("cos", K::Cos, 1.5, f64::cos),
+        ("x^2.5", K::Power(2.5), 0.51, |x| x.powf(2.5)),
+        ("x^-3", K::Power(-3.0), 0.51, |x| x.powi(-3)),
+        ("softplus", K::Softplus, 2.5, |x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
+        ("gelu", K::Gelu, 5.0, |x| x.max(f64::MIN) * normal(x)[0]),
+        ("silu", K::Silu, 3.5, |x| x.max(f64::MIN) * sigmoid(x)),
+        ("elu", K::Elu(1.0), 1.7, |x| if x > 0.0 { x } else { x.exp_m1() }),
+        ("softsign", K::Softsign, 1.1, |x| if x.is_infinite() { x.signum() } else { x / (1.0 + x.abs()) }),
+    ];
+
+    fn hold_bounds(step: usize) {
+        for &(name, kind, bound, truth) in BOUNDS {
+            let nan = |x: f64| if x.is_nan() { x } else { truth(x) };
+            let (off, x) = worst_error(step, name, kind, &nan);
+            println!("{name}: {off:.3} ulp at {x:e}");
+            assert!(off <= bound, "{name}({x:e}) is {off:.3} ulp off, more than {bound}");
+        }
+    }
+
+    #[test]
+    fn errors_over_all_f32_are_within_bounds() {
+        hold_bounds(977);
+    }
+
+    /// All 2³² numbers: two hours. Run it after a change of a formula.
+    #[test]
+    #[ignore = "takes hours"]
+    fn errors_over_every_f32_are_within_bounds() {
+        hold_bounds(1);
+    }
+
+    /// Powers in f64 against the standard library, which is within 1 ulp, and at the special values.
+    #[test]
+    fn powers_are_those_of_the_standard_library() {
+        fn power(x: f64, p: f64) -> f64 {
+            let mut y = [0.0];
+            f64::value(K::Power(p), &[x], &mut y);
+            y[0]
+        }
+        let mut worst = 0.0_f64;
+        for p in [0.5, -0.5, 1.0 / 3.0, 3.0, -1.0, 2.5, 17.3, -40.7, 1e-9, 100.0] {
+            for x in grid(-7.0, 7.0).map(f64::exp).chain([5e-324, 1e-310, 1e-300, 1e300]) {
+                let want = x.powf(p);
+                if want.is_finite() && want > 1e-300 {
+                    worst = worst.max(ulps(power(x, p), want));
+                }
+            }
+            for x in [0.0, -0.0, 1.0, -1.0, -2.0, f64::INFINITY, f64::NAN] {
+                let (got, want) = (power(x, p), x.powf(p));
+                let same = got == want && got.is_sign_negative() == want.is_sign_negative();
+                let close = (got - want).abs() <= 4.0 * f64::EPSILON * want.abs();
+                assert!(
+                    same || close || (got.is_nan() && want.is_nan()),
+                    "{x}^{p} = {got} instead of {want}"
+                );
+            }
+        }
+        assert!(worst <= 2.0, "{worst} ulp");
+        assert_eq!(power(f64::NAN, 0.0), 1.0);
+    }
+
+    /// sin and cos of large arguments are the standard library's, bit for bit.
+    #[test]
+    fn far_angles_are_reduced_exactly() {
+        let x: Vec<f64> = (0..300).map(|i| 1e6 + 0.1 + f64::from(i).exp()).chain([1e22, -3e300]).collect();
+        let mut y = vec![0.0; x.len()];
+        f64::value(K::Sin, &x, &mut y);
+        x.iter().zip(&y).for_each(|(x, y)| assert_eq!(*y, x.sin(), "sin {x:e}"));
+        f64::value(K::Cos, &x, &mut y);
+        x.iter().zip(&y).for_each(|(x, y)| assert_eq!(*y, x.cos(), "cos {x:e}"));
+        let mut d = y.clone();
+        f64::value_and_slope(K::Sin, &x, &mut y, &mut d);
+        x.iter().zip(&d).for_each(|(x, d)| assert_eq!(*d, x.cos(), "slope of sin at {x:e}"));
+    }
+
     /// f64 at the points of `tests/golden/math.json`, whose values have 60 digits before they are rounded once.
     #[test]
     fn f64_errors_are_within_bounds() {
@@ -560,6 +687,9 @@ mod tests {
         check("sigmoid", 2.5, false, &sigmoid);
         check("ln", 1.1, false, &ln);
         check("ln_1p", 1.5, false, &ln_1p);
+        check("sin_turns", 3.0, true, &|u| sine(u * std::f64::consts::TAU, 0.0));
+        check("cos_turns", 3.0, true, &|u| sine(u * std::f64::consts::TAU, 1.0));
+        check("ln_1p", 1.5, false, &ln_1p_full);
         check("normal", 1.0, true, &|x| normal(x)[0]);
         check("sin_turns", 1.3, true, &|x| sin_cos_turns(x)[0]);
         check("cos_turns", 1.3, true, &|x| sin_cos_turns(x)[1]);

@@ -3,6 +3,7 @@ use dfdx::dtypes::Dtype;
 use num_traits::Float;
 use rand::distributions::uniform::SampleUniform;
 
+use crate::reduce::passes::Reductions;
 use crate::sequence::passes::SequencePasses;
 use crate::sparse::{Distances, SparsePasses};
 use crate::{
@@ -22,7 +23,17 @@ pub trait Real: Dtype + Float + SampleUniform + std::fmt::Display + std::iter::S
 
 /// What each element type brings: constants, and its own copy of every loop.
 pub trait Kernels:
-    Constants + Passes + Loops + Fill + MatrixPasses + NoisePasses + SequencePasses + SparsePasses + Distances
+    Constants
+    + Passes
+    + Loops
+    + Fill
+    + MatrixPasses
+    + NoisePasses
+    + SequencePasses
+    + SparsePasses
+    + Distances
+    + Reductions
+    + Losses
 {
 }
 impl Kernels for f32 {}

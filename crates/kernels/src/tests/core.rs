@@ -36,14 +36,62 @@ pub enum Op {
 pub const KINDS: [ActivationKind; 9] =
     [Identity, Relu, LeakyRelu(0.1), LeakyRelu(-0.5), Sigmoid, Tanh, Gelu, Silu, Softplus];
 
+/// The other functions; a linear layer finds them in the same place as those above.
+pub const MORE_KINDS: [ActivationKind; 31] = {
+    use ActivationKind::*;
+    [
+        Relu6,
+        ReluSquared,
+        Elu(1.0),
+        Elu(0.3),
+        Celu(2.0),
+        Selu,
+        LogSigmoid,
+        LecunTanh,
+        GeluTanh,
+        Swish(1.7),
+        Swish(-0.6),
+        Mish,
+        SoftplusBeta(2.0),
+        Squareplus(4.0),
+        Squareplus(0.5),
+        Softsign,
+        HardTanh,
+        HardSigmoid,
+        HardSwish,
+        Exp,
+        Expm1,
+        Ln,
+        Ln1p,
+        Sqrt,
+        Power(2.0),
+        Power(-0.7),
+        Power(3.0),
+        Abs,
+        Clamp { low: -0.4, high: 0.9 },
+        Erf,
+        Sin,
+    ]
+};
+
+/// Positive numbers are the whole domain of some.
+fn numbers(kind: ActivationKind) -> Numbers {
+    use ActivationKind::*;
+    match kind {
+        Ln | Ln1p | Sqrt => Numbers::Positive,
+        Power(p) if p != 2.0 && p != 3.0 => Numbers::Positive,
+        _ => Numbers::Normal,
+    }
+}
+
 pub fn operations() -> Vec<Op> {
     use Op::*;
-    let each = |op: fn(ActivationKind) -> Op| KINDS.map(op);
+    let all = || KINDS.into_iter().chain(MORE_KINDS).chain([ActivationKind::Cos, ActivationKind::Power(0.0)]);
     [Softmax, LogSoftmax, CrossEntropy, Bce, Mse, SumAll, MeanAll]
         .into_iter()
-        .chain(each(Activate))
-        .chain(each(Slope))
-        .chain(each(Linear))
+        .chain(all().map(Activate))
+        .chain(all().map(Slope))
+        .chain(KINDS.into_iter().chain([ActivationKind::Elu(1.0), ActivationKind::LecunTanh]).map(Linear))
         .collect()
 }
 
@@ -85,6 +133,7 @@ impl Case for OnMatrix {
                 Spec::new([OUT, cols]).scaled((cols.max(1) as f64).sqrt().recip()), // pre-activations of order 1
                 Spec::new([OUT]).pinned(),
             ],
+            Op::Activate(kind) | Op::Slope(kind) => vec![matrix().holding(numbers(kind))],
             _ => vec![matrix()],
         }
     }

@@ -113,6 +113,7 @@ family!(
 );
 family!(dropout, "../dropout/device.rs", crate::dropout::cases);
 family!(matrix, "../matrix/device.rs", crate::matrix::cases);
+family!(reduce, "../reduce/mod.rs", crate::reduce::cases, elsewhere "arg_extreme");
 
 #[test]
 fn an_operation_without_a_row_is_noticed() {

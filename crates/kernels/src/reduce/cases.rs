@@ -1,0 +1,134 @@
+//! The reductions' rows of the table.
+use super::{Correction, ReduceDevice, Reduction, composed};
+use crate::tests::laws::{Body, Case, Flat, Input, Numbers, Spec, Visit, flat};
+use crate::{Device, Real};
+use dfdx::prelude::*;
+
+/// The methods of [`ReduceDevice`] that are functions of tensors with a gradient.
+pub const OPERATIONS: &[&str] = &["reduce", "softmax_along"];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Op {
+    Reduce(Reduction),
+    Softmax { is_log: bool },
+}
+
+/// Axes of a tensor of three axes, or of four.
+#[derive(Clone, Copy, Debug)]
+enum Over {
+    First,
+    Middle,
+    Last,
+    FirstTwo,
+    /// Not side by side.
+    Ends,
+    /// Batch and space of images.
+    Channels,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Reduce {
+    op: Op,
+    over: Over,
+    shape: [usize; 3],
+}
+
+impl Case for Reduce {
+    fn operation(self) -> &'static str {
+        match self.op {
+            Op::Reduce(_) => "reduce",
+            Op::Softmax { .. } => "softmax_along",
+        }
+    }
+    fn inputs(self) -> Vec<Spec> {
+        let [a, b, c] = self.shape;
+        let shape = if let Over::Channels = self.over { vec![a, b, c, 3] } else { vec![a, b, c] };
+        // Distinct numbers where a tie or a kink would have two gradients; they spread too far for exponentials.
+        match self.op {
+            Op::Reduce(Reduction::Max | Reduction::Min) => vec![Spec::new(shape).holding(Numbers::Distinct)],
+            _ => vec![Spec::new(shape)],
+        }
+    }
+    fn layouts(self) -> &'static [crate::tests::laws::Layout] {
+        use crate::tests::laws::Layout::{ColumnMajor, FirstRepeated, LastRepeated, RowMajor};
+        match self.op {
+            // A repeated element is a tie: the gradient of the first of equals is not a difference of values.
+            Op::Reduce(Reduction::Max | Reduction::Min) => &[RowMajor, ColumnMajor],
+            _ => &[RowMajor, ColumnMajor, FirstRepeated, LastRepeated],
+        }
+    }
+    fn is_linear(self) -> bool {
+        matches!(self.op, Op::Reduce(Reduction::Sum | Reduction::Mean))
+    }
+    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
+    where
+        Cpu: Device<E>,
+    {
+        fn one<S, Ax, E: Real, T: Tape<E, Cpu>>(op: Op, body: Body, x: Tensor<S, E, Cpu, T>) -> Flat<E, T>
+        where
+            S: Shape + ReduceShape<Ax>,
+            Ax: Axes,
+            Cpu: Device<E>,
+        {
+            let is_fused = body == Body::Fused;
+            match op {
+                Op::Reduce(kind) if is_fused => flat(Cpu::reduce::<S, Ax, T>(x, kind).unwrap()),
+                Op::Reduce(kind) => flat(composed::reduce::<S, Ax, E, Cpu, T>(x, kind).unwrap()),
+                Op::Softmax { is_log } if is_fused => {
+                    flat(Cpu::softmax_along::<S, Ax, T>(x, is_log).unwrap())
+                }
+                Op::Softmax { is_log } => {
+                    flat(composed::softmax_along::<S, Ax, E, Cpu, T>(x, is_log).unwrap())
+                }
+            }
+        }
+        let [a, b, c] = self.shape;
+        let three = || x[0].taped::<_, T>((a, b, c));
+        match self.over {
+            Over::First => one::<_, Axis<0>, E, T>(self.op, body, three()),
+            Over::Middle => one::<_, Axis<1>, E, T>(self.op, body, three()),
+            Over::Last => one::<_, Axis<2>, E, T>(self.op, body, three()),
+            Over::FirstTwo => one::<_, Axes2<0, 1>, E, T>(self.op, body, three()),
+            Over::Ends => one::<_, Axes2<0, 2>, E, T>(self.op, body, three()),
+            Over::Channels => one::<_, Axes3<0, 2, 3>, E, T>(self.op, body, x[0].taped::<_, T>((a, b, c, 3))),
+        }
+    }
+}
+
+const REDUCTIONS: [Op; 8] = [
+    Op::Reduce(Reduction::Sum),
+    Op::Reduce(Reduction::Mean),
+    Op::Reduce(Reduction::Var(Correction::Population)),
+    Op::Reduce(Reduction::Var(Correction::Sample)),
+    Op::Reduce(Reduction::Norm),
+    Op::Reduce(Reduction::Max),
+    Op::Reduce(Reduction::Min),
+    Op::Reduce(Reduction::LogSumExp),
+];
+const SOFTMAXES: [Op; 2] = [Op::Softmax { is_log: false }, Op::Softmax { is_log: true }];
+
+fn visit_all(visit: &mut impl Visit, shapes: &[[usize; 3]]) {
+    for &shape in shapes {
+        for op in REDUCTIONS {
+            for over in [Over::First, Over::Middle, Over::Last, Over::FirstTwo, Over::Ends, Over::Channels] {
+                visit.visit(Reduce { op, over, shape });
+            }
+        }
+        for op in SOFTMAXES {
+            for over in [Over::First, Over::Middle, Over::Last] {
+                visit.visit(Reduce { op, over, shape });
+            }
+        }
+    }
+}
+
+/// Small cases: short rows, rows of several lanes, columns of several strips. No axis of one element, whose sample
+/// variance is 0/0.
+pub fn cases(visit: &mut impl Visit) {
+    visit_all(visit, &[[2, 3, 4], [5, 2, 70], [2, 67, 3]]);
+}
+
+/// Cases that are cut into several parts: many rows, one long row, many columns.
+pub fn large_cases(visit: &mut impl Visit) {
+    visit_all(visit, &[[70, 9, 50], [2, 40_000, 2], [3, 2, 20_000], [50_000, 1, 2]]);
+}

@@ -1,0 +1,464 @@
+//! The loops of reductions over one axis, and of what spreads a small tensor over a larger one.
+//!
+//! All of them see a tensor as `(outer, n, inner)` in row-major order, with `n` the axis that is summed over or spread
+//! along; small tensors are `(outer, inner)`. With `inner` = 1 a row lies side by side in memory; else the loops run
+//! along `inner`.
+use crate::loops::lane_sum_of;
+use crate::simd::{Body, simd};
+use crate::{Real, math};
+
+/// What is summed: a function of an element x, of the element z of a second tensor, and of the small tensor's c.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Term {
+    /// x.
+    Plain,
+    /// x z.
+    Product,
+    /// e^(x − c).
+    Exp,
+    /// (x − c)².
+    Deviation,
+    /// (c x)².
+    Scaled,
+}
+
+trait Summand<E>: Copy {
+    fn of(self, x: E, z: E, c: E) -> E;
+}
+#[derive(Clone, Copy)]
+struct Plain;
+#[derive(Clone, Copy)]
+struct Product;
+#[derive(Clone, Copy)]
+struct Exp;
+#[derive(Clone, Copy)]
+struct Deviation;
+#[derive(Clone, Copy)]
+struct Scaled;
+impl<E: Real> Summand<E> for Plain {
+    #[inline(always)]
+    fn of(self, x: E, _: E, _: E) -> E {
+        x
+    }
+}
+impl<E: Real> Summand<E> for Product {
+    #[inline(always)]
+    fn of(self, x: E, z: E, _: E) -> E {
+        x * z
+    }
+}
+impl<E: Real> Summand<E> for Exp {
+    #[inline(always)]
+    fn of(self, x: E, _: E, c: E) -> E {
+        math::exp(x - c)
+    }
+}
+impl<E: Real> Summand<E> for Deviation {
+    #[inline(always)]
+    fn of(self, x: E, _: E, c: E) -> E {
+        (x - c) * (x - c)
+    }
+}
+impl<E: Real> Summand<E> for Scaled {
+    #[inline(always)]
+    fn of(self, x: E, _: E, c: E) -> E {
+        (c * x) * (c * x)
+    }
+}
+
+/// Elements that a block of short rows holds, and rows that are summed at once.
+const BLOCK: usize = 1024;
+const ROWS: usize = 16;
+/// Rows up to this length are short: a loop over one of them costs more to start than to run.
+const SHORT: usize = BLOCK / ROWS;
+
+/// Σ over each row of `n` elements.
+struct RowSums<'a, E, S> {
+    summand: S,
+    x: &'a [E],
+    z: &'a [E],
+    c: &'a [E],
+    n: usize,
+    out: &'a mut [E],
+}
+impl<E: Real, S: Summand<E>> Body for RowSums<'_, E, S> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self { summand, x, z, c, n, out } = self;
+        if n <= SHORT {
+            let mut terms = [E::zero(); BLOCK];
+            let mut shift = [E::zero(); BLOCK];
+            let rows =
+                x.chunks(ROWS * n).zip(z.chunks(ROWS * n)).zip(c.chunks(ROWS)).zip(out.chunks_mut(ROWS));
+            for (((x, z), c), out) in rows {
+                for (shift, &c) in shift.chunks_exact_mut(n).zip(c) {
+                    shift.fill(c);
+                }
+                let terms = &mut terms[..x.len()];
+                for (((term, &x), &z), &c) in terms.iter_mut().zip(x).zip(z).zip(&shift) {
+                    *term = summand.of(x, z, c);
+                }
+                sum_short_rows(terms, n, out);
+            }
+            return;
+        }
+        for (((x, z), &c), out) in x.chunks_exact(n).zip(z.chunks_exact(n)).zip(c).zip(out) {
+            let mut total = E::zero();
+            for (x, z) in x.chunks(1024).zip(z.chunks(1024)) {
+                total += lane_sum_of(x, z, |x, z| summand.of(x, z, c));
+            }
+            *out = total;
+        }
+    }
+}
+
+/// Sums of at most [`ROWS`] rows of `n` elements, all rows at once: their additions do not wait for each other.
+#[inline(always)]
+pub fn sum_short_rows<E: Real>(x: &[E], n: usize, out: &mut [E]) {
+    let mut sums = [E::zero(); ROWS];
+    if out.len() == ROWS {
+        let x = &x[..ROWS * n];
+        for j in 0..n {
+            for (r, sum) in sums.iter_mut().enumerate() {
+                *sum += x[r * n + j];
+            }
+        }
+        out.copy_from_slice(&sums);
+    } else {
+        for (row, out) in x.chunks_exact(n).zip(out) {
+            let mut sum = E::zero();
+            for &x in row {
+                sum += x;
+            }
+            *out = sum;
+        }
+    }
+}
+
+/// Column sums of blocks of `n` rows; `width` columns of rows that are `stride` apart.
+struct ColumnSums<'a, E, S> {
+    summand: S,
+    x: &'a [E],
+    z: &'a [E],
+    c: &'a [E],
+    n: usize,
+    stride: usize,
+    width: usize,
+    out: &'a mut [E],
+}
+/// Columns whose partial sums fit into registers, and rows of one partial sum.
+const STRIP: usize = 32;
+const GROUP: usize = 32;
+impl<E: Real, S: Summand<E>> Body for ColumnSums<'_, E, S> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self { summand, x, z, c, n, stride, width, out } = self;
+        for (block, (out, c)) in out.chunks_mut(width).zip(c.chunks(width)).enumerate() {
+            for (strip, (out, c)) in out.chunks_mut(STRIP).zip(c.chunks(STRIP)).enumerate() {
+                let first = block * n * stride + strip * STRIP;
+                let mut total = [E::zero(); STRIP];
+                for from in (0..n).step_by(GROUP) {
+                    let mut part = [E::zero(); STRIP];
+                    for j in from..(from + GROUP).min(n) {
+                        let at = first + j * stride;
+                        let (x, z) = (&x[at..at + out.len()], &z[at..at + out.len()]);
+                        for (((part, &x), &z), &c) in part.iter_mut().zip(x).zip(z).zip(c) {
+                            *part += summand.of(x, z, c);
+                        }
+                    }
+                    for (total, &part) in total.iter_mut().zip(&part) {
+                        *total += part;
+                    }
+                }
+                out.copy_from_slice(&total[..out.len()]);
+            }
+        }
+    }
+}
+
+/// The largest of sign · x along `n`, and where it is first. A NaN counts as larger than everything, as in PyTorch.
+struct Largest<'a, E> {
+    sign: E,
+    x: &'a [E],
+    n: usize,
+    inner: usize,
+    out: &'a mut [E],
+    index: &'a mut [u32],
+}
+impl<E: Real> Body for Largest<'_, E> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self { sign, x, n, inner, out, index } = self;
+        let blocks = out.chunks_exact_mut(inner).zip(index.chunks_exact_mut(inner));
+        for ((out, index), x) in blocks.zip(x.chunks_exact(n * inner)) {
+            out.fill(E::neg_infinity());
+            index.fill(0);
+            if inner == 1 && n > 32 {
+                let mut lanes = [E::neg_infinity(); 32];
+                let (parts, rest) = x.as_chunks::<32>();
+                for part in parts {
+                    for (lane, &x) in lanes.iter_mut().zip(part) {
+                        let x = sign * x;
+                        *lane = if x > *lane || x != x { x } else { *lane };
+                    }
+                }
+                let mut largest = E::neg_infinity();
+                for x in lanes.into_iter().chain(rest.iter().map(|&x| sign * x)) {
+                    largest = if x > largest || x != x { x } else { largest };
+                }
+                let is_it = |&x: &E| sign * x == largest || (x != x && largest != largest);
+                let at = x.iter().position(is_it).unwrap_or(0);
+                (out[0], index[0]) = (x[at], at as u32);
+                continue;
+            }
+            for (j, x) in x.chunks_exact(inner).enumerate() {
+                for ((out, index), &x) in out.iter_mut().zip(&mut *index).zip(x) {
+                    let x = sign * x;
+                    // The first element is taken whatever it is: it may be −∞.
+                    let is_larger = x > *out || (x != x && *out == *out);
+                    *index = if is_larger { j as u32 } else { *index };
+                    *out = if is_larger { x } else { *out };
+                }
+            }
+            for out in out {
+                *out = sign * *out;
+            }
+        }
+    }
+}
+
+/// What [`spread`](Spreads::spread) writes: a function of the elements x and z at a place, the small tensors' a and m
+/// there, and what stood there before.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Spread {
+    /// old + a.
+    AddConstant,
+    /// old + a (x − m).
+    AddCentred,
+    /// old + a e^(x − m).
+    AddExp,
+    /// old + a x.
+    AddTimes,
+    /// old + x / a.
+    AddOver,
+    /// old + x (z − m): the backward pass of softmax, with x its output and z that one's gradient.
+    AddSoftmaxBack,
+    /// old + z − a eˣ: the backward pass of log-softmax, with x its output and z that one's gradient.
+    AddLogSoftmaxBack,
+    /// e^(x − m).
+    Exp,
+    /// a times old.
+    Scale,
+    /// (x − m) − a.
+    Shifted,
+    /// x + a.
+    Plus,
+    /// x − a.
+    Minus,
+    /// x a.
+    Times,
+    /// x / a.
+    Over,
+}
+
+trait Written<E>: Copy {
+    fn of(self, x: E, z: E, a: E, m: E, old: E) -> E;
+}
+mod write {
+    //! The functions of [`Spread`](super::Spread) by its names.
+    use super::{Real, Written, math};
+    macro_rules! written {
+        ($($name:ident: |$x:ident, $z:ident, $a:ident, $m:ident, $old:ident| $value:expr;)*) => {$(
+            #[derive(Clone, Copy)]
+            pub struct $name;
+            impl<E: Real> Written<E> for $name {
+                #[inline(always)]
+                fn of(self, $x: E, $z: E, $a: E, $m: E, $old: E) -> E { $value }
+            }
+        )*};
+    }
+    written! {
+        AddConstant: |_x, _z, a, _m, old| old + a;
+        AddCentred: |x, _z, a, m, old| a.mul_add(x - m, old);
+        AddExp: |x, _z, a, m, old| a.mul_add(math::exp(x - m), old);
+        AddTimes: |x, _z, a, _m, old| a.mul_add(x, old);
+        AddOver: |x, _z, a, _m, old| old + x / a;
+        AddSoftmaxBack: |x, z, _a, m, old| x.mul_add(z - m, old);
+        AddLogSoftmaxBack: |x, z, a, _m, old| old + (-a).mul_add(math::exp(x), z);
+        Exp: |x, _z, _a, m, _old| math::exp(x - m);
+        Scale: |_x, _z, a, _m, old| old * a;
+        Shifted: |x, _z, a, m, _old| (x - m) - a;
+        Plus: |x, _z, a, _m, _old| x + a;
+        Minus: |x, _z, a, _m, _old| x - a;
+        Times: |x, _z, a, _m, _old| x * a;
+        Over: |x, _z, a, _m, _old| x / a;
+    }
+}
+
+/// Writes the elements of `out`, which are those of the tensor from `start` on; x and z are cut to the same.
+struct Lines<'a, E, W> {
+    written: W,
+    x: &'a [E],
+    z: &'a [E],
+    a: &'a [E],
+    m: &'a [E],
+    view: View,
+    start: usize,
+    out: &'a mut [E],
+}
+impl<E: Real, W: Written<E>> Body for Lines<'_, E, W> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self { written, x, z, a, m, view: View { n, inner, .. }, start, out } = self;
+        if inner == 1 && n <= SHORT {
+            let (mut as_, mut ms) = ([E::zero(); BLOCK], [E::zero(); BLOCK]);
+            let (a, m) = (&a[start / n..], &m[start / n..]);
+            let block = ROWS * n;
+            let blocks = out.chunks_mut(block).zip(x.chunks(block)).zip(z.chunks(block));
+            for (((out, x), z), (a, m)) in blocks.zip(a.chunks(ROWS).zip(m.chunks(ROWS))) {
+                for ((as_, ms), (&a, &m)) in
+                    as_.chunks_exact_mut(n).zip(ms.chunks_exact_mut(n)).zip(a.iter().zip(m))
+                {
+                    as_.fill(a);
+                    ms.fill(m);
+                }
+                for ((((out, &x), &z), &a), &m) in out.iter_mut().zip(x).zip(z).zip(&as_).zip(&ms) {
+                    *out = written.of(x, z, a, m, *out);
+                }
+            }
+            return;
+        }
+        if inner == 1 {
+            let mut at = 0;
+            while at < out.len() {
+                let row = (start + at) / n;
+                let end = ((row + 1) * n - start).min(out.len());
+                let (a, m) = (a[row], m[row]);
+                for ((out, &x), &z) in out[at..end].iter_mut().zip(&x[at..end]).zip(&z[at..end]) {
+                    *out = written.of(x, z, a, m, *out);
+                }
+                at = end;
+            }
+            return;
+        }
+        let lines = out.chunks_exact_mut(inner).zip(x.chunks_exact(inner)).zip(z.chunks_exact(inner));
+        for (line, ((out, x), z)) in (start / inner..).zip(lines) {
+            let at = line / n * inner;
+            let (a, m) = (&a[at..at + inner], &m[at..at + inner]);
+            for ((((out, &x), &z), &a), &m) in out.iter_mut().zip(x).zip(z).zip(a).zip(m) {
+                *out = written.of(x, z, a, m, *out);
+            }
+        }
+    }
+}
+
+/// A tensor as `(outer, n, inner)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct View {
+    /// Axes before.
+    pub outer: usize,
+    /// The axis itself.
+    pub n: usize,
+    /// Axes after.
+    pub inner: usize,
+}
+
+/// Runs `$body` with `$written` bound to what `$spread` stands for.
+macro_rules! with_written {
+    ($spread:expr, $written:ident => $body:expr) => {
+        with_written!(@ $spread, $written => $body; AddConstant AddCentred AddExp AddTimes AddOver AddSoftmaxBack
+            AddLogSoftmaxBack Exp Scale Shifted Plus Minus Times Over)
+    };
+    (@ $spread:expr, $written:ident => $body:expr; $($name:ident)*) => {
+        match $spread {
+            $(Spread::$name => {
+                let $written = write::$name;
+                $body
+            })*
+        }
+    };
+}
+
+/// The loops of one part, compiled in this crate for both element types.
+pub trait Reductions: Sized {
+    /// Σ over rows of `n`; one c and one result per row.
+    fn row_sums(term: Term, x: &[Self], z: &[Self], c: &[Self], n: usize, out: &mut [Self]);
+    /// Column sums of blocks of `n` rows that are `stride` apart; one c and one result per column, `width` per block.
+    fn column_sums(
+        term: Term,
+        x: [&[Self]; 2],
+        c: &[Self],
+        n: usize,
+        stride: usize,
+        width: usize,
+        out: &mut [Self],
+    );
+    /// The largest of sign · x and where it is first, for `(blocks, n, inner)`.
+    fn largest(sign: Self, x: &[Self], n: usize, inner: usize, out: &mut [Self], index: &mut [u32]);
+    /// Writes elements of a tensor from small ones: x, z and then a, m.
+    fn spread(
+        spread: Spread,
+        x: [&[Self]; 2],
+        small: [&[Self]; 2],
+        view: View,
+        start: usize,
+        out: &mut [Self],
+    );
+}
+
+macro_rules! reductions {
+    ($type:ty) => {
+        impl Reductions for $type {
+            fn row_sums(term: Term, x: &[Self], z: &[Self], c: &[Self], n: usize, out: &mut [Self]) {
+                macro_rules! with { ($summand:expr) => { simd(RowSums { summand: $summand, x, z, c, n, out }) } }
+                match term {
+                    Term::Plain => with!(Plain),
+                    Term::Product => with!(Product),
+                    Term::Exp => with!(Exp),
+                    Term::Deviation => with!(Deviation),
+                    Term::Scaled => with!(Scaled),
+                }
+            }
+            fn column_sums(
+                term: Term,
+                [x, z]: [&[Self]; 2],
+                c: &[Self],
+                n: usize,
+                stride: usize,
+                width: usize,
+                out: &mut [Self],
+            ) {
+                macro_rules! with {
+                    ($summand:expr) => { simd(ColumnSums { summand: $summand, x, z, c, n, stride, width, out }) }
+                }
+                match term {
+                    Term::Plain => with!(Plain),
+                    Term::Product => with!(Product),
+                    Term::Exp => with!(Exp),
+                    Term::Deviation => with!(Deviation),
+                    Term::Scaled => with!(Scaled),
+                }
+            }
+            fn largest(sign: Self, x: &[Self], n: usize, inner: usize, out: &mut [Self], index: &mut [u32]) {
+                simd(Largest { sign, x, n, inner, out, index })
+            }
+            fn spread(
+                spread: Spread,
+                [x, z]: [&[Self]; 2],
+                [a, m]: [&[Self]; 2],
+                view: View,
+                start: usize,
+                out: &mut [Self],
+            ) {
+                with_written!(spread, written => simd(Lines { written, x, z, a, m, view, start, out }))
+            }
+        }
+    };
+}
+
+reductions!(f32);
+reductions!(f64);
