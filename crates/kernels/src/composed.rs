@@ -5,7 +5,7 @@ use dfdx::prelude::*;
 
 /// `value + slope * (x - x)`: has the value `value` and, on the tape, the derivative `slope` with respect to `x`.
 /// It takes both from formulas that dfdx can compute but not differentiate rightly at every point.
-fn attach<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
+pub(crate) fn attach<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
     x: Tensor<S, E, D, T>,
     value: Tensor<S, E, D>,
     slope: Tensor<S, E, D>,
@@ -48,7 +48,9 @@ fn complement<S: Shape, E: Real, D: Device<E>>(x: Tensor<S, E, D>) -> Result<Ten
 }
 
 /// max(x, 0) + ln(1 + exp(-|x|)).
-fn softplus<S: Shape, E: Real, D: Device<E>>(x: Tensor<S, E, D>) -> Result<Tensor<S, E, D>, D::Err> {
+pub(crate) fn softplus<S: Shape, E: Real, D: Device<E>>(
+    x: Tensor<S, E, D>,
+) -> Result<Tensor<S, E, D>, D::Err> {
     let tail = x.clone().try_abs()?.try_negate()?.try_exp()?.try_add(E::ONE)?.try_ln()?;
     x.try_relu()?.try_add(tail)
 }

@@ -23,6 +23,24 @@ pub enum Error {
         /// Number of classes, the last axis of the logits.
         classes: usize,
     },
+    /// Weights of classes are one per class, or none.
+    #[error("{weights} class weights were given for {classes} classes; give one per class, or none")]
+    ClassWeightCount {
+        /// Number of weights given.
+        weights: usize,
+        /// Number of classes, the last axis of the logits.
+        classes: usize,
+    },
+    /// A class weight is negative or not a number.
+    #[error(
+        "the weight of class {class} must be finite and at least 0, got {weight}; 0 leaves the class out"
+    )]
+    ClassWeight {
+        /// The class.
+        class: usize,
+        /// Its weight.
+        weight: f64,
+    },
     /// The largest of no elements is asked for.
     #[error(
         "axis {axis} has no elements, so none of them is the largest or smallest; reduce an axis of at least one"

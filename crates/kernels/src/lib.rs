@@ -5,6 +5,7 @@ mod composed;
 mod cpu;
 mod device;
 pub mod dropout;
+pub mod elementwise;
 mod error;
 mod formulas;
 pub mod linear;
@@ -36,12 +37,23 @@ pub use device::{BaseDevice, Device};
 pub use dropout::{
     NoiseDevice, alpha_dropout, dropout, feature_dropout, gaussian_dropout, gaussian_noise,
     try_alpha_dropout, try_dropout, try_feature_dropout, try_gaussian_dropout, try_gaussian_noise,
+pub use elementwise::{
+    Arithmetic, ElementwiseDevice, abs, add_along, choose, clamp, cos, div_along, erf, exp, expm1, ln, ln_1p,
+    mul_along, powf, sin, sqrt, sub_along, try_abs, try_add_along, try_choose, try_clamp, try_cos,
+    try_div_along, try_erf, try_exp, try_expm1, try_ln, try_ln_1p, try_mul_along, try_powf, try_sin, try_sqrt,
+    try_sub_along,
 };
 pub use error::{DeviceError, Error};
 pub use linear::{FeaturesLast, InputGradient, linear, try_linear};
 pub use loss::{
-    bce_with_logits_mean, cross_entropy_mean, mse_mean, try_bce_with_logits_mean, try_cross_entropy_mean,
-    try_mse_mean,
+    AbsoluteError, BatchFirst, BceWithLogits, ClassLoss, Classes, DistributionLoss, Focal, Hinge, Huber,
+    KlDiv, LogCosh, LossDevice, PairKind, PairLoss, PoissonNll, Quantile, SmoothL1, SquaredError,
+    SquaredHinge, bce_with_logits_mean, class_loss_mean, class_loss_per_sample, class_loss_sum,
+    contrastive_per_sample, cosine_embedding_per_sample, cross_entropy_mean, distribution_loss_mean,
+    distribution_loss_per_sample, gaussian_nll_mean, loss_mean, loss_per_sample, loss_sum, mse_mean,
+    triplet_margin_per_sample, try_bce_with_logits_mean, try_class_loss_mean, try_class_loss_per_sample,
+    try_cosine_embedding_per_sample, try_cross_entropy_mean, try_distribution_loss_per_sample,
+    try_gaussian_nll_mean, try_loss_mean, try_loss_per_sample, try_loss_sum, try_mse_mean,
 };
 pub use matrix::{
     MatrixDevice, Multiply, gram, gram_columns, matmul, outer, pairwise_squared_distances, squared_distances,

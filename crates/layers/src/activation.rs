@@ -53,58 +53,133 @@ activations! {
     Identity;
     /// $y = \max(x, 0)$; the derivative at 0 is 0.
     Relu;
+    /// $y = \min(\max(x, 0), 6)$.
+    Relu6;
+    /// $y = \max(x, 0)^2$.
+    ReluSquared;
+    /// $y = \lambda x$ for positive $x$, else $y = \lambda\alpha (e^x - 1)$. Needs weights of variance 1/fan-in.
+    Selu;
     /// $y = 1/(1 + e^{-x})$.
     Sigmoid;
+    /// $y = \ln \sigma(x)$, without underflow.
+    LogSigmoid;
     /// $y = \tanh x$.
     Tanh;
+    /// $y = 1.7159 \tanh(2x/3)$.
+    LecunTanh;
     /// $y = x\,\Phi(x)$ with the exact normal distribution function, not its tanh approximation.
     Gelu;
+    /// $y = \frac x2 (1 + \tanh(\sqrt{2/\pi}\,(x + 0.044715 x^3)))$.
+    GeluTanh;
     /// $y = x / (1 + e^{-x})$, also called Swish.
     Silu;
+    /// $y = x \tanh \ln(1 + e^x)$.
+    Mish;
     /// $y = \ln(1 + e^x)$, without overflow.
     Softplus;
+    /// $y = x / (1 + |x|)$.
+    Softsign;
+    /// $y = \min(\max(x, -1), 1)$.
+    HardTanh;
+    /// $y = \min(\max(x + 3, 0), 6) / 6$.
+    HardSigmoid;
+    /// $y = x \min(\max(x + 3, 0), 6) / 6$.
+    HardSwish;
+    /// $y = e^x$.
+    Exp;
+    /// $y = \ln x$.
+    Ln;
+    /// $y = \sqrt x$.
+    Sqrt;
+    /// $y = |x|$.
+    Abs;
+    /// $y = \mathrm{erf}\,x$.
+    Erf;
+    /// $y = \sin x$, as between the layers of a SIREN.
+    Sin;
+    /// $y = \cos x$.
+    Cos;
 }
 
-/// $y = x$ for positive $x$, else $y = a x$ with the slope $a$; the derivative at 0 is $a$.
-///
-/// Built with $a$ = 0.01 as PyTorch's (dfdx's `LeakyReLU` has 0.05); set the field for another. Checkpoints keep it
-/// under the name `slope`. dfdx's `to_dtype` and `to_device` reset scalars to their default, so set it again after them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LeakyRelu(
-    /// Slope for negative inputs.
-    pub f64,
-);
+macro_rules! scalar_activations {
+    ($($(#[$doc:meta])* $name:ident($(#[$field_doc:meta])* $scalar:literal = $default:expr);)*) => {$(
+        $(#[$doc])*
+        ///
+        /// Checkpoints keep the number. dfdx's `to_dtype` and `to_device` reset scalars to their default, so set it
+        /// again after them.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub struct $name($(#[$field_doc])* pub f64);
 
-/// Default slope of [`LeakyRelu`].
-const LEAKY_SLOPE: f64 = 0.01;
+        impl Default for $name {
+            fn default() -> Self {
+                Self($default)
+            }
+        }
+        impl $name {
+            /// The function with its number.
+            pub fn kind(self) -> ActivationKind {
+                ActivationKind::$name(self.0)
+            }
+        }
+        impl NonMutableModule for $name {}
+        impl<E: Dtype, D: dfdx::prelude::Device<E>> BuildOnDevice<D, E> for $name {
+            type Built = Self;
+        }
+        impl<E: Dtype, D: dfdx::prelude::Device<E>> TensorCollection<E, D> for $name {
+            type To<E2: Dtype, D2: dfdx::prelude::Device<E2>> = Self;
+            fn iter_tensors<V: ModuleVisitor<Self, E, D>>(
+                visitor: &mut V,
+            ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+                let scalar = <Self as TensorCollection<E, D>>::scalar(
+                    $scalar,
+                    |s| &s.0,
+                    |s| &mut s.0,
+                    ScalarOptions::from_default($default),
+                );
+                visitor.visit_fields(scalar, Self)
+            }
+        }
+        impl<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>> Module<Tensor<S, E, D, T>> for $name {
+            type Output = Tensor<S, E, D, T>;
+            type Error = D::Err;
+            fn try_forward(&self, x: Tensor<S, E, D, T>) -> Result<Self::Output, D::Err> {
+                try_activate(x, self.kind())
+            }
+        }
+    )*};
+}
 
-impl Default for LeakyRelu {
-    fn default() -> Self {
-        Self(LEAKY_SLOPE)
-    }
-}
-impl NonMutableModule for LeakyRelu {}
-impl<E: Dtype, D: dfdx::prelude::Device<E>> BuildOnDevice<D, E> for LeakyRelu {
-    type Built = Self;
-}
-impl<E: Dtype, D: dfdx::prelude::Device<E>> TensorCollection<E, D> for LeakyRelu {
-    type To<E2: Dtype, D2: dfdx::prelude::Device<E2>> = Self;
-    fn iter_tensors<V: ModuleVisitor<Self, E, D>>(
-        visitor: &mut V,
-    ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        let slope = <Self as TensorCollection<E, D>>::scalar(
-            "slope",
-            |s| &s.0,
-            |s| &mut s.0,
-            ScalarOptions::from_default(LEAKY_SLOPE),
-        );
-        visitor.visit_fields(slope, Self)
-    }
-}
-impl<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>> Module<Tensor<S, E, D, T>> for LeakyRelu {
-    type Output = Tensor<S, E, D, T>;
-    type Error = D::Err;
-    fn try_forward(&self, x: Tensor<S, E, D, T>) -> Result<Self::Output, D::Err> {
-        try_activate(x, kernels::LeakyRelu(self.0))
-    }
+scalar_activations! {
+    /// $y = x$ for positive $x$, else $y = a x$ with the slope $a$; the derivative at 0 is $a$.
+    ///
+    /// Built with $a$ = 0.01 as PyTorch's (dfdx's `LeakyReLU` has 0.05); checkpoints call it `slope`.
+    LeakyRelu(
+        /// Slope for negative inputs.
+        "slope" = 0.01
+    );
+    /// $y = x$ for positive $x$, else $y = \alpha (e^x - 1)$. Built with $\alpha$ = 1.
+    Elu(
+        /// $\alpha$.
+        "alpha" = 1.0
+    );
+    /// $y = x$ for positive $x$, else $y = \alpha (e^{x/\alpha} - 1)$. Built with $\alpha$ = 1.
+    Celu(
+        /// $\alpha > 0$.
+        "alpha" = 1.0
+    );
+    /// $y = x\,\sigma(\beta x)$ with a fixed $\beta$. Built with $\beta$ = 1.
+    Swish(
+        /// $\beta$.
+        "beta" = 1.0
+    );
+    /// $y = \ln(1 + e^{\beta x}) / \beta$. Built with $\beta$ = 1.
+    SoftplusBeta(
+        /// $\beta \ne 0$.
+        "beta" = 1.0
+    );
+    /// $y = (x + \sqrt{x^2 + b}) / 2$. Built with $b$ = 4.
+    Squareplus(
+        /// $b \ge 0$.
+        "b" = 4.0
+    );
 }

@@ -2,7 +2,7 @@
 use crate::activation::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
 use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
 use crate::params::{self, Parameter};
-use crate::{linear, modules};
+use crate::{activation, linear, modules};
 use dfdx::nn::modules as nn;
 use dfdx::nn::tensor_collection::TensorCollection;
 use dfdx::prelude::{Device, Dtype, Storage};
@@ -74,8 +74,31 @@ macro_rules! free {
     )*};
 }
 free!(() AlphaDropout Dropout FeatureDropout GaussianDropout GaussianNoise Identity Relu LeakyRelu Sigmoid Tanh Gelu Silu Softplus
+free!(() Identity Relu LeakyRelu Sigmoid Tanh Gelu Silu Softplus
+      activation::Relu6 activation::ReluSquared activation::Selu activation::Elu activation::Celu
+      activation::LogSigmoid activation::LecunTanh activation::GeluTanh activation::Swish activation::Mish
+      activation::SoftplusBeta activation::Squareplus activation::Softsign activation::HardTanh
+      activation::HardSigmoid activation::HardSwish activation::Exp activation::Ln activation::Sqrt activation::Abs
+      activation::Erf activation::Sin activation::Cos
       nn::ReLU nn::Sigmoid nn::Tanh nn::FastGeLU nn::Sin nn::Cos nn::Ln nn::Exp nn::Square nn::Sqrt nn::Abs
       nn::Softmax nn::LogSoftmax nn::Dropout);
+
+impl<const I: usize, const O: usize, A> Cost for modules::Glu<I, O, A> {
+    const PARAMS: usize = 0;
+    const MACS: usize = 0;
+}
+impl<const I: usize, const O: usize> Cost for modules::Maxout<I, O> {
+    const PARAMS: usize = 0;
+    const MACS: usize = 0;
+}
+impl Cost for crate::prelu::builder::PRelu {
+    const PARAMS: usize = 1;
+    const MACS: usize = 0;
+}
+impl<E: Dtype, D: Storage<E>> Cost for modules::PRelu<E, D> {
+    const PARAMS: usize = 1;
+    const MACS: usize = 0;
+}
 
 macro_rules! tuple {
     ($($module:ident)+) => {

@@ -26,10 +26,12 @@ mod cost;
 mod dfdx_optimizers;
 pub mod dropout;
 pub mod dual;
+pub mod gated;
 pub mod init;
 pub mod linear;
 pub mod losses;
 pub mod params;
+pub mod prelu;
 pub mod sgd;
 pub mod step;
 #[cfg(feature = "testing")]
@@ -49,20 +51,26 @@ pub mod modules {
     //! The layers themselves, with dtype and device.
     pub use crate::activation::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
     pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
+    pub use crate::activation::{Abs, Celu, Cos, Elu, Erf, Exp, Gelu, GeluTanh, HardSigmoid, HardSwish, HardTanh, Identity, LeakyRelu, LecunTanh, Ln, LogSigmoid, Mish, Relu, Relu6, ReluSquared, Selu, Sigmoid, Silu, Sin, Softplus, SoftplusBeta, Softsign, Sqrt, Squareplus, Swish, Tanh};
+    pub use crate::gated::{Glu, Maxout};
     pub use crate::linear::Linear;
+    pub use crate::prelu::PRelu;
 }
 
 pub mod builders {
     //! Descriptions of layers, without dtype and device: what `build_module` takes.
     pub use crate::activation::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
     pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
+    pub use crate::activation::{Abs, Celu, Cos, Elu, Erf, Exp, Gelu, GeluTanh, HardSigmoid, HardSwish, HardTanh, Identity, LeakyRelu, LecunTanh, Ln, LogSigmoid, Mish, Relu, Relu6, ReluSquared, Selu, Sigmoid, Silu, Sin, Softplus, SoftplusBeta, Softsign, Sqrt, Squareplus, Swish, Tanh};
+    pub use crate::gated::{Glu, Maxout};
     pub use crate::linear::builder::Linear;
+    pub use crate::prelu::builder::PRelu;
 }
 
 pub mod prelude {
     //! dfdx's prelude without what this crate replaces: `use layers::prelude::*` instead of `use dfdx::prelude::*`.
     //!
-    //! Ours are `Linear` and the activations; dfdx's `ReLU`, `LeakyReLU`, `GeLU`, `FastGeLU` and `AccurateGeLU` are left
+    //! Ours are `Linear` and the activations (`Exp`, `Ln`, `Sin`, `Cos`, `Sqrt`, `Abs` among them); dfdx's `ReLU`, `LeakyReLU`, `GeLU`, `FastGeLU` and `AccurateGeLU` are left
     //! out, and so are its optimiser configurations (`SgdConfig`, `AdamConfig`, ..., in `dfdx::optim`).
     pub use crate::builders::*;
     pub use crate::{Momentum, Sgd, SgdConfig, Step};
@@ -74,6 +82,11 @@ pub mod prelude {
         PReLU, PReLU1D, Repeated, Reshape, Residual, Sin, Softmax, SplitInto, Sqrt, Square, Transformer,
         TransformerDecoder, TransformerDecoderBlock, TransformerEncoder, TransformerEncoderBlock,
         UnbiasedLinear, Upscale2D,
+        AddInto, AvgPoolGlobal, BatchNorm1D, BatchNorm2D, Bias2D, Dropout, DropoutOneIn, Embedding,
+        GeneralizedResidual, LayerNorm1D, LogSoftmax, MaxPoolGlobal, MinPoolGlobal,
+        MultiHeadAttention, PReLU, PReLU1D, Repeated, Reshape, Residual, Softmax, SplitInto,
+        Square, Transformer, TransformerDecoder, TransformerDecoderBlock, TransformerEncoder,
+        TransformerEncoderBlock, UnbiasedLinear, Upscale2D,
     };
     pub use dfdx::nn::*;
     pub use dfdx::optim::prelude::*;

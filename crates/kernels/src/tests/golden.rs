@@ -1,8 +1,11 @@
 //! Values from PyTorch and from 60-digit arithmetic, beside their generators in `tests/golden`.
 use crate::ActivationKind as K;
 use crate::{
-    Activation, ActivationKind, Momentum, SgdStep, activate, activation_slope, bce_with_logits_mean,
-    cross_entropy_mean, mse_mean, sgd_update,
+    AbsoluteError, Activation, ActivationKind, BceWithLogits, ClassLoss, Classes, DistributionLoss, Focal,
+    Hinge, Huber, KlDiv, LogCosh, Momentum, PoissonNll, Quantile, SgdStep, SmoothL1, SquaredError,
+    SquaredHinge, activate, activation_slope, bce_with_logits_mean, class_loss_mean,
+    cosine_embedding_per_sample, cross_entropy_mean, distribution_loss_mean, gaussian_nll_mean, log_softmax,
+    loss_mean, loss_sum, mean_all, mse_mean, sgd_update,
 };
 use dfdx::prelude::*;
 use serde_json::Value;
@@ -96,16 +99,64 @@ fn losses_agree_with_pytorch() {
     let labels: Vec<usize> = numbers(&file["labels"]).iter().map(|&label| label as usize).collect();
     let logits = matrix("logits");
     let traced = || logits.leaky_trace();
-    for (name, loss) in [
-        ("mse", mse_mean(traced(), matrix("real_targets"))),
+    let (real, binary, soft) =
+        (|| matrix("real_targets"), || matrix("binary_targets"), matrix("soft_targets"));
+    let signs = || binary() * 2.0 - 1.0;
+    let onehot = || -> Tensor<Rank2<4, 5>, f64, _> {
+        let all = labels.iter().flat_map(|&label| (0..5).map(move |k| if k == label { 1.0 } else { 0.0 }));
+        device.tensor_from_vec(all.collect(), Default::default())
+    };
+    let class = |loss| class_loss_mean(traced(), &labels, loss, Classes::default());
+    let spread: Vec<f64> = (0..5).map(|k| 0.5 + 0.25 * f64::from(k)).collect();
+    let weighted = Classes { weights: &spread, ignored: None };
+    let plain = ClassLoss::CrossEntropy { label_smoothing: 0.0 };
+    let log_p = || log_softmax(traced());
+    let runs = [
+        ("nielsen_quadratic", loss_sum(activate(traced(), K::Sigmoid), onehot(), SquaredError) / 8.0),
+        ("nielsen_cross_entropy", loss_sum(traced(), onehot(), BceWithLogits::default()) / 4.0),
+        ("mse", mse_mean(traced(), real())),
+        ("mse", loss_mean(traced(), real(), SquaredError)),
+        ("mae", loss_mean(traced(), real(), AbsoluteError)),
+        ("huber_delta_0.7", loss_mean(traced(), real(), Huber(0.7))),
+        ("smooth_l1_beta_0.7", loss_mean(traced(), real(), SmoothL1(0.7))),
+        ("log_cosh", loss_mean(traced(), real(), LogCosh)),
         ("cross_entropy", cross_entropy_mean(traced(), &labels)),
-        ("bce_with_logits", bce_with_logits_mean(traced(), &matrix("binary_targets"))),
-    ] {
+        ("cross_entropy", class(plain)),
+        (
+            "cross_entropy_soft_targets",
+            distribution_loss_mean(traced(), &soft, DistributionLoss::CrossEntropy),
+        ),
+        ("label_smoothing_0.1", class(ClassLoss::CrossEntropy { label_smoothing: 0.1 })),
+        ("cross_entropy_class_weights", class_loss_mean(traced(), &labels, plain, weighted)),
+        ("nll_of_log_softmax", class_loss_mean(log_p(), &labels, ClassLoss::Nll, Classes::default())),
+        ("bce_with_logits", bce_with_logits_mean(traced(), &binary())),
+        ("bce_with_logits", loss_mean(traced(), binary(), BceWithLogits::default())),
+        ("focal_gamma2_alpha0.25", loss_mean(traced(), binary(), Focal::default())),
+        ("focal_multiclass_gamma2", class(ClassLoss::Focal { gamma: 2.0 })),
+        ("hinge", loss_mean(traced(), signs(), Hinge)),
+        ("squared_hinge", loss_mean(traced(), signs(), SquaredHinge)),
+        ("multi_margin", class(ClassLoss::MultiMargin { margin: 1.0 })),
+        ("kl_forward", distribution_loss_mean(traced(), &soft, DistributionLoss::KlForward)),
+        ("kl_forward", loss_sum(log_p(), soft.clone(), KlDiv) / 4.0),
+        ("kl_reverse", distribution_loss_mean(traced(), &soft, DistributionLoss::KlReverse)),
+        ("js", distribution_loss_mean(traced(), &soft, DistributionLoss::JensenShannon)),
+        ("confidence_penalty_0.1", class(ClassLoss::ConfidencePenalty { beta: 0.1 })),
+        ("gaussian_nll", gaussian_nll_mean(traced(), activate(soft.clone(), K::Ln), &real())),
+        ("poisson_nll", loss_mean(traced(), binary(), PoissonNll)),
+        ("quantile_0.9", loss_mean(traced(), real(), Quantile(0.9))),
+        ("cosine_embedding", mean_all(cosine_embedding_per_sample(traced(), real()))),
+        ("generalised_ce_q0.7", class(ClassLoss::GeneralisedCrossEntropy { q: 0.7 })),
+    ];
+    let mut seen = std::collections::BTreeSet::new();
+    for (name, loss) in runs {
+        seen.insert(name);
         let run = &file["runs"][name];
-        assert_close(&[loss.array()], &numbers(&run["value"]), name);
+        // The inputs have 14 digits; 10 of the results are asked for, and 12 agree.
+        assert_near(&[loss.array()], &numbers(&run["value"]), 1e-12, name);
         let gradient = loss.backward().get(&logits).as_vec();
-        assert_close(&gradient, &numbers(&run["grad"]), &format!("gradient of {name}"));
+        assert_near(&gradient, &numbers(&run["grad"]), 1e-12, &format!("gradient of {name}"));
     }
+    assert_eq!(seen.len(), file["runs"].as_object().expect("runs by name").len(), "every run is compared");
 }
 
 #[test]

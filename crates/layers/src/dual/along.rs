@@ -1,6 +1,6 @@
 //! Derivatives along a direction in weight space.
 use super::{Dual, own_layers};
-use crate::activation::{Activation, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
+use crate::activation::*;
 use crate::modules::Linear;
 use dfdx::nn::Module;
 use dfdx::nn::modules as nn;
@@ -111,7 +111,7 @@ macro_rules! without_weights {
     )*};
 }
 without_weights! {
-    Identity; Relu; LeakyRelu; Sigmoid; Tanh; Gelu; Silu; Softplus;
+    Abs; Cos; Erf; Exp; Gelu; GeluTanh; HardSigmoid; HardSwish; HardTanh; Identity; LecunTanh; Ln; LogSigmoid; Mish; Relu; Relu6; ReluSquared; Selu; Sigmoid; Silu; Sin; Softplus; Softsign; Sqrt; Tanh; Celu; Elu; LeakyRelu; SoftplusBeta; Squareplus; Swish;
     nn::ReLU; nn::Tanh; nn::Sigmoid; nn::Exp; nn::Ln; nn::Sin; nn::Cos; nn::Square;
     nn::Sqrt; nn::Abs; nn::FastGeLU; nn::LeakyReLU<E>;
 }

@@ -33,6 +33,7 @@ mod second_order;
 mod sparse;
 
 pub use along::Along;
+pub(crate) use own_layers::activate;
 pub use second_order::{
     gradient_penalty, hessian_vector_product, hutchinson_trace, input_gradient, input_gradient_norm,
     jacobian_trace, try_gradient_penalty, try_hutchinson_trace, try_input_gradient, try_input_gradient_norm,

@@ -1,7 +1,7 @@
 //! Arithmetic on duals: what dfdx's `Residual` needs, and enough to end in a loss.
 use super::Dual;
 use dfdx::prelude::{
-    Axis, Const, Device, Dim, Dtype, HasShape, Rank0, ReshapeTo, Shape, SumTo, Tape, Tensor, TryAdd, TryDiv,
+    Axes, Axis, BroadcastTo, Const, Device, Dim, Dtype, HasShape, Rank0, ReduceShape, ReshapeTo, Shape, SumTo, Tape, Tensor, TryAdd, TryDiv,
     TryMul, TrySub, WithEmptyTape,
 };
 use kernels::Real;
@@ -81,6 +81,61 @@ impl<S: Shape, E: Real, D: kernels::Device<E>, T: Tape<E, D>> Dual<S, E, D, T> {
         let error = y.with_empty_tape().try_sub(target.clone())?;
         let tangent = kernels::try_mean_all(error.try_mul(dy)?)?.try_mul(E::of(2.0))?;
         Ok(Dual::join(kernels::try_mse_mean(y, target)?, tangent))
+    }
+}
+
+impl<S: Shape, E: Real, D: kernels::Device<E>, T: Tape<E, D>> Dual<S, E, D, T> {
+    /// Softmax over the last axis: $\dot p = p (\dot z - \sum_k p_k \dot z_k)$.
+    ///
+    /// # Errors
+    /// The device's error.
+    pub fn try_softmax(self) -> Result<Self, D::Err> {
+        let (z, dz) = self.split();
+        let p = kernels::try_softmax(z)?;
+        let weighted = dz.with_empty_tape().try_mul(p.with_empty_tape())?;
+        let mean = weighted.try_sum::<_, S::LastAxis>()?.try_broadcast_like(p.shape())?;
+        let tangent = dz.try_sub(mean)?.try_mul(p.with_empty_tape())?;
+        Ok(Dual::join(p, tangent))
+    }
+
+    /// Logarithm of the softmax over the last axis: $\dot\ell = \dot z - \sum_k p_k \dot z_k$.
+    ///
+    /// # Errors
+    /// The device's error.
+    pub fn try_log_softmax(self) -> Result<Self, D::Err> {
+        let (z, dz) = self.split();
+        let p = kernels::try_softmax(z.with_empty_tape())?;
+        let mean = dz.with_empty_tape().try_mul(p)?.try_sum::<_, S::LastAxis>()?.try_broadcast_like(z.shape())?;
+        Ok(Dual::join(kernels::try_log_softmax(z)?, dz.try_sub(mean)?))
+    }
+
+    /// Log-sum-exp over an axis: $\dot y = \sum_k p_k \dot z_k$.
+    ///
+    /// # Errors
+    /// The device's error.
+    pub fn try_logsumexp_along<Ax: Axes>(
+        self,
+        axes: Ax,
+    ) -> Result<Dual<kernels::ReducedShape<S, Ax>, E, D, T>, D::Err>
+    where
+        S: ReduceShape<Ax>,
+    {
+        let (z, dz) = self.split();
+        let p = kernels::try_softmax_along(z.with_empty_tape(), axes)?;
+        let tangent = kernels::try_sum_along(dz.try_mul(p)?, axes)?;
+        Ok(Dual::join(kernels::try_logsumexp_along(z, axes)?, tangent))
+    }
+
+    /// Mean binary cross-entropy in nats between logits and fixed probabilities, with its tangent
+    /// $\frac1n \sum (\sigma(z) - p)\,\dot z$.
+    ///
+    /// # Errors
+    /// The device's error.
+    pub fn try_bce_with_logits_mean(self, probs: &Tensor<S, E, D>) -> Result<Dual<Rank0, E, D, T>, D::Err> {
+        let (z, dz) = self.split();
+        let error = kernels::try_activate(z.with_empty_tape(), kernels::Sigmoid)?.try_sub(probs.clone())?;
+        let tangent = kernels::try_mean_all(error.try_mul(dz)?)?;
+        Ok(Dual::join(kernels::try_bce_with_logits_mean(z, probs)?, tangent))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `Module<Dual>` for the layers of this crate.
 use super::Dual;
-use crate::activation::{Activation, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
+use crate::activation::*;
 use crate::modules::Linear;
 use dfdx::nn::Module;
 use dfdx::prelude::{Const, Shape, Tape, Tensor, TryMul, WithEmptyTape};
@@ -9,7 +9,7 @@ use kernels::{
 };
 
 /// $\dot y = \varphi'(x)\,\dot x$.
-pub(super) fn activate<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
+pub(crate) fn activate<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
     x: Dual<S, E, D, T>,
     kind: ActivationKind,
 ) -> Result<Dual<S, E, D, T>, D::Err> {
@@ -32,15 +32,20 @@ macro_rules! activations {
         }
     )*};
 }
-activations!(Identity Relu Sigmoid Tanh Gelu Silu Softplus);
+activations!(Abs Cos Erf Exp Gelu GeluTanh HardSigmoid HardSwish HardTanh Identity LecunTanh Ln LogSigmoid Mish Relu Relu6 ReluSquared Selu Sigmoid Silu Sin Softplus Softsign Sqrt Tanh);
 
-impl<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>> Module<Dual<S, E, D, T>> for LeakyRelu {
-    type Output = Dual<S, E, D, T>;
-    type Error = D::Err;
-    fn try_forward(&self, x: Dual<S, E, D, T>) -> Result<Self::Output, D::Err> {
-        activate(x, ActivationKind::LeakyRelu(self.0))
-    }
+macro_rules! scalar_activations {
+    ($($name:ident)*) => {$(
+        impl<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>> Module<Dual<S, E, D, T>> for $name {
+            type Output = Dual<S, E, D, T>;
+            type Error = D::Err;
+            fn try_forward(&self, x: Dual<S, E, D, T>) -> Result<Self::Output, D::Err> {
+                activate(x, self.kind())
+            }
+        }
+    )*};
 }
+scalar_activations!(Celu Elu LeakyRelu SoftplusBeta Squareplus Swish);
 
 /// $\dot z = \dot x W^\top$: the bias does not change with $x$.
 fn product<const I: usize, const O: usize, S: FeaturesLast<I>, E: Real, D: Device<E>, T: Tape<E, D>, A>(

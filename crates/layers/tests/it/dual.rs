@@ -67,6 +67,28 @@ fn our_layers() {
 }
 
 #[test]
+fn our_activations() {
+    second_order_is_exact::<(
+        Linear<3, 5, Mish>,
+        Linear<5, 5, GeluTanh>,
+        (Elu, Celu, Swish),
+        Linear<5, 4, LecunTanh>,
+        (SoftplusBeta, Squareplus),
+        Linear<4, 2, Softsign>,
+    )>(1e-6);
+    second_order_is_exact::<(
+        Linear<3, 5, Selu>,
+        (Sin, Cos, Erf, HardTanh),
+        Linear<5, 5, LogSigmoid>,
+        (HardSwish, Relu6),
+        Linear<5, 2>,
+        (ReluSquared, HardSigmoid, Abs),
+    )>(1e-6);
+    second_order_is_exact::<(Linear<3, 5>, (Exp, Sqrt, Ln), Linear<5, 2>, PRelu)>(1e-6);
+    second_order_is_exact::<(Linear<3, 8>, Glu<8, 4, Gelu>, Linear<4, 6>, Maxout<6, 2>, PRelu)>(1e-6);
+}
+
+#[test]
 fn layers_of_dfdx() {
     use theirs::{Cos, Exp, FastGeLU, LeakyReLU, ReLU, Sin, Square, UnbiasedLinear};
     second_order_is_exact::<(theirs::Linear<3, 5>, theirs::Tanh, theirs::Linear<5, 2>)>(1e-7);
@@ -131,8 +153,24 @@ fn arithmetic_of_duals() {
     })
     .assert(1e-7);
 
+    let (z, dz) = (sample(), sample());
+    let probs = c.clone().sigmoid();
+    gradient_check(&(z, dz), |(z, dz)| {
+        let z = || Dual::new(z.leaky_trace(), dz.clone());
+        let two = z().try_softmax().unwrap().mse_mean(c.clone()).tangent().square()
+            + z().try_log_softmax().unwrap().mse_mean(c.clone()).tangent().square();
+        let lse = z().try_logsumexp_along(Axis::<1>).unwrap().tangent().square().sum();
+        two + lse + z().try_bce_with_logits_mean(&probs).unwrap().tangent().square()
+    })
+    .assert(1e-7);
+
     // Each tangent is the slope of its value.
-    let scalars: [&dyn Fn(D2<3, 4>) -> Dual<Rank0, f64, Cpu, OwnedTape<f64, Cpu>>; 5] = [
+    let probs = c.clone().sigmoid();
+    let scalars: [&dyn Fn(D2<3, 4>) -> Dual<Rank0, f64, Cpu, OwnedTape<f64, Cpu>>; 9] = [
+        &|x| x.try_softmax().unwrap().mse_mean(c.clone()),
+        &|x| x.try_log_softmax().unwrap().mse_mean(c.clone()),
+        &|x| x.try_logsumexp_along(Axis::<0>).unwrap().try_sum_all().unwrap(),
+        &|x| x.try_bce_with_logits_mean(&probs).unwrap(),
         &|x| x.try_sum_all().unwrap(),
         &|x| x.try_mean_all().unwrap(),
         &|x| x.mse_mean(c.clone()),

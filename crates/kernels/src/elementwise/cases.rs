@@ -1,0 +1,121 @@
+//! Rows of the table for arithmetic with a small tensor, and for selection.
+use super::{Arithmetic, ElementwiseDevice, composed};
+use crate::tests::laws::{Body, Case, Flat, Input, Numbers, Spec, Visit, flat};
+use crate::{Device, Real, ReducedShape};
+use dfdx::prelude::*;
+
+/// The methods of [`ElementwiseDevice`].
+pub const OPERATIONS: &[&str] = &["arithmetic_along", "choose"];
+
+#[derive(Clone, Copy, Debug)]
+enum Along {
+    Rows,
+    Columns,
+    Middle,
+    Channels,
+    Everything,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Arithmetic(Arithmetic, Along),
+    Choose,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Elementwise {
+    op: Op,
+    shape: [usize; 3],
+}
+
+impl Case for Elementwise {
+    fn operation(self) -> &'static str {
+        match self.op {
+            Op::Arithmetic(..) => "arithmetic_along",
+            Op::Choose => "choose",
+        }
+    }
+    fn inputs(self) -> Vec<Spec> {
+        let [a, b, c] = self.shape;
+        let large = Spec::new([a, b, c]);
+        let small = |shape: &[usize]| Spec::new(shape).holding(Numbers::Positive).pinned();
+        match self.op {
+            Op::Arithmetic(_, Along::Rows) => vec![large, small(&[b, c])],
+            Op::Arithmetic(_, Along::Columns) => vec![large, small(&[a, b])],
+            Op::Arithmetic(_, Along::Middle) => vec![large, small(&[a, c])],
+            Op::Arithmetic(_, Along::Channels) => vec![large, small(&[b])],
+            Op::Arithmetic(_, Along::Everything) => vec![large, small(&[1])],
+            Op::Choose => vec![large.clone(), large],
+        }
+    }
+    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
+    where
+        Cpu: Device<E>,
+    {
+        fn one<Ax, E: Real, T: Tape<E, Cpu>>(
+            arithmetic: Arithmetic,
+            body: Body,
+            x: Tensor<(usize, usize, usize), E, Cpu, T>,
+            small: Tensor<ReducedShape<(usize, usize, usize), Ax>, E, Cpu, T>,
+        ) -> Flat<E, T>
+        where
+            (usize, usize, usize): ReduceShape<Ax>,
+            Ax: Axes,
+            Cpu: Device<E>,
+        {
+            flat(
+                match body {
+                    Body::Fused => Cpu::arithmetic_along::<_, Ax, T, T>(x, small, arithmetic),
+                    Body::Composed => composed::arithmetic_along::<_, Ax, E, Cpu, T, T>(x, small, arithmetic),
+                }
+                .unwrap(),
+            )
+        }
+        let [a, b, c] = self.shape;
+        let large = x[0].taped::<_, T>((a, b, c));
+        match self.op {
+            Op::Arithmetic(arithmetic, along) => match along {
+                Along::Rows => one::<Axis<0>, E, T>(arithmetic, body, large, x[1].taped((b, c))),
+                Along::Middle => one::<Axis<1>, E, T>(arithmetic, body, large, x[1].taped((a, c))),
+                Along::Columns => one::<Axis<2>, E, T>(arithmetic, body, large, x[1].taped((a, b))),
+                Along::Channels => one::<Axes2<0, 2>, E, T>(arithmetic, body, large, x[1].taped((b,))),
+                Along::Everything => {
+                    let small = x[1].taped::<_, T>((1,)).reshape_like(&());
+                    one::<Axes3<0, 1, 2>, E, T>(arithmetic, body, large, small)
+                }
+            },
+            Op::Choose => {
+                let is_first: Vec<bool> = (0..a * b * c).map(|i| i % 3 != 1).collect();
+                let other = x[1].taped::<_, T>((a, b, c));
+                flat(
+                    match body {
+                        Body::Fused => Cpu::choose(&is_first, large, other),
+                        Body::Composed => composed::choose(&is_first, large, other),
+                    }
+                    .unwrap(),
+                )
+            }
+        }
+    }
+}
+
+fn visit_all(visit: &mut impl Visit, shapes: &[[usize; 3]]) {
+    for &shape in shapes {
+        for arithmetic in [Arithmetic::Add, Arithmetic::Sub, Arithmetic::Mul, Arithmetic::Div] {
+            for along in [Along::Rows, Along::Columns, Along::Middle, Along::Channels, Along::Everything] {
+                visit.visit(Elementwise { op: Op::Arithmetic(arithmetic, along), shape });
+            }
+        }
+        visit.visit(Elementwise { op: Op::Choose, shape });
+    }
+}
+
+/// Small cases.
+pub fn cases(visit: &mut impl Visit) {
+    visit_all(visit, &[[1, 1, 1], [2, 3, 4], [5, 2, 70]]);
+}
+
+/// Cases that are cut into several parts.
+pub fn large_cases(visit: &mut impl Visit) {
+    visit_all(visit, &[[70, 9, 50], [2, 3, 9000]]);
+}
