@@ -3,6 +3,7 @@ use dfdx::dtypes::Dtype;
 use num_traits::Float;
 use rand::distributions::uniform::SampleUniform;
 
+use crate::loss::passes::Losses;
 use crate::reduce::passes::Reductions;
 use crate::sequence::passes::SequencePasses;
 use crate::sparse::{Distances, SparsePasses};

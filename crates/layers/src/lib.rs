@@ -52,6 +52,11 @@ pub mod modules {
     pub use crate::activation::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
     pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
     pub use crate::activation::{Abs, Celu, Cos, Elu, Erf, Exp, Gelu, GeluTanh, HardSigmoid, HardSwish, HardTanh, Identity, LeakyRelu, LecunTanh, Ln, LogSigmoid, Mish, Relu, Relu6, ReluSquared, Selu, Sigmoid, Silu, Sin, Softplus, SoftplusBeta, Softsign, Sqrt, Squareplus, Swish, Tanh};
+    pub use crate::activation::{
+        Abs, Celu, Cos, Elu, Erf, Exp, Gelu, GeluTanh, HardSigmoid, HardSwish, HardTanh, Identity, LeakyRelu,
+        LecunTanh, Ln, LogSigmoid, Mish, Relu, Relu6, ReluSquared, Selu, Sigmoid, Silu, Sin, Softplus,
+        SoftplusBeta, Softsign, Sqrt, Squareplus, Swish, Tanh,
+    };
     pub use crate::gated::{Glu, Maxout};
     pub use crate::linear::Linear;
     pub use crate::prelu::PRelu;
@@ -62,6 +67,11 @@ pub mod builders {
     pub use crate::activation::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
     pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
     pub use crate::activation::{Abs, Celu, Cos, Elu, Erf, Exp, Gelu, GeluTanh, HardSigmoid, HardSwish, HardTanh, Identity, LeakyRelu, LecunTanh, Ln, LogSigmoid, Mish, Relu, Relu6, ReluSquared, Selu, Sigmoid, Silu, Sin, Softplus, SoftplusBeta, Softsign, Sqrt, Squareplus, Swish, Tanh};
+    pub use crate::activation::{
+        Abs, Celu, Cos, Elu, Erf, Exp, Gelu, GeluTanh, HardSigmoid, HardSwish, HardTanh, Identity, LeakyRelu,
+        LecunTanh, Ln, LogSigmoid, Mish, Relu, Relu6, ReluSquared, Selu, Sigmoid, Silu, Sin, Softplus,
+        SoftplusBeta, Softsign, Sqrt, Squareplus, Swish, Tanh,
+    };
     pub use crate::gated::{Glu, Maxout};
     pub use crate::linear::builder::Linear;
     pub use crate::prelu::builder::PRelu;
@@ -83,10 +93,10 @@ pub mod prelude {
         TransformerDecoder, TransformerDecoderBlock, TransformerEncoder, TransformerEncoderBlock,
         UnbiasedLinear, Upscale2D,
         AddInto, AvgPoolGlobal, BatchNorm1D, BatchNorm2D, Bias2D, Dropout, DropoutOneIn, Embedding,
-        GeneralizedResidual, LayerNorm1D, LogSoftmax, MaxPoolGlobal, MinPoolGlobal,
-        MultiHeadAttention, PReLU, PReLU1D, Repeated, Reshape, Residual, Softmax, SplitInto,
-        Square, Transformer, TransformerDecoder, TransformerDecoderBlock, TransformerEncoder,
-        TransformerEncoderBlock, UnbiasedLinear, Upscale2D,
+        GeneralizedResidual, LayerNorm1D, LogSoftmax, MaxPoolGlobal, MinPoolGlobal, MultiHeadAttention,
+        PReLU, PReLU1D, Repeated, Reshape, Residual, Softmax, SplitInto, Square, Transformer,
+        TransformerDecoder, TransformerDecoderBlock, TransformerEncoder, TransformerEncoderBlock,
+        UnbiasedLinear, Upscale2D,
     };
     pub use dfdx::nn::*;
     pub use dfdx::optim::prelude::*;

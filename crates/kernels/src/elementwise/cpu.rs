@@ -11,11 +11,7 @@ use dfdx::prelude::*;
 use std::mem::take;
 
 /// The small tensor repeated along all runs of missing axes but the last, so that one view with one middle axis is left.
-fn repeated<E: Real>(
-    device: &Cpu,
-    small: &[E],
-    all: &[(bool, usize)],
-) -> Result<(Vec<E>, View), CpuError> {
+fn repeated<E: Real>(device: &Cpu, small: &[E], all: &[(bool, usize)]) -> Result<(Vec<E>, View), CpuError> {
     let last = all.iter().rposition(|run| run.0);
     let view = match last {
         Some(at) => View::around(all, at),
@@ -147,7 +143,8 @@ pub fn choose<S: Shape, E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>>(
     let mut tape = tape.merge(more);
     let mut z = buffer(x.device(), is_first.len())?;
     chunks_mut(&mut z, CHUNK, |start, z| {
-        let sources = part(flat(&x), start, z).iter().zip(part(flat(&y), start, z)).zip(part(is_first, start, z));
+        let sources =
+            part(flat(&x), start, z).iter().zip(part(flat(&y), start, z)).zip(part(is_first, start, z));
         for (z, ((&x, &y), &first)) in z.iter_mut().zip(sources) {
             *z = if first { x } else { y };
         }
@@ -158,7 +155,9 @@ pub fn choose<S: Shape, E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>>(
         let gz = take(&mut **grads.get_or_alloc_mut(&ghost)?);
         let back = |out: &mut [E], wanted: bool| {
             chunks_mut(out, CHUNK, |start, out| {
-                for ((g, &gz), &first) in out.iter_mut().zip(part(&gz, start, out)).zip(part(&is_first, start, out)) {
+                for ((g, &gz), &first) in
+                    out.iter_mut().zip(part(&gz, start, out)).zip(part(&is_first, start, out))
+                {
                     *g += if first == wanted { gz } else { E::zero() };
                 }
             })

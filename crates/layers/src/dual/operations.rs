@@ -1,8 +1,8 @@
 //! Arithmetic on duals: what dfdx's `Residual` needs, and enough to end in a loss.
 use super::Dual;
 use dfdx::prelude::{
-    Axes, Axis, BroadcastTo, Const, Device, Dim, Dtype, HasShape, Rank0, ReduceShape, ReshapeTo, Shape, SumTo, Tape, Tensor, TryAdd, TryDiv,
-    TryMul, TrySub, WithEmptyTape,
+    Axes, Axis, BroadcastTo, Const, Device, Dim, Dtype, HasShape, Rank0, ReduceShape, ReshapeTo, Shape,
+    SumTo, Tape, Tensor, TryAdd, TryDiv, TryMul, TrySub, WithEmptyTape,
 };
 use kernels::Real;
 
@@ -105,7 +105,8 @@ impl<S: Shape, E: Real, D: kernels::Device<E>, T: Tape<E, D>> Dual<S, E, D, T> {
     pub fn try_log_softmax(self) -> Result<Self, D::Err> {
         let (z, dz) = self.split();
         let p = kernels::try_softmax(z.with_empty_tape())?;
-        let mean = dz.with_empty_tape().try_mul(p)?.try_sum::<_, S::LastAxis>()?.try_broadcast_like(z.shape())?;
+        let mean =
+            dz.with_empty_tape().try_mul(p)?.try_sum::<_, S::LastAxis>()?.try_broadcast_like(z.shape())?;
         Ok(Dual::join(kernels::try_log_softmax(z)?, dz.try_sub(mean)?))
     }
 
