@@ -96,6 +96,53 @@ pub fn lane_max<E: Real>(x: &[E]) -> E {
     max
 }
 
+/// Elements that a block of short rows holds, and rows that are reduced at once.
+pub const BLOCK: usize = 2048;
+/// See [`BLOCK`].
+pub const ROWS: usize = 16;
+/// Rows up to this length are short: a loop over one of them costs more to start than to run. Loops over a block of
+/// [`ROWS`] of them run over all its elements at once, with what belongs to a row repeated along it.
+pub const SHORT: usize = BLOCK / ROWS;
+
+/// Each of `small`, `n` times.
+#[inline(always)]
+pub fn repeat<E: Real>(small: &[E], n: usize, out: &mut [E; BLOCK]) {
+    for (out, &small) in out.chunks_exact_mut(n).zip(small) {
+        out.fill(small);
+    }
+}
+
+/// `fold` over each of at most [`ROWS`] rows of `n` elements, all rows at once: their steps do not wait for each other.
+#[inline(always)]
+fn fold_short_rows<E: Real>(x: &[E], n: usize, start: E, out: &mut [E], fold: impl Fn(E, E) -> E) {
+    if out.len() == ROWS {
+        let x = &x[..ROWS * n];
+        let mut folded = [start; ROWS];
+        for j in 0..n {
+            for (r, folded) in folded.iter_mut().enumerate() {
+                *folded = fold(*folded, x[r * n + j]);
+            }
+        }
+        out.copy_from_slice(&folded);
+    } else {
+        for (row, out) in x.chunks_exact(n).zip(out) {
+            *out = row.iter().fold(start, |folded, &x| fold(folded, x));
+        }
+    }
+}
+
+/// Σ of each row.
+#[inline(always)]
+pub fn sum_short_rows<E: Real>(x: &[E], n: usize, out: &mut [E]) {
+    fold_short_rows(x, n, E::zero(), out, |sum, x| sum + x);
+}
+
+/// Largest element of each row, as [`lane_max`].
+#[inline(always)]
+pub fn max_short_rows<E: Real>(x: &[E], n: usize, out: &mut [E]) {
+    fold_short_rows(x, n, E::neg_infinity(), out, |max, x| if x > max { x } else { max });
+}
+
 /// Adds `part(0)` to `part(parts - 1)`, computed in parallel, in the fixed tree of [`lane_sum`].
 pub fn sum_of_parts<E: Real>(parts: usize, part: impl Fn(usize) -> E + Sync) -> E {
     if parts == 1 {
@@ -109,6 +156,21 @@ pub fn sum_of_parts<E: Real>(parts: usize, part: impl Fn(usize) -> E + Sync) -> 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+
+    /// The same for rows that are reduced together: a full block, and one that is not.
+    #[test]
+    fn short_rows_see_every_element_once() {
+        for (rows, n) in [(ROWS, 1), (ROWS, 10), (ROWS, SHORT), (3, 7), (1, 1)] {
+            let x: Vec<f64> = (0..rows * n).map(|i| ((i * 37) % 101) as f64 - 50.0).collect();
+            let (mut sums, mut max) = (vec![0.0; rows], vec![0.0; rows]);
+            sum_short_rows(&x, n, &mut sums);
+            max_short_rows(&x, n, &mut max);
+            for (r, row) in x.chunks(n).enumerate() {
+                assert_eq!(sums[r], row.iter().sum::<f64>(), "sum of row {r}, {rows} x {n}");
+                assert_eq!(max[r], row.iter().copied().fold(f64::NEG_INFINITY, f64::max), "max of row {r}");
+            }
+        }
+    }
 
     /// Integers add without rounding, so every order must give the same.
     #[test]

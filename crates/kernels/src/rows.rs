@@ -1,5 +1,7 @@
 //! The row-wise loops: softmax, its logarithm, and cross-entropy; and the loops of the other losses and of SGD.
-use crate::loops::{lane_dot, lane_max, lane_sum};
+use crate::loops::{
+    BLOCK, ROWS, SHORT, lane_dot, lane_max, lane_sum, max_short_rows, repeat, sum_short_rows,
+};
 use crate::simd::{Body, simd};
 use crate::{Real, SgdStep, math};
 
@@ -13,11 +15,37 @@ fn exponentials<E: Real>(x: &[E], y: &mut [E]) -> [E; 2] {
     [max, lane_sum(y)]
 }
 
+/// The same for a block of short rows: maxima and sums of all rows, and each maximum repeated along its row.
+#[inline(always)]
+fn short_exponentials<E: Real>(n: usize, x: &[E], y: &mut [E], shift: &mut [E; BLOCK]) -> [[E; ROWS]; 2] {
+    let rows = x.len() / n;
+    let [mut max, mut sum] = [[E::zero(); ROWS]; 2];
+    max_short_rows(x, n, &mut max[..rows]);
+    repeat(&max[..rows], n, shift);
+    for ((y, &x), &max) in y.iter_mut().zip(x).zip(&*shift) {
+        *y = math::exp(x - max);
+    }
+    sum_short_rows(y, n, &mut sum[..rows]);
+    [max, sum]
+}
+
 struct Softmax<'a, E>(usize, &'a [E], &'a mut [E]);
 impl<E: Real> Body for Softmax<'_, E> {
     type Out = ();
     #[inline(always)]
     fn run(self) {
+        if self.0 <= SHORT {
+            let (n, block) = (self.0, ROWS * self.0);
+            let mut small = [E::zero(); BLOCK];
+            for (x, y) in self.1.chunks(block).zip(self.2.chunks_mut(block)) {
+                let [_, sum] = short_exponentials(n, x, y, &mut small);
+                repeat(&sum.map(|sum| E::ONE / sum), n, &mut small);
+                for (y, &scale) in y.iter_mut().zip(&small) {
+                    *y *= scale;
+                }
+            }
+            return;
+        }
         for (x, y) in self.1.chunks_exact(self.0).zip(self.2.chunks_exact_mut(self.0)) {
             let scale = E::ONE / exponentials(x, y)[1];
             for y in y {
@@ -33,6 +61,23 @@ impl<E: Real> Body for SoftmaxBack<'_, E> {
     #[inline(always)]
     fn run(self) {
         let n = self.0;
+        if n <= SHORT {
+            let (mut small, mut sums) = ([E::zero(); BLOCK], [E::zero(); ROWS]);
+            let block = ROWS * n;
+            for ((gx, gy), y) in self.3.chunks_mut(block).zip(self.2.chunks(block)).zip(self.1.chunks(block))
+            {
+                for ((term, &y), &gy) in small.iter_mut().zip(y).zip(gy) {
+                    *term = y * gy;
+                }
+                let sums = &mut sums[..y.len() / n];
+                sum_short_rows(&small[..y.len()], n, sums);
+                repeat(sums, n, &mut small);
+                for (((gx, &gy), &y), &dot) in gx.iter_mut().zip(gy).zip(y).zip(&small) {
+                    *gx = y.mul_add(gy - dot, *gx);
+                }
+            }
+            return;
+        }
         for ((gx, gy), y) in
             self.3.chunks_exact_mut(n).zip(self.2.chunks_exact(n)).zip(self.1.chunks_exact(n))
         {
@@ -49,6 +94,18 @@ impl<E: Real> Body for LogSoftmax<'_, E> {
     type Out = ();
     #[inline(always)]
     fn run(self) {
+        if self.0 <= SHORT {
+            let (n, block) = (self.0, ROWS * self.0);
+            let [mut shift, mut ln] = [[E::zero(); BLOCK]; 2];
+            for (x, y) in self.1.chunks(block).zip(self.2.chunks_mut(block)) {
+                let [_, sum] = short_exponentials(n, x, y, &mut shift);
+                repeat(&sum.map(math::ln), n, &mut ln);
+                for (((y, &x), &max), &ln) in y.iter_mut().zip(x).zip(&shift).zip(&ln) {
+                    *y = (x - max) - ln;
+                }
+            }
+            return;
+        }
         for (x, y) in self.1.chunks_exact(self.0).zip(self.2.chunks_exact_mut(self.0)) {
             let [max, sum] = exponentials(x, y);
             let ln_sum = math::ln(sum);
@@ -65,6 +122,20 @@ impl<E: Real> Body for LogSoftmaxBack<'_, E> {
     #[inline(always)]
     fn run(self) {
         let n = self.0;
+        if n <= SHORT {
+            let (mut small, mut sums) = ([E::zero(); BLOCK], [E::zero(); ROWS]);
+            let block = ROWS * n;
+            for ((gx, gy), y) in self.3.chunks_mut(block).zip(self.2.chunks(block)).zip(self.1.chunks(block))
+            {
+                let sums = &mut sums[..y.len() / n];
+                sum_short_rows(gy, n, sums);
+                repeat(sums, n, &mut small);
+                for (((gx, &gy), &y), &sum) in gx.iter_mut().zip(gy).zip(y).zip(&small) {
+                    *gx += (-math::exp(y)).mul_add(sum, gy);
+                }
+            }
+            return;
+        }
         for ((gx, gy), y) in
             self.3.chunks_exact_mut(n).zip(self.2.chunks_exact(n)).zip(self.1.chunks_exact(n))
         {
@@ -84,6 +155,23 @@ impl<E: Real> Body for CrossEntropy<'_, E> {
     fn run(self) -> E {
         let n = self.1.len() / self.0.len();
         let mut total = E::zero();
+        if n <= SHORT {
+            let block = ROWS * n;
+            let mut small = [E::zero(); BLOCK];
+            let blocks = self.1.chunks(block).zip(self.2.chunks_mut(block)).zip(self.0.chunks(ROWS));
+            for ((x, y), labels) in blocks {
+                let [max, sum] = short_exponentials(n, x, y, &mut small);
+                let ln = sum.map(math::ln);
+                for (r, &label) in labels.iter().enumerate() {
+                    total += ln[r] - (x[r * n + label] - max[r]);
+                }
+                repeat(&sum.map(|sum| E::ONE / sum), n, &mut small);
+                for (y, &scale) in y.iter_mut().zip(&small) {
+                    *y *= scale;
+                }
+            }
+            return total;
+        }
         for ((x, y), &label) in self.1.chunks_exact(n).zip(self.2.chunks_exact_mut(n)).zip(self.0) {
             let [max, sum] = exponentials(x, y);
             let scale = E::ONE / sum;

@@ -155,9 +155,8 @@ pub fn choose<S: Shape, E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>>(
         let gz = take(&mut **grads.get_or_alloc_mut(&ghost)?);
         let back = |out: &mut [E], wanted: bool| {
             chunks_mut(out, CHUNK, |start, out| {
-                for ((g, &gz), &first) in
-                    out.iter_mut().zip(part(&gz, start, out)).zip(part(&is_first, start, out))
-                {
+                let (gz, is_first) = (part(&gz, start, out), part(&is_first, start, out));
+                for ((g, &gz), &first) in out.iter_mut().zip(gz).zip(is_first) {
                     *g += if first == wanted { gz } else { E::zero() };
                 }
             })

@@ -89,7 +89,7 @@ fn derivatives<S: Shape, E: Real, D: Device<E>>(
             let is_positive = t.try_gt(E::zero())?;
             let ln = is_positive.clone().try_choose(t.clone().try_ln()?, number(0.0)?)?;
             let value = t.clone().try_mul(ln.clone().try_sub(x.clone())?)?;
-            let by_target = is_positive.try_choose(ln.try_sub(x)?.try_add(E::ONE)?, number(0.0)?)?;
+            let by_target = is_positive.try_choose(ln.try_sub(x.clone())?.try_add(E::ONE)?, number(0.0)?)?;
             Ok([value, t.try_negate()?, by_target])
         }
         PairKind::PoissonNll => {

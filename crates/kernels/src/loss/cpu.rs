@@ -72,10 +72,9 @@ pub fn pair_each<S: Shape, E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>>
 }
 
 /// The losses of rows; the forward pass computes the gradient too, which backward scales.
-fn rows<B: Dim, C: Dim, E: Real, T: Tape<E, Cpu>>(
+fn rows<'a, B: Dim, C: Dim, E: Real, T: Tape<E, Cpu>>(
     logits: Tensor<(B, C), E, Cpu, T>,
-    loss_of: impl for<'a> Fn(&'a [E], std::ops::Range<usize>) -> RowLoss<'a, E> + Sync,
-    shared: &[E],
+    loss_of: impl Fn(std::ops::Range<usize>) -> RowLoss<'a, E> + Sync,
 ) -> Out<(B,), E, T> {
     let (x, mut tape) = logits.try_contiguous()?.split_tape();
     let device = x.device().clone();
@@ -89,7 +88,7 @@ fn rows<B: Dim, C: Dim, E: Real, T: Tape<E, Cpu>>(
     let mut gradient = buffer(&device, batch.size() * classes)?;
     chunks_mut2((&mut losses, rows), (&mut gradient, rows * classes), |start, losses, gradient| {
         let x = part(flat(&x), start * classes, gradient);
-        E::row_losses(loss_of(shared, start..start + losses.len()), x, losses, gradient)
+        E::row_losses(loss_of(start..start + losses.len()), x, losses, gradient)
     });
     let losses = device.try_tensor_from_vec(losses, (batch,))?;
     if !T::OWNS_TAPE {
@@ -118,7 +117,7 @@ pub fn class_loss<B: Dim, C: Dim, E: Real, T: Tape<E, Cpu>>(
     ignored: Option<usize>,
 ) -> Out<(B,), E, T> {
     let weights: Vec<E> = weights.iter().map(|&weight| E::of(weight)).collect();
-    rows(logits, |weights, range| RowLoss::Labels(loss, &labels[range], weights, ignored), &weights)
+    rows(logits, |range| RowLoss::Labels(loss, &labels[range], &weights, ignored))
 }
 
 pub fn distribution_loss<B: Dim, C: Dim, E: Real, T: Tape<E, Cpu>>(
@@ -128,9 +127,6 @@ pub fn distribution_loss<B: Dim, C: Dim, E: Real, T: Tape<E, Cpu>>(
 ) -> Out<(B,), E, T> {
     let (targets, _) = contiguous(targets, NoneTape)?;
     let classes = targets.shape().1.size();
-    rows(
-        logits,
-        |targets, range| RowLoss::Rows(loss, &targets[range.start * classes..range.end * classes]),
-        flat(&targets),
-    )
+    let q = flat(&targets);
+    rows(logits, |range| RowLoss::Rows(loss, &q[range.start * classes..range.end * classes]))
 }

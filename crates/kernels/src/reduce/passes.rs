@@ -3,7 +3,7 @@
 //! All of them see a tensor as `(outer, n, inner)` in row-major order, with `n` the axis that is summed over or spread
 //! along; small tensors are `(outer, inner)`. With `inner` = 1 a row lies side by side in memory; else the loops run
 //! along `inner`.
-use crate::loops::lane_sum_of;
+use crate::loops::{BLOCK, ROWS, SHORT, lane_sum_of, repeat, sum_short_rows};
 use crate::simd::{Body, simd};
 use crate::{Real, math};
 
@@ -66,12 +66,6 @@ impl<E: Real> Summand<E> for Scaled {
     }
 }
 
-/// Elements that a block of short rows holds, and rows that are summed at once.
-const BLOCK: usize = 1024;
-const ROWS: usize = 16;
-/// Rows up to this length are short: a loop over one of them costs more to start than to run.
-const SHORT: usize = BLOCK / ROWS;
-
 /// Σ over each row of `n` elements.
 struct RowSums<'a, E, S> {
     summand: S,
@@ -92,9 +86,7 @@ impl<E: Real, S: Summand<E>> Body for RowSums<'_, E, S> {
             let rows =
                 x.chunks(ROWS * n).zip(z.chunks(ROWS * n)).zip(c.chunks(ROWS)).zip(out.chunks_mut(ROWS));
             for (((x, z), c), out) in rows {
-                for (shift, &c) in shift.chunks_exact_mut(n).zip(c) {
-                    shift.fill(c);
-                }
+                repeat(c, n, &mut shift);
                 let terms = &mut terms[..x.len()];
                 for (((term, &x), &z), &c) in terms.iter_mut().zip(x).zip(z).zip(&shift) {
                     *term = summand.of(x, z, c);
@@ -109,29 +101,6 @@ impl<E: Real, S: Summand<E>> Body for RowSums<'_, E, S> {
                 total += lane_sum_of(x, z, |x, z| summand.of(x, z, c));
             }
             *out = total;
-        }
-    }
-}
-
-/// Sums of at most [`ROWS`] rows of `n` elements, all rows at once: their additions do not wait for each other.
-#[inline(always)]
-pub fn sum_short_rows<E: Real>(x: &[E], n: usize, out: &mut [E]) {
-    let mut sums = [E::zero(); ROWS];
-    if out.len() == ROWS {
-        let x = &x[..ROWS * n];
-        for j in 0..n {
-            for (r, sum) in sums.iter_mut().enumerate() {
-                *sum += x[r * n + j];
-            }
-        }
-        out.copy_from_slice(&sums);
-    } else {
-        for (row, out) in x.chunks_exact(n).zip(out) {
-            let mut sum = E::zero();
-            for &x in row {
-                sum += x;
-            }
-            *out = sum;
         }
     }
 }
@@ -320,12 +289,8 @@ impl<E: Real, W: Written<E>> Body for Lines<'_, E, W> {
             let block = ROWS * n;
             let blocks = out.chunks_mut(block).zip(x.chunks(block)).zip(z.chunks(block));
             for (((out, x), z), (a, m)) in blocks.zip(a.chunks(ROWS).zip(m.chunks(ROWS))) {
-                for ((as_, ms), (&a, &m)) in
-                    as_.chunks_exact_mut(n).zip(ms.chunks_exact_mut(n)).zip(a.iter().zip(m))
-                {
-                    as_.fill(a);
-                    ms.fill(m);
-                }
+                repeat(a, n, &mut as_);
+                repeat(m, n, &mut ms);
                 for ((((out, &x), &z), &a), &m) in out.iter_mut().zip(x).zip(z).zip(&as_).zip(&ms) {
                     *out = written.of(x, z, a, m, *out);
                 }

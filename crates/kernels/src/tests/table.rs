@@ -115,7 +115,7 @@ family!(dropout, "../dropout/device.rs", crate::dropout::cases);
 family!(matrix, "../matrix/device.rs", crate::matrix::cases);
 family!(reduce, "../reduce/mod.rs", crate::reduce::cases, elsewhere "arg_extreme");
 family!(elementwise, "../elementwise/mod.rs", crate::elementwise::cases);
-family!(loss, "../loss/mod.rs", crate::loss::cases);
+family!(loss, "../loss/mod.rs", crate::loss::cases, elsewhere "kind", "batch");
 
 #[test]
 fn an_operation_without_a_row_is_noticed() {
