@@ -57,6 +57,8 @@ pub(crate) mod cases;
 mod composed;
 mod cpu;
 pub(crate) mod passes;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 use crate::{BaseDevice, Device, Error, Real};
 use dfdx::prelude::*;

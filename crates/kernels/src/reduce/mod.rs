@@ -22,6 +22,8 @@ pub(crate) mod cases;
 pub(crate) mod composed;
 pub(crate) mod cpu;
 pub(crate) mod passes;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 use crate::{BaseDevice, Device, Error, Real};
 use dfdx::prelude::*;
