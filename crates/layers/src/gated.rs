@@ -11,7 +11,7 @@
 use crate::activation::{Activation, Sigmoid};
 use crate::{Along, Dual};
 use dfdx::nn::{Module, NonMutableModule, ZeroSizedModule};
-use dfdx::prelude::{Axis, HasShape, ReshapeTo, Shape, SliceTo, Tape, Tensor, TryMul, WithEmptyTape};
+use dfdx::prelude::{Axis, HasShape, ReshapeTo, Tape, Tensor, TryMul, WithEmptyTape};
 use kernels::{Device, FeaturesLast, Real};
 use std::marker::PhantomData;
 
@@ -101,7 +101,7 @@ where
 fn groups<const I: usize, const O: usize, S: FeaturesLast<I>, E: Real, D: Device<E>, T: Tape<E, D>>(
     x: Tensor<S, E, D, T>,
 ) -> Result<Tensor<(usize, usize), E, D, T>, D::Err> {
-    const { assert!(O > 0 && I % O == 0, "maxout joins I / O features, a whole number") };
+    const { assert!(O > 0 && I.is_multiple_of(O), "maxout joins I / O features, a whole number") };
     let rows = x.shape().num_elements() / I.max(1);
     x.try_reshape_like(&(rows * O, I / O))
 }

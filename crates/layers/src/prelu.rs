@@ -9,7 +9,7 @@ use crate::{Along, Dual};
 use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection, TensorOptions};
 use dfdx::nn::{BuildModule, BuildOnDevice, Module, NonMutableModule};
 use dfdx::prelude::{
-    BroadcastTo, Dtype, Rank0, Shape, Storage, Tape, Tensor, TryAdd, TryMul, TrySub, WithEmptyTape,
+    BroadcastTo, Dtype, HasShape, Rank0, Shape, Storage, Tape, Tensor, TryAdd, TryMul, TrySub, WithEmptyTape,
 };
 use kernels::{Device, Real, Relu, try_activate, try_activation_slope};
 

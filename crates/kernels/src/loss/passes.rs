@@ -377,7 +377,7 @@ fn class_row<E: Real>(loss: ClassLoss, x: &[E], label: usize, weights: &[E], g: 
             }
             for (g, &x) in g.iter_mut().zip(x) {
                 let ln = (x - max) - ln_sum;
-                *g = *g * (beta * (ln + entropy) + weight);
+                *g *= beta * (ln + entropy) + weight;
             }
             g[label] -= weight;
             return weight * -((x[label] - max) - ln_sum) - beta * entropy;

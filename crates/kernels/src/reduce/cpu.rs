@@ -203,8 +203,8 @@ struct Outcome<E> {
 fn forward<E: Real>(device: &Cpu, reduction: Reduction, x: &[E], view: View) -> Result<Outcome<E>, CpuError> {
     let n = E::of(view.n as f64);
     let plain = |term, c: &[E]| sums(device, term, [x, x], c, view);
-    let zeros = vec![E::zero(); 0];
-    let (mut aux, mut index) = (zeros, vec![]);
+
+    let (mut aux, mut index) = (vec![], vec![]);
     let y = match reduction {
         Reduction::Sum | Reduction::Mean => {
             let c = constant(device, view.small(), E::zero())?;
@@ -227,7 +227,7 @@ fn forward<E: Real>(device: &Cpu, reduction: Reduction, x: &[E], view: View) -> 
             let (mut scale, _) = largest(device, E::ONE, x, view)?;
             let (low, _) = largest(device, -E::ONE, x, view)?;
             for (scale, &low) in scale.iter_mut().zip(&low) {
-                let size = if low != low { low } else { scale.abs().max(low.abs()) };
+                let size = if low.is_nan() { low } else { scale.abs().max(low.abs()) };
                 *scale = if view.n == 0 { E::zero() } else { size };
             }
             recycle(device, low);

@@ -171,14 +171,14 @@ impl<E: Real> Body for Largest<'_, E> {
                 for part in parts {
                     for (lane, &x) in lanes.iter_mut().zip(part) {
                         let x = sign * x;
-                        *lane = if x > *lane || x != x { x } else { *lane };
+                        *lane = if x > *lane || x.is_nan() { x } else { *lane };
                     }
                 }
                 let mut largest = E::neg_infinity();
                 for x in lanes.into_iter().chain(rest.iter().map(|&x| sign * x)) {
-                    largest = if x > largest || x != x { x } else { largest };
+                    largest = if x > largest || x.is_nan() { x } else { largest };
                 }
-                let is_it = |&x: &E| sign * x == largest || (x != x && largest != largest);
+                let is_it = |&x: &E| sign * x == largest || (x.is_nan() && largest.is_nan());
                 let at = x.iter().position(is_it).unwrap_or(0);
                 (out[0], index[0]) = (x[at], at as u32);
                 continue;
@@ -187,7 +187,7 @@ impl<E: Real> Body for Largest<'_, E> {
                 for ((out, index), &x) in out.iter_mut().zip(&mut *index).zip(x) {
                     let x = sign * x;
                     // The first element is taken whatever it is: it may be −∞.
-                    let is_larger = x > *out || (x != x && *out == *out);
+                    let is_larger = x > *out || (x.is_nan() && !out.is_nan());
                     *index = if is_larger { j as u32 } else { *index };
                     *out = if is_larger { x } else { *out };
                 }
