@@ -210,6 +210,9 @@ fn maxout_is_that_of_pytorch() {
     let upstream = dev.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
     let gradient = (y * upstream).sum().backward().get(&x);
     assert_close!(gradient, golden.numbers("maxout_k2/grad_for_upstream_1_to_6"), 1e-13);
+    // The functions of one number are another test's.
+    ["source", "note", "x", "runs", "maxout_k2/note"].iter().for_each(|about| golden.skip(about));
+    golden.finish();
 }
 
 #[test]
