@@ -43,14 +43,12 @@ pub trait BaseDevice<E: Real>:
     note = "`Cpu` has them for f32 and f64, and so has `Cuda` with the feature `cuda`"
 )]
 pub trait Device<E: Real>:
-pub trait Device<E: Real>:
     BaseDevice<E>
     + MatrixDevice<E>
     + NoiseDevice<E>
     + crate::ElementwiseDevice<E>
     + crate::ReduceDevice<E>
     + crate::LossDevice<E>
-{
 {
     /// Body of [`try_activate`](crate::try_activate).
     fn activate<S: Shape, T: Tape<E, Self>>(

@@ -37,6 +37,7 @@ pub use device::{BaseDevice, Device};
 pub use dropout::{
     NoiseDevice, alpha_dropout, dropout, feature_dropout, gaussian_dropout, gaussian_noise,
     try_alpha_dropout, try_dropout, try_feature_dropout, try_gaussian_dropout, try_gaussian_noise,
+};
 pub use elementwise::{
     Arithmetic, ElementwiseDevice, abs, add_along, choose, clamp, cos, div_along, erf, exp, expm1, ln, ln_1p,
     mul_along, powf, sin, sqrt, sub_along, try_abs, try_add_along, try_choose, try_clamp, try_cos,

@@ -73,8 +73,8 @@ macro_rules! free {
         }
     )*};
 }
-free!(() AlphaDropout Dropout FeatureDropout GaussianDropout GaussianNoise Identity Relu LeakyRelu Sigmoid Tanh Gelu Silu Softplus
-free!(() Identity Relu LeakyRelu Sigmoid Tanh Gelu Silu Softplus
+free!(() AlphaDropout Dropout FeatureDropout GaussianDropout GaussianNoise
+      Identity Relu LeakyRelu Sigmoid Tanh Gelu Silu Softplus
       activation::Relu6 activation::ReluSquared activation::Selu activation::Elu activation::Celu
       activation::LogSigmoid activation::LecunTanh activation::GeluTanh activation::Swish activation::Mish
       activation::SoftplusBeta activation::Squareplus activation::Softsign activation::HardTanh

@@ -49,14 +49,12 @@ pub use step::{Schedule, Slot, SlotKey, Step, StepError, StepReport, StepState};
 
 pub mod modules {
     //! The layers themselves, with dtype and device.
-    pub use crate::activation::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
-    pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
-    pub use crate::activation::{Abs, Celu, Cos, Elu, Erf, Exp, Gelu, GeluTanh, HardSigmoid, HardSwish, HardTanh, Identity, LeakyRelu, LecunTanh, Ln, LogSigmoid, Mish, Relu, Relu6, ReluSquared, Selu, Sigmoid, Silu, Sin, Softplus, SoftplusBeta, Softsign, Sqrt, Squareplus, Swish, Tanh};
     pub use crate::activation::{
         Abs, Celu, Cos, Elu, Erf, Exp, Gelu, GeluTanh, HardSigmoid, HardSwish, HardTanh, Identity, LeakyRelu,
         LecunTanh, Ln, LogSigmoid, Mish, Relu, Relu6, ReluSquared, Selu, Sigmoid, Silu, Sin, Softplus,
         SoftplusBeta, Softsign, Sqrt, Squareplus, Swish, Tanh,
     };
+    pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
     pub use crate::gated::{Glu, Maxout};
     pub use crate::linear::Linear;
     pub use crate::prelu::PRelu;
@@ -64,14 +62,12 @@ pub mod modules {
 
 pub mod builders {
     //! Descriptions of layers, without dtype and device: what `build_module` takes.
-    pub use crate::activation::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
-    pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
-    pub use crate::activation::{Abs, Celu, Cos, Elu, Erf, Exp, Gelu, GeluTanh, HardSigmoid, HardSwish, HardTanh, Identity, LeakyRelu, LecunTanh, Ln, LogSigmoid, Mish, Relu, Relu6, ReluSquared, Selu, Sigmoid, Silu, Sin, Softplus, SoftplusBeta, Softsign, Sqrt, Squareplus, Swish, Tanh};
     pub use crate::activation::{
         Abs, Celu, Cos, Elu, Erf, Exp, Gelu, GeluTanh, HardSigmoid, HardSwish, HardTanh, Identity, LeakyRelu,
         LecunTanh, Ln, LogSigmoid, Mish, Relu, Relu6, ReluSquared, Selu, Sigmoid, Silu, Sin, Softplus,
         SoftplusBeta, Softsign, Sqrt, Squareplus, Swish, Tanh,
     };
+    pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
     pub use crate::gated::{Glu, Maxout};
     pub use crate::linear::builder::Linear;
     pub use crate::prelu::builder::PRelu;
@@ -80,19 +76,14 @@ pub mod builders {
 pub mod prelude {
     //! dfdx's prelude without what this crate replaces: `use layers::prelude::*` instead of `use dfdx::prelude::*`.
     //!
-    //! Ours are `Linear` and the activations (`Exp`, `Ln`, `Sin`, `Cos`, `Sqrt`, `Abs` among them); dfdx's `ReLU`, `LeakyReLU`, `GeLU`, `FastGeLU` and `AccurateGeLU` are left
-    //! out, and so are its optimiser configurations (`SgdConfig`, `AdamConfig`, ..., in `dfdx::optim`).
+    //! Ours are `Linear`, `Dropout` and the activations (`Exp`, `Ln`, `Sin`, `Cos`, `Sqrt`, `Abs` among them); dfdx's
+    //! `ReLU`, `LeakyReLU`, `GeLU`, `FastGeLU` and `AccurateGeLU` are left out, and so are its optimiser configurations (`SgdConfig`, `AdamConfig`, ..., in `dfdx::optim`).
     pub use crate::builders::*;
     pub use crate::{Momentum, Sgd, SgdConfig, Step};
     pub use crate::{builders, modules};
     pub use dfdx::losses::*;
     pub use dfdx::nn::builders::{
-        Abs, AddInto, AvgPoolGlobal, BatchNorm1D, BatchNorm2D, Bias2D, Cos, DropoutOneIn, Embedding, Exp,
-        GeneralizedResidual, LayerNorm1D, Ln, LogSoftmax, MaxPoolGlobal, MinPoolGlobal, MultiHeadAttention,
-        PReLU, PReLU1D, Repeated, Reshape, Residual, Sin, Softmax, SplitInto, Sqrt, Square, Transformer,
-        TransformerDecoder, TransformerDecoderBlock, TransformerEncoder, TransformerEncoderBlock,
-        UnbiasedLinear, Upscale2D,
-        AddInto, AvgPoolGlobal, BatchNorm1D, BatchNorm2D, Bias2D, Dropout, DropoutOneIn, Embedding,
+        AddInto, AvgPoolGlobal, BatchNorm1D, BatchNorm2D, Bias2D, DropoutOneIn, Embedding,
         GeneralizedResidual, LayerNorm1D, LogSoftmax, MaxPoolGlobal, MinPoolGlobal, MultiHeadAttention,
         PReLU, PReLU1D, Repeated, Reshape, Residual, Softmax, SplitInto, Square, Transformer,
         TransformerDecoder, TransformerDecoderBlock, TransformerEncoder, TransformerEncoderBlock,
