@@ -6,6 +6,7 @@ use crate::{
     ActivationKind, Error, FeaturesLast, InputGradient, MatrixDevice, Momentum, NoiseDevice, Real, SgdStep,
     composed,
 };
+use crate::{normalisation::NormalisationDevice, pooling::PoolingDevice, resampling::ResamplingDevice};
 use dfdx::prelude::*;
 
 /// What every family of operations builds on: a dfdx device with a buffer cache, whose errors can cross threads.
@@ -42,7 +43,14 @@ pub trait BaseDevice<E: Real>:
     message = "`{Self}` has no bodies for the operations of `kernels` with elements of type `{E}`",
     note = "`Cpu` has them for f32 and f64, and so has `Cuda` with the feature `cuda`"
 )]
-pub trait Device<E: Real>: BaseDevice<E> + MatrixDevice<E> + NoiseDevice<E> {
+pub trait Device<E: Real>:
+    BaseDevice<E>
+    + MatrixDevice<E>
+    + NoiseDevice<E>
+    + NormalisationDevice<E>
+    + PoolingDevice<E>
+    + ResamplingDevice<E>
+{
     /// Body of [`try_activate`](crate::try_activate).
     fn activate<S: Shape, T: Tape<E, Self>>(
         x: Tensor<S, E, Self, T>,

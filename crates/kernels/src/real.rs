@@ -3,6 +3,9 @@ use dfdx::dtypes::Dtype;
 use num_traits::Float;
 use rand::distributions::uniform::SampleUniform;
 
+use crate::normalisation::Norms;
+use crate::pooling::Pooling;
+use crate::resampling::Resampling;
 use crate::sequence::passes::SequencePasses;
 use crate::sparse::{Distances, SparsePasses};
 use crate::{
@@ -23,6 +26,7 @@ pub trait Real: Dtype + Float + SampleUniform + std::fmt::Display + std::iter::S
 /// What each element type brings: constants, and its own copy of every loop.
 pub trait Kernels:
     Constants + Passes + Loops + Fill + MatrixPasses + NoisePasses + SequencePasses + SparsePasses + Distances
+    + Norms + Pooling + Resampling
 {
 }
 impl Kernels for f32 {}

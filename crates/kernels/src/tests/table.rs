@@ -113,6 +113,9 @@ family!(
 );
 family!(dropout, "../dropout/device.rs", crate::dropout::cases);
 family!(matrix, "../matrix/device.rs", crate::matrix::cases);
+family!(normalisation, "../normalisation/mod.rs", crate::normalisation::cases);
+family!(pooling, "../pooling/mod.rs", crate::pooling::cases);
+family!(resampling, "../resampling/mod.rs", crate::resampling::cases);
 
 #[test]
 fn an_operation_without_a_row_is_noticed() {
