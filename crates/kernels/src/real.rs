@@ -25,8 +25,18 @@ pub trait Real: Dtype + Float + SampleUniform + std::fmt::Display + std::iter::S
 
 /// What each element type brings: constants, and its own copy of every loop.
 pub trait Kernels:
-    Constants + Passes + Loops + Fill + MatrixPasses + NoisePasses + SequencePasses + SparsePasses + Distances
-    + Norms + Pooling + Resampling
+    Constants
+    + Passes
+    + Loops
+    + Fill
+    + MatrixPasses
+    + NoisePasses
+    + SequencePasses
+    + SparsePasses
+    + Distances
+    + Norms
+    + Pooling
+    + Resampling
 {
 }
 impl Kernels for f32 {}

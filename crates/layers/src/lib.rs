@@ -5,6 +5,9 @@
 //! | a fully connected layer, fused with its activation | [`modules::Linear`], built from [`builders::Linear`] |
 //! | activation functions as modules | [`activation`] |
 //! | dropout and noise, by key | [`dropout`] |
+//! | batch, layer, group, instance, RMS, response, spectral and weight normalisation | [`normalisation`] |
+//! | max, average, adaptive and global pooling | [`pooling`] |
+//! | upsampling, pixel shuffle, branches side by side | [`resampling`] |
 //! | a loss | [`losses`] |
 //! | gradient penalties, Hessian-vector products, Jacobian traces | [`dual`] |
 //! | an optimiser, its interface and its saved state | [`Sgd`], [`step`] |
@@ -29,7 +32,10 @@ pub mod dual;
 pub mod init;
 pub mod linear;
 pub mod losses;
+pub mod normalisation;
 pub mod params;
+pub mod pooling;
+pub mod resampling;
 pub mod sgd;
 pub mod step;
 #[cfg(feature = "testing")]
@@ -50,6 +56,14 @@ pub mod modules {
     pub use crate::activation::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
     pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
     pub use crate::linear::Linear;
+    pub use crate::normalisation::{
+        BatchNorm, BatchNorm1D, BatchNorm2D, GroupNorm, InstanceNorm2D, LayerNorm1D, LocalResponseNorm,
+        RMSNorm, SpectralNorm, WeightNorm,
+    };
+    pub use crate::pooling::{
+        AdaptiveAvgPool2D, AvgPool2D, AvgPool2DCeil, GlobalAvgPool, GlobalMaxPool, MaxPool2D, MaxPool2DCeil,
+    };
+    pub use crate::resampling::{Concat, PixelShuffle, PixelUnshuffle, Upsample};
 }
 
 pub mod builders {
@@ -57,23 +71,30 @@ pub mod builders {
     pub use crate::activation::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
     pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
     pub use crate::linear::builder::Linear;
+    pub use crate::normalisation::builder::{
+        BatchNorm, BatchNorm1D, BatchNorm2D, GroupNorm, LayerNorm1D, RMSNorm, SpectralNorm, WeightNorm,
+    };
+    pub use crate::normalisation::{InstanceNorm2D, LocalResponseNorm};
+    pub use crate::pooling::{
+        AdaptiveAvgPool2D, AvgPool2D, AvgPool2DCeil, GlobalAvgPool, GlobalMaxPool, MaxPool2D, MaxPool2DCeil,
+    };
+    pub use crate::resampling::{Concat, PixelShuffle, PixelUnshuffle, Upsample};
 }
 
 pub mod prelude {
     //! dfdx's prelude without what this crate replaces: `use layers::prelude::*` instead of `use dfdx::prelude::*`.
     //!
-    //! Ours are `Linear` and the activations; dfdx's `ReLU`, `LeakyReLU`, `GeLU`, `FastGeLU` and `AccurateGeLU` are left
+    //! Ours are `Linear`, the normalisations, pooling and resampling, and the activations; dfdx's `ReLU`, `LeakyReLU`, `GeLU`, `FastGeLU` and `AccurateGeLU` are left
     //! out, and so are its optimiser configurations (`SgdConfig`, `AdamConfig`, ..., in `dfdx::optim`).
     pub use crate::builders::*;
     pub use crate::{Momentum, Sgd, SgdConfig, Step};
     pub use crate::{builders, modules};
     pub use dfdx::losses::*;
     pub use dfdx::nn::builders::{
-        Abs, AddInto, AvgPoolGlobal, BatchNorm1D, BatchNorm2D, Bias2D, Cos, DropoutOneIn, Embedding, Exp,
-        GeneralizedResidual, LayerNorm1D, Ln, LogSoftmax, MaxPoolGlobal, MinPoolGlobal, MultiHeadAttention,
-        PReLU, PReLU1D, Repeated, Reshape, Residual, Sin, Softmax, SplitInto, Sqrt, Square, Transformer,
-        TransformerDecoder, TransformerDecoderBlock, TransformerEncoder, TransformerEncoderBlock,
-        UnbiasedLinear, Upscale2D,
+        Abs, AddInto, Bias2D, Cos, DropoutOneIn, Embedding, Exp, GeneralizedResidual, Ln, LogSoftmax,
+        MinPoolGlobal, MultiHeadAttention, PReLU, PReLU1D, Repeated, Reshape, Residual, Sin, Softmax,
+        SplitInto, Sqrt, Square, Transformer, TransformerDecoder, TransformerDecoderBlock,
+        TransformerEncoder, TransformerEncoderBlock, UnbiasedLinear,
     };
     pub use dfdx::nn::*;
     pub use dfdx::optim::prelude::*;

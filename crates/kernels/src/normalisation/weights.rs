@@ -96,7 +96,7 @@ pub fn try_spectral_norm<O: Dim, I: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
     pair: &Spectral<O, I, E, D>,
 ) -> Result<Tensor<(O, I), E, D, T>, Error> {
     let shape = *w.shape();
-    let outer = crate::try_outer(pair.left.clone(), pair.right.clone())?; // u vᵀ
+    let outer = crate::try_outer(pair.left.clone(), pair.right.clone()).map_err(Error::device)?; // u vᵀ
     let run = || -> Result<_, D::Err> {
         let sigma = D::sum_all(w.with_empty_tape().try_mul(outer)?)?;
         w.try_div(sigma.try_broadcast_like(&shape)?)

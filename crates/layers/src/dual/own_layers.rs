@@ -9,7 +9,7 @@ use kernels::{
 };
 
 /// $\dot y = \varphi'(x)\,\dot x$.
-pub(super) fn activate<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
+pub(crate) fn activate<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
     x: Dual<S, E, D, T>,
     kind: ActivationKind,
 ) -> Result<Dual<S, E, D, T>, D::Err> {
