@@ -6,6 +6,7 @@ use crate::{
     ActivationKind, Error, FeaturesLast, InputGradient, MatrixDevice, Momentum, NoiseDevice, Real, SgdStep,
     composed,
 };
+use crate::{normalisation::NormalisationDevice, pooling::PoolingDevice, resampling::ResamplingDevice};
 use dfdx::prelude::*;
 
 /// What every family of operations builds on: a dfdx device with a buffer cache, whose errors can cross threads.
@@ -49,6 +50,9 @@ pub trait Device<E: Real>:
     + crate::ElementwiseDevice<E>
     + crate::ReduceDevice<E>
     + crate::LossDevice<E>
+    + NormalisationDevice<E>
+    + PoolingDevice<E>
+    + ResamplingDevice<E>
 {
     /// Body of [`try_activate`](crate::try_activate).
     fn activate<S: Shape, T: Tape<E, Self>>(

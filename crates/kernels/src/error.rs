@@ -1,4 +1,5 @@
 //! What can go wrong beside the device: labels that do not fit the logits, windows that do not fit an axis.
+use std::any::Any;
 use std::fmt;
 
 /// Failure of an operation that checks values, or of the device underneath.
@@ -314,6 +315,46 @@ pub enum Error {
         /// The deviation given.
         deviation: f64,
     },
+    /// Statistics of a single value say nothing.
+    #[error(
+        "{count} values per mean cannot be normalised by their own variance; give at least 2, or use running statistics"
+    )]
+    BatchTooSmall {
+        /// Number of values that share a mean.
+        count: usize,
+    },
+    /// ε must be a number that a variance can be increased by.
+    #[error("epsilon must be finite and at least 0, got {value}; 1e-5 is usual")]
+    Epsilon {
+        /// The offending value.
+        value: f64,
+    },
+    /// The base of local response normalisation's power must be positive.
+    #[error(
+        "local response normalisation needs k > 0 and alpha >= 0, got k = {k} and alpha = {alpha}; 1 and 1e-4 are usual"
+    )]
+    LocalResponse {
+        /// The constant.
+        k: f64,
+        /// The factor of the sum of squares.
+        alpha: f64,
+    },
+    /// A resampled axis must keep a position.
+    #[error("an axis of {extent} cannot be resampled to 0 positions; ask for at least 1")]
+    NoOutputs {
+        /// Length of the axis before.
+        extent: usize,
+    },
+    /// Pooling indices belong to other maps.
+    #[error(
+        "the {indices} pooling indices do not belong to maps of {elements} elements; take those of the same pooling"
+    )]
+    IndexCount {
+        /// Number of indices.
+        indices: usize,
+        /// Number of elements that they were to be used for.
+        elements: usize,
+    },
     /// The device could not allocate or compute.
     #[error("the device failed; use a smaller batch if it ran out of memory")]
     Device(#[source] DeviceError),
@@ -325,8 +366,8 @@ pub enum Error {
 pub struct DeviceError(Box<dyn Source>);
 
 /// What dfdx promises of a device's error, plus what an error needs to cross threads.
-trait Source: fmt::Debug + fmt::Display + Send + Sync {}
-impl<T: fmt::Debug + fmt::Display + Send + Sync> Source for T {}
+trait Source: fmt::Debug + fmt::Display + Send + Sync + Any {}
+impl<T: fmt::Debug + fmt::Display + Send + Sync + 'static> Source for T {}
 
 impl DeviceError {
     /// Wraps the error of a device.
@@ -337,6 +378,29 @@ impl DeviceError {
     /// ```
     pub fn new(error: impl fmt::Debug + fmt::Display + Send + Sync + 'static) -> Self {
         Self(Box::new(error))
+    }
+}
+
+impl Error {
+    /// The device's own error again, for a module of dfdx, which can return nothing else.
+    ///
+    /// ```
+    /// use dfdx::tensor::CpuError;
+    /// use kernels::{DeviceError, Error};
+    /// let error = Error::Device(DeviceError::new(CpuError::OutOfMemory));
+    /// assert_eq!(error.into_device::<CpuError>().unwrap(), CpuError::OutOfMemory);
+    /// assert!(Error::SizeOverflow.into_device::<CpuError>().is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// The same error when it is not that of such a device.
+    pub fn into_device<D: 'static>(self) -> Result<D, Self> {
+        let Self::Device(DeviceError(source)) = self else { return Err(self) };
+        if (&*source as &dyn Any).is::<D>() {
+            let source: Box<dyn Any> = source;
+            return Ok(*source.downcast().expect("asked one line above"));
+        }
+        Err(Self::Device(DeviceError(source)))
     }
 }
 

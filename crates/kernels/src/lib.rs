@@ -13,11 +13,14 @@ mod loops;
 pub mod loss;
 mod math;
 pub mod matrix;
+pub mod normalisation;
 pub mod pool;
+pub mod pooling;
 mod product;
 pub mod random;
 mod real;
 pub mod reduce;
+pub mod resampling;
 mod rows;
 pub mod sequence;
 pub mod sgd;
@@ -60,6 +63,18 @@ pub use matrix::{
     MatrixDevice, Multiply, gram, gram_columns, matmul, outer, pairwise_squared_distances, squared_distances,
     try_gram, try_gram_columns, try_matmul, try_outer, try_pairwise_squared_distances, try_squared_distances,
 };
+pub use normalisation::{
+    BatchMoments, BatchNormed, ChannelsSecond, LastAxis, LocalResponse, Spectral, batch_norm,
+    batch_norm_with, group_norm, instance_norm, layer_norm, local_response_norm, power_iteration, rms_norm,
+    spectral_norm, try_batch_norm, try_batch_norm_with, try_group_norm, try_instance_norm, try_layer_norm,
+    try_local_response_norm, try_power_iteration, try_rms_norm, try_spectral_norm, try_weight_norm,
+    weight_norm,
+};
+pub use pooling::{
+    MaxPooled, PoolIndices, adaptive_avg_pool2d, avg_pool2d, global_avg_pool, global_max_pool, max_pool2d,
+    max_unpool2d, pick, try_adaptive_avg_pool2d, try_avg_pool2d, try_global_avg_pool, try_global_max_pool,
+    try_max_pool2d, try_max_unpool2d, try_pick,
+};
 pub use real::Real;
 pub use reduce::{
     Correction, ReduceDevice, ReducedShape, Reduction, argmax_along, argmin_along, log_softmax_along,
@@ -67,6 +82,10 @@ pub use reduce::{
     sum_along, try_argmax_along, try_argmin_along, try_log_softmax_along, try_logsumexp_along, try_max_along,
     try_mean_all, try_mean_along, try_min_along, try_norm_along, try_softmax_along, try_sum_all,
     try_sum_along, try_var_along, var_along,
+};
+pub use resampling::{
+    Corners, CountPadding, concat_channels, pixel_shuffle, pixel_unshuffle, resize_bilinear, resize_nearest,
+    try_concat_channels, try_pixel_shuffle, try_pixel_unshuffle, try_resize_bilinear, try_resize_nearest,
 };
 pub use sgd::{Momentum, SgdStep, sgd_update, try_sgd_update};
 pub use softmax::{log_softmax, softmax, try_log_softmax, try_softmax};

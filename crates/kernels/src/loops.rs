@@ -18,7 +18,7 @@ pub fn rows_per_part(row: usize) -> usize {
 
 /// The lanes added in a fixed tree, and what was left over.
 #[inline(always)]
-fn tree<E: Real>(lanes: [E; LANES], rest: E) -> E {
+pub fn tree<E: Real>(lanes: [E; LANES], rest: E) -> E {
     let mut s = [E::zero(); 8];
     for j in 0..8 {
         s[j] = (lanes[j] + lanes[j + 8]) + (lanes[j + 16] + lanes[j + 24]);

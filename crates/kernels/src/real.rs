@@ -4,7 +4,10 @@ use num_traits::Float;
 use rand::distributions::uniform::SampleUniform;
 
 use crate::loss::passes::Losses;
+use crate::normalisation::Norms;
+use crate::pooling::Pooling;
 use crate::reduce::passes::Reductions;
+use crate::resampling::Resampling;
 use crate::sequence::passes::SequencePasses;
 use crate::sparse::{Distances, SparsePasses};
 use crate::{
@@ -35,6 +38,9 @@ pub trait Kernels:
     + Distances
     + Reductions
     + Losses
+    + Norms
+    + Pooling
+    + Resampling
 {
 }
 impl Kernels for f32 {}

@@ -530,8 +530,13 @@ impl<E: Real, D: Device<E>> TensorVisitor<E, D> for Compare<'_> {
 
 impl Checkpoint {
     fn scalar<N: NumCast>(&self, name: &str) -> Result<N, CheckpointError> {
-        let entry = self.entry(name)?.expect_dtype(name, Dtype::F64)?.expect_shape(name, &[])?;
-        let number = from_bytes::<f64>(&entry.bytes).into_iter().find(|number| !number.is_nan());
+        let entry = self.entry(name)?.expect_shape(name, &[])?;
+        // Ours are f64; PyTorch counts batches in i64.
+        let number = match entry.dtype {
+            Dtype::I64 => words(&entry.bytes).next().map(|word| i64::from_le_bytes(word) as f64),
+            _ => from_bytes::<f64>(&entry.expect_dtype(name, Dtype::F64)?.bytes).first().copied(),
+        };
+        let number = number.filter(|number| !number.is_nan());
         let damaged =
             || CheckpointError::Content { name: name.to_owned(), expected: "a number of the layer's type" };
         number.and_then(N::from).ok_or_else(damaged)

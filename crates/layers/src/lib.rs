@@ -5,6 +5,9 @@
 //! | a fully connected layer, fused with its activation | [`modules::Linear`], built from [`builders::Linear`] |
 //! | activation functions as modules | [`activation`] |
 //! | dropout and noise, by key | [`dropout`] |
+//! | batch, layer, group, instance, RMS, response, spectral and weight normalisation | [`normalisation`] |
+//! | max, average, adaptive and global pooling | [`pooling`] |
+//! | upsampling, pixel shuffle, branches side by side | [`resampling`] |
 //! | a loss | [`losses`] |
 //! | gradient penalties, Hessian-vector products, Jacobian traces | [`dual`] |
 //! | an optimiser, its interface and its saved state | [`Sgd`], [`step`] |
@@ -30,8 +33,11 @@ pub mod gated;
 pub mod init;
 pub mod linear;
 pub mod losses;
+pub mod normalisation;
 pub mod params;
+pub mod pooling;
 pub mod prelu;
+pub mod resampling;
 pub mod sgd;
 pub mod step;
 #[cfg(feature = "testing")]
@@ -57,7 +63,15 @@ pub mod modules {
     pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
     pub use crate::gated::{Glu, Maxout};
     pub use crate::linear::Linear;
+    pub use crate::normalisation::{
+        BatchNorm, BatchNorm1D, BatchNorm2D, GroupNorm, InstanceNorm2D, LayerNorm1D, LocalResponseNorm,
+        RMSNorm, SpectralNorm, WeightNorm,
+    };
+    pub use crate::pooling::{
+        AdaptiveAvgPool2D, AvgPool2D, AvgPool2DCeil, GlobalAvgPool, GlobalMaxPool, MaxPool2D, MaxPool2DCeil,
+    };
     pub use crate::prelu::PRelu;
+    pub use crate::resampling::{Concat, PixelShuffle, PixelUnshuffle, Upsample};
 }
 
 pub mod builders {
@@ -70,24 +84,32 @@ pub mod builders {
     pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
     pub use crate::gated::{Glu, Maxout};
     pub use crate::linear::builder::Linear;
+    pub use crate::normalisation::builder::{
+        BatchNorm, BatchNorm1D, BatchNorm2D, GroupNorm, LayerNorm1D, RMSNorm, SpectralNorm, WeightNorm,
+    };
+    pub use crate::normalisation::{InstanceNorm2D, LocalResponseNorm};
+    pub use crate::pooling::{
+        AdaptiveAvgPool2D, AvgPool2D, AvgPool2DCeil, GlobalAvgPool, GlobalMaxPool, MaxPool2D, MaxPool2DCeil,
+    };
     pub use crate::prelu::builder::PRelu;
+    pub use crate::resampling::{Concat, PixelShuffle, PixelUnshuffle, Upsample};
 }
 
 pub mod prelude {
     //! dfdx's prelude without what this crate replaces: `use layers::prelude::*` instead of `use dfdx::prelude::*`.
     //!
-    //! Ours are `Linear`, `Dropout` and the activations (`Exp`, `Ln`, `Sin`, `Cos`, `Sqrt`, `Abs` among them); dfdx's
-    //! `ReLU`, `LeakyReLU`, `GeLU`, `FastGeLU` and `AccurateGeLU` are left out, and so are its optimiser configurations (`SgdConfig`, `AdamConfig`, ..., in `dfdx::optim`).
+    //! Ours are `Linear`, dropout, normalisation, pooling, resampling and the activations (`Exp`, `Ln`, `Sin`, `Cos`, `Sqrt`,
+    //! `Abs` among them); dfdx's `ReLU`, `LeakyReLU`, `GeLU`, `FastGeLU` and `AccurateGeLU` are left out, and so are its
+    //! optimiser configurations (`SgdConfig`, `AdamConfig`, ..., in `dfdx::optim`).
     pub use crate::builders::*;
     pub use crate::{Momentum, Sgd, SgdConfig, Step};
     pub use crate::{builders, modules};
     pub use dfdx::losses::*;
     pub use dfdx::nn::builders::{
-        AddInto, AvgPoolGlobal, BatchNorm1D, BatchNorm2D, Bias2D, DropoutOneIn, Embedding,
-        GeneralizedResidual, LayerNorm1D, LogSoftmax, MaxPoolGlobal, MinPoolGlobal, MultiHeadAttention,
-        PReLU, PReLU1D, Repeated, Reshape, Residual, Softmax, SplitInto, Square, Transformer,
-        TransformerDecoder, TransformerDecoderBlock, TransformerEncoder, TransformerEncoderBlock,
-        UnbiasedLinear, Upscale2D,
+        AddInto, Bias2D, DropoutOneIn, Embedding, GeneralizedResidual, LogSoftmax, MinPoolGlobal,
+        MultiHeadAttention, PReLU, PReLU1D, Repeated, Reshape, Residual, Softmax, SplitInto, Square,
+        Transformer, TransformerDecoder, TransformerDecoderBlock, TransformerEncoder,
+        TransformerEncoderBlock, UnbiasedLinear,
     };
     pub use dfdx::nn::*;
     pub use dfdx::optim::prelude::*;

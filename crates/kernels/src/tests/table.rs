@@ -116,6 +116,9 @@ family!(matrix, "../matrix/device.rs", crate::matrix::cases);
 family!(reduce, "../reduce/mod.rs", crate::reduce::cases, elsewhere "arg_extreme");
 family!(elementwise, "../elementwise/mod.rs", crate::elementwise::cases);
 family!(loss, "../loss/mod.rs", crate::loss::cases, elsewhere "kind", "batch");
+family!(normalisation, "../normalisation/mod.rs", crate::normalisation::cases);
+family!(pooling, "../pooling/mod.rs", crate::pooling::cases);
+family!(resampling, "../resampling/mod.rs", crate::resampling::cases);
 
 #[test]
 fn an_operation_without_a_row_is_noticed() {

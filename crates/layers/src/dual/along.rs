@@ -46,7 +46,9 @@ pub trait Along<X> {
 
 /// A tensor with the same values and an id of its own. A direction is often made from a clone of the model, whose
 /// tensors have the ids of the model's: without this, the gradient of the direction would be added to the weights'.
-fn detached<S: Shape, E: Dtype, D: Device<E>>(tensor: &Tensor<S, E, D>) -> Result<Tensor<S, E, D>, D::Err> {
+pub(crate) fn detached<S: Shape, E: Dtype, D: Device<E>>(
+    tensor: &Tensor<S, E, D>,
+) -> Result<Tensor<S, E, D>, D::Err> {
     tensor.clone().try_mul(E::ONE)
 }
 

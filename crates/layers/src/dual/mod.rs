@@ -25,10 +25,10 @@
 //! inputs at once, a tangent gives one direction.
 //! **Source**: Pearlmutter (1994), Fast exact multiplication by the Hessian.
 //! **Cost**: value and tangent together take two to three times the work and memory of the value.
-mod along;
+pub(crate) mod along;
 mod dfdx_layers;
 mod operations;
-mod own_layers;
+pub(crate) mod own_layers;
 mod second_order;
 mod sparse;
 

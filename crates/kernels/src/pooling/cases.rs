@@ -1,0 +1,117 @@
+//! Rows of the table for max pooling.
+use super::{Pick, PlaneWindows, PoolingDevice, composed};
+use crate::Real;
+use crate::shape::{Rounding, Taps};
+use crate::tests::laws::{Body, Case, Everything, Flat, Input, Layout, Numbers, Spec, Visit, flat};
+use dfdx::prelude::*;
+use std::sync::Arc;
+
+/// Every method of [`PoolingDevice`](super::PoolingDevice).
+pub const OPERATIONS: &[&str] = &["max_pool", "pick", "place"];
+
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Max(PlaneWindows),
+    /// Of planes with so many elements, so many.
+    Pick([usize; 2]),
+    Place([usize; 2]),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OnPlanes(Op, usize);
+
+/// Indices of which some come twice.
+fn choice(planes: usize, sizes: [usize; 2]) -> Pick {
+    let index = |i: usize| ((i * i * 7 + i + 3) % sizes[0]) as u32;
+    Pick { sizes, indices: Arc::new((0..planes * sizes[1]).map(index).collect()) }
+}
+
+impl Case for OnPlanes {
+    fn operation(self) -> &'static str {
+        match self.0 {
+            Op::Max(_) => "max_pool",
+            Op::Pick(_) => "pick",
+            Op::Place(_) => "place",
+        }
+    }
+
+    fn inputs(self) -> Vec<Spec> {
+        let [rows, cols] = match self.0 {
+            Op::Max(windows) => windows.extents,
+            Op::Pick([from, _]) => [1, from],
+            Op::Place([_, to]) => [1, to],
+        };
+        // Elements apart from each other, so that none becomes the largest when another is moved.
+        vec![Spec::new([self.1, rows, cols]).holding(Numbers::Distinct)]
+    }
+
+    /// Repeated elements are ties.
+    fn layouts(self) -> &'static [Layout] {
+        &[Layout::RowMajor, Layout::ColumnMajor]
+    }
+
+    fn is_linear(self) -> bool {
+        !matches!(self.0, Op::Max(_))
+    }
+
+    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
+    where
+        Cpu: Everything<E>,
+    {
+        let shape = (x[0].shape[0], x[0].shape[1], x[0].shape[2]);
+        let planes = x[0].taped::<_, T>(shape).contiguous();
+        match (self.0, body) {
+            (Op::Max(windows), Body::Fused) => flat(Cpu::max_pool(planes, windows).unwrap().0),
+            (Op::Max(windows), Body::Composed) => flat(composed::max_pool(planes, windows).unwrap().0),
+            (Op::Pick(sizes), Body::Fused) => flat(Cpu::pick(planes, &choice(self.1, sizes)).unwrap()),
+            (Op::Pick(sizes), Body::Composed) => {
+                flat(composed::pick(planes, &choice(self.1, sizes)).unwrap())
+            }
+            (Op::Place(sizes), Body::Fused) => flat(Cpu::place(planes, &choice(self.1, sizes)).unwrap()),
+            (Op::Place(sizes), Body::Composed) => {
+                flat(composed::place(planes, &choice(self.1, sizes)).unwrap())
+            }
+        }
+    }
+}
+
+fn windows(extents: [usize; 2], taps: [Taps; 2], rounding: Rounding) -> PlaneWindows {
+    let outputs = [0, 1].map(|axis| taps[axis].pool_positions(extents[axis], rounding).unwrap());
+    PlaneWindows { extents, taps, outputs }
+}
+
+/// Kernel, stride, padding, dilation.
+fn taps([kernel, stride, padding, dilation]: [usize; 4]) -> Taps {
+    Taps { kernel, stride, padding, dilation }
+}
+
+/// Small cases.
+pub fn cases(visit: &mut impl Visit) {
+    let square = |numbers| [taps(numbers); 2];
+    for (extents, taps) in [
+        ([1, 1], square([1, 1, 0, 1])),
+        ([6, 6], square([2, 2, 0, 1])),
+        ([7, 5], square([3, 2, 1, 1])),
+        ([5, 8], square([3, 1, 1, 1])),
+        ([9, 8], square([2, 1, 0, 2])),
+        ([9, 11], square([3, 3, 1, 2])),
+        ([6, 9], [taps([1, 1, 0, 1]), taps([4, 3, 2, 1])]),
+        ([4, 4], [taps([4, 1, 2, 1]), taps([3, 2, 1, 1])]),
+    ] {
+        for rounding in [Rounding::Down, Rounding::Up] {
+            visit.visit(OnPlanes(Op::Max(windows(extents, taps, rounding)), 3));
+        }
+    }
+    for sizes in [[1, 1], [12, 5], [5, 12]] {
+        visit.visit(OnPlanes(Op::Pick(sizes), 3));
+        visit.visit(OnPlanes(Op::Place(sizes), 3));
+    }
+}
+
+/// Cases that are cut into several parts.
+pub fn large_cases(visit: &mut impl Visit) {
+    let square = [taps([3, 2, 1, 1]); 2];
+    visit.visit(OnPlanes(Op::Max(windows([40, 30], square, Rounding::Up)), 70));
+    visit.visit(OnPlanes(Op::Pick([900, 300]), 70));
+    visit.visit(OnPlanes(Op::Place([900, 300]), 70));
+}

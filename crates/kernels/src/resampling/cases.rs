@@ -1,0 +1,139 @@
+//! Rows of the table for resampling, all means of pooling among them.
+use super::{Band, Corners, CountPadding, Rearrangement, ResamplingDevice, composed};
+use crate::Real;
+use crate::shape::{Rounding, Taps};
+use crate::tests::laws::{Body, Case, Everything, Flat, Input, Spec, Visit, flat};
+use dfdx::prelude::*;
+
+/// Every method of [`ResamplingDevice`](super::ResamplingDevice).
+pub const OPERATIONS: &[&str] = &["separable", "rearrange", "concat_channels"];
+
+/// What is done along an axis.
+#[derive(Clone, Copy, Debug)]
+enum Along {
+    Windows(Taps, Rounding, CountPadding),
+    Adaptive(usize),
+    Nearest(usize),
+    Linear(usize, Corners),
+    Mean,
+}
+
+impl Along {
+    fn band(self, extent: usize) -> Band {
+        match self {
+            Self::Windows(taps, rounding, count) => {
+                Band::windows(extent, taps, taps.pool_positions(extent, rounding).unwrap(), count)
+            }
+            Self::Adaptive(outputs) => Band::adaptive(extent, outputs).unwrap(),
+            Self::Nearest(outputs) => Band::nearest(extent, outputs).unwrap(),
+            Self::Linear(outputs, corners) => Band::linear(extent, outputs, corners).unwrap(),
+            Self::Mean => Band::mean(extent).unwrap(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Separable([Along; 2], [usize; 3]),
+    Rearrange(usize, Rearrangement, [usize; 4]),
+    /// Samples, first and second channels, positions.
+    Concat([usize; 4]),
+}
+
+impl Case for Op {
+    fn operation(self) -> &'static str {
+        match self {
+            Self::Separable(..) => "separable",
+            Self::Rearrange(..) => "rearrange",
+            Self::Concat(_) => "concat_channels",
+        }
+    }
+
+    fn inputs(self) -> Vec<Spec> {
+        match self {
+            Self::Separable(_, shape) => vec![Spec::new(shape)],
+            Self::Rearrange(_, _, shape) => vec![Spec::new(shape)],
+            Self::Concat([n, c, k, m]) => vec![Spec::new([n, c, m]), Spec::new([n, k, m])],
+        }
+    }
+
+    fn is_linear(self) -> bool {
+        true
+    }
+
+    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
+    where
+        Cpu: Everything<E>,
+    {
+        let is_fused = body == Body::Fused;
+        let planes = |i: usize| {
+            let shape = (x[i].shape[0], x[i].shape[1], x[i].shape[2]);
+            x[i].taped::<_, T>(shape).contiguous()
+        };
+        match self {
+            Self::Separable([rows, cols], [_, height, width]) => {
+                let (rows, cols) = (rows.band(height), cols.band(width));
+                flat(if is_fused {
+                    Cpu::separable(planes(0), [&rows, &cols]).unwrap()
+                } else {
+                    composed::separable(planes(0), [&rows, &cols]).unwrap()
+                })
+            }
+            Self::Rearrange(factor, way, [n, c, h, w]) => {
+                let maps = x[0].taped::<_, T>((n, c, h, w)).contiguous();
+                flat(if is_fused {
+                    Cpu::rearrange(maps, factor, way).unwrap()
+                } else {
+                    composed::rearrange(maps, factor, way).unwrap()
+                })
+            }
+            Self::Concat(_) => flat(if is_fused {
+                Cpu::concat_channels(planes(0), planes(1)).unwrap()
+            } else {
+                composed::concat_channels(planes(0), planes(1)).unwrap()
+            }),
+        }
+    }
+}
+
+fn averages(
+    [kernel, stride, padding, dilation]: [usize; 4],
+    rounding: Rounding,
+    count: CountPadding,
+) -> Along {
+    Along::Windows(Taps { kernel, stride, padding, dilation }, rounding, count)
+}
+
+/// Small cases.
+pub fn cases(visit: &mut impl Visit) {
+    use Along::{Adaptive, Linear, Mean, Nearest};
+    use CountPadding::{Excluded, Included};
+    use Rounding::{Down, Up};
+    for (axes, shape) in [
+        ([averages([2, 2, 0, 1], Down, Included), averages([2, 2, 0, 1], Down, Included)], [3, 6, 6]),
+        ([averages([3, 2, 1, 1], Up, Included), averages([3, 1, 1, 1], Down, Excluded)], [2, 7, 5]),
+        ([averages([2, 3, 1, 2], Up, Excluded), averages([1, 4, 0, 1], Down, Included)], [2, 8, 9]),
+        ([Adaptive(3), Adaptive(7)], [2, 7, 3]),
+        ([Nearest(6), Nearest(2)], [2, 4, 5]),
+        ([Linear(6, Corners::Edges), Linear(9, Corners::Centres)], [2, 3, 4]),
+        ([Linear(2, Corners::Centres), Linear(1, Corners::Centres)], [2, 5, 4]),
+        ([Linear(3, Corners::Edges), Mean], [2, 5, 70]),
+    ] {
+        visit.visit(Op::Separable(axes, shape));
+    }
+    for factor in [1, 2, 3] {
+        visit.visit(Op::Rearrange(factor, Rearrangement::Shuffle, [2, 2 * factor * factor, 3, 2]));
+        visit.visit(Op::Rearrange(factor, Rearrangement::Unshuffle, [2, 2, 3 * factor, 2 * factor]));
+    }
+    visit.visit(Op::Concat([1, 1, 1, 1]));
+    visit.visit(Op::Concat([3, 2, 4, 5]));
+}
+
+/// Cases that are cut into several parts.
+pub fn large_cases(visit: &mut impl Visit) {
+    let axes = [Along::Linear(40, Corners::Edges), Along::Nearest(50)];
+    visit.visit(Op::Separable(axes, [60, 20, 25]));
+    visit.visit(Op::Rearrange(2, Rearrangement::Shuffle, [9, 32, 20, 20]));
+    visit.visit(Op::Rearrange(2, Rearrangement::Unshuffle, [9, 8, 40, 40]));
+    visit.visit(Op::Concat([9, 10, 20, 300]));
+}

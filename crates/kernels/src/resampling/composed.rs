@@ -1,0 +1,55 @@
+//! Resampling composed of dfdx operations: banded matrices as full ones, and permutations.
+use super::{Band, Rearrangement};
+use crate::{Device, Real};
+use dfdx::prelude::*;
+
+type Planes = (usize, usize, usize);
+type Maps = (usize, usize, usize, usize);
+
+/// x Bᵀ along the last axis, and that axis moved to the middle.
+fn along_rows<E: Real, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<Planes, E, D, T>,
+    band: &Band,
+) -> Result<Tensor<Planes, E, D, T>, D::Err> {
+    let (planes, height, width) = *x.shape();
+    let dense = band.transposed().dense().iter().map(|&weight| E::of(weight)).collect();
+    let matrix = x.device().try_tensor_from_vec(dense, (width, band.outputs()))?;
+    let y = x.try_reshape_like(&(planes * height, width))?.try_matmul(matrix)?;
+    let y = y.try_reshape_like(&(planes, height, band.outputs()))?;
+    y.try_permute::<Planes, Axes3<0, 2, 1>>()?.try_contiguous()
+}
+
+pub fn separable<E: Real, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<Planes, E, D, T>,
+    [rows, cols]: [&Band; 2],
+) -> Result<Tensor<Planes, E, D, T>, D::Err> {
+    along_rows(along_rows(x, cols)?, rows)
+}
+
+pub fn rearrange<E: Real, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<Maps, E, D, T>,
+    r: usize,
+    way: Rearrangement,
+) -> Result<Tensor<Maps, E, D, T>, D::Err> {
+    type Six = (usize, usize, usize, usize, usize, usize);
+    let (n, c, h, w) = *x.shape();
+    let shape = way.shape((n, c, h, w), r);
+    let y = match way {
+        Rearrangement::Shuffle => {
+            let x = x.try_reshape_like(&(n, shape.1, r, r, h, w))?;
+            x.try_permute::<Six, Axes6<0, 1, 4, 2, 5, 3>>()?
+        }
+        Rearrangement::Unshuffle => {
+            let x = x.try_reshape_like(&(n, c, shape.2, r, shape.3, r))?;
+            x.try_permute::<Six, Axes6<0, 1, 3, 5, 2, 4>>()?
+        }
+    };
+    y.try_reshape_like(&shape)
+}
+
+pub fn concat_channels<E: Real, D: Device<E>, T: Tape<E, D> + Merge<R>, R: Tape<E, D>>(
+    x: Tensor<Planes, E, D, T>,
+    y: Tensor<Planes, E, D, R>,
+) -> Result<Tensor<Planes, E, D, T>, D::Err> {
+    (x, y).try_concat_along(Axis::<1>)
+}

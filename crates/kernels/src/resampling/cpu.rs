@@ -1,0 +1,147 @@
+//! The fused bodies of resampling and of moving channels.
+use super::passes::{Bands, Squares, room};
+use super::{Band, Rearrangement, ResamplingDevice};
+use crate::Real;
+use crate::bridge::{buffer, flat};
+use crate::cpu::{Out, part};
+use crate::loops::rows_per_part;
+use crate::pool::chunks_mut;
+use dfdx::prelude::*;
+use std::mem::take;
+
+/// y (+)= R x Cᵀ over all planes.
+fn planes<E: Real>(rows: &Bands<E>, cols: &Bands<E>, x: &[E], y: &mut [E], is_added: bool) {
+    let (before, after) = (rows.inputs() * cols.inputs(), rows.outputs() * cols.outputs());
+    let planes = rows_per_part(before.max(after));
+    chunks_mut(y, (planes * after).max(1), |start, y| {
+        let first = start / after;
+        let x = &x[first * before..(first + y.len() / after) * before];
+        E::planes(rows, cols, x, y, is_added, &mut vec![E::zero(); room(rows, cols)])
+    });
+}
+
+fn separable<E: Real, T: Tape<E, Cpu>>(
+    x: Tensor<(usize, usize, usize), E, Cpu, T>,
+    [rows, cols]: [&Band; 2],
+) -> Out<(usize, usize, usize), E, T> {
+    let (x, mut tape) = x.split_tape();
+    let device = x.device().clone();
+    let shape = (x.shape().0, rows.outputs(), cols.outputs());
+    let mut y = buffer(&device, shape.num_elements())?;
+    planes(&Bands::of(rows), &Bands::of(cols), flat(&x), &mut y, false);
+    let y = device.try_tensor_from_vec(y, shape)?;
+    if !T::OWNS_TAPE {
+        return Ok(y.put_tape(tape));
+    }
+    let (x, ghost) = (x.ghost(), y.ghost());
+    let (rows, cols) = (Bands::of(&rows.transposed()), Bands::of(&cols.transposed()));
+    tape.add_backward_op(move |grads| {
+        let gy = take(&mut **grads.get_or_alloc_mut(&ghost)?);
+        planes(&rows, &cols, &gy, grads.get_or_alloc_mut(&x)?, true);
+        **grads.get_or_alloc_mut(&ghost)? = gy;
+        Ok(())
+    });
+    Ok(y.put_tape(tape))
+}
+
+/// Moves all elements one way or the other.
+fn moved<E: Real>(squares: Squares, way: Rearrangement, x: &[E], y: &mut [E], is_added: bool) {
+    let group = squares.group().max(1);
+    let chunk = rows_per_part(group) * group;
+    chunks_mut(y, chunk, |start, y| match way {
+        Rearrangement::Shuffle => E::shuffle(squares, part(x, start, y), y, is_added),
+        Rearrangement::Unshuffle => E::unshuffle(squares, part(x, start, y), y, is_added),
+    });
+}
+
+fn rearrange<E: Real, T: Tape<E, Cpu>>(
+    x: Tensor<(usize, usize, usize, usize), E, Cpu, T>,
+    factor: usize,
+    way: Rearrangement,
+) -> Out<(usize, usize, usize, usize), E, T> {
+    let (x, mut tape) = x.split_tape();
+    let device = x.device().clone();
+    let shape = way.shape(*x.shape(), factor);
+    let (_, _, height, width) = if way == Rearrangement::Shuffle { *x.shape() } else { shape };
+    let squares = Squares { factor, plane: [height, width] };
+    let mut y = buffer(&device, shape.num_elements())?;
+    moved(squares, way, flat(&x), &mut y, false);
+    let y = device.try_tensor_from_vec(y, shape)?;
+    let (x, ghost) = (x.ghost(), y.ghost());
+    tape.add_backward_op(move |grads| {
+        let gy = take(&mut **grads.get_or_alloc_mut(&ghost)?);
+        moved(squares, way.back(), &gy, grads.get_or_alloc_mut(&x)?, true);
+        **grads.get_or_alloc_mut(&ghost)? = gy;
+        Ok(())
+    });
+    Ok(y.put_tape(tape))
+}
+
+fn concat_channels<E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>>(
+    x: Tensor<(usize, usize, usize), E, Cpu, T>,
+    y: Tensor<(usize, usize, usize), E, Cpu, R>,
+) -> Out<(usize, usize, usize), E, T> {
+    let ((x, tape), (y, more)) = (x.split_tape(), y.split_tape());
+    let mut tape = tape.merge(more);
+    let device = x.device().clone();
+    let ((samples, first, inner), (_, second, _)) = (*x.shape(), *y.shape());
+    let shape = (samples, first + second, inner);
+    let (first, second) = (first * inner, second * inner);
+    let both = (first + second).max(1);
+    let mut z = buffer(&device, shape.num_elements())?;
+    chunks_mut(&mut z, rows_per_part(both) * both, |start, z| {
+        for (i, z) in z.chunks_exact_mut(both).enumerate() {
+            let sample = start / both + i;
+            z[..first].copy_from_slice(&flat(&x)[sample * first..(sample + 1) * first]);
+            z[first..].copy_from_slice(&flat(&y)[sample * second..(sample + 1) * second]);
+        }
+    });
+    let z = device.try_tensor_from_vec(z, shape)?;
+    let (x, y, ghost) = (x.ghost(), y.ghost(), z.ghost());
+    tape.add_backward_op(move |grads| {
+        let gz = take(&mut **grads.get_or_alloc_mut(&ghost)?);
+        // One after the other: x and y may be the same tensor.
+        let add = |g: &mut [E], length: usize, from: usize| {
+            chunks_mut(g, rows_per_part(length) * length.max(1), |start, g| {
+                for (i, g) in g.chunks_exact_mut(length).enumerate() {
+                    let at = (start / length + i) * both + from;
+                    E::add_to(&gz[at..at + length], g);
+                }
+            })
+        };
+        add(grads.get_or_alloc_mut(&x)?, first, 0);
+        add(grads.get_or_alloc_mut(&y)?, second, first);
+        **grads.get_or_alloc_mut(&ghost)? = gz;
+        Ok(())
+    });
+    Ok(z.put_tape(tape))
+}
+
+macro_rules! fused {
+    ($E:ty) => {
+        impl ResamplingDevice<$E> for Cpu {
+            fn separable<T: Tape<$E, Cpu>>(
+                x: Tensor<(usize, usize, usize), $E, Cpu, T>,
+                axes: [&Band; 2],
+            ) -> Out<(usize, usize, usize), $E, T> {
+                separable(x, axes)
+            }
+            fn rearrange<T: Tape<$E, Cpu>>(
+                x: Tensor<(usize, usize, usize, usize), $E, Cpu, T>,
+                factor: usize,
+                way: Rearrangement,
+            ) -> Out<(usize, usize, usize, usize), $E, T> {
+                rearrange(x, factor, way)
+            }
+            fn concat_channels<T: Tape<$E, Cpu> + Merge<R>, R: Tape<$E, Cpu>>(
+                x: Tensor<(usize, usize, usize), $E, Cpu, T>,
+                y: Tensor<(usize, usize, usize), $E, Cpu, R>,
+            ) -> Out<(usize, usize, usize), $E, T> {
+                concat_channels(x, y)
+            }
+        }
+    };
+}
+
+fused!(f32);
+fused!(f64);

@@ -1,0 +1,407 @@
+//! Maps of images to another size: nearest, bilinear, pixel shuffle; and the concatenation of channels.
+//!
+//! Nearest, bilinear, and all averages of [`pooling`](crate::pooling) are *separable*: a matrix $R$ `(O_h, H)` for the
+//! rows and $C$ `(O_w, W)` for the columns, each with few numbers per row, make of every plane
+//!
+//! $$ Y = R X C^\top, \qquad \frac{\partial L}{\partial X} = R^\top \frac{\partial L}{\partial Y} C $$
+//!
+//! so one pair of loops serves them all, forward and backward. The axis that becomes shorter is treated first.
+//!
+//! | function | shape | |
+//! |---|---|---|
+//! | [`resize_nearest`] | `(B, C, H, W)` → `(B, C, O, P)` | input $\lfloor i H / O \rfloor$ |
+//! | [`resize_bilinear`] | `(B, C, H, W)` → `(B, C, O, P)` | two neighbours per axis, see [`Corners`] |
+//! | [`pixel_shuffle`] | `(B, C r², H, W)` → `(B, C, H r, W r)` | Shi et al. (2016), arXiv 1609.05158 |
+//! | [`pixel_unshuffle`] | its inverse | |
+//! | [`concat_channels`] | `(B, C, ..)`, `(B, K, ..)` → `(B, C + K, ..)` | |
+//!
+//! All are linear, so a tangent is mapped as the value is.
+//! **Deviations**: PyTorch computes positions in `f32`; ours are exact for nearest and in `f64` for bilinear.
+use crate::shape::{Over, Plus, Times, divided};
+use crate::{BaseDevice, ChannelsSecond, Device, Error, Real};
+use dfdx::prelude::*;
+
+pub(crate) mod band;
+#[cfg(all(test, not(loom)))]
+pub(crate) mod cases;
+pub(crate) mod composed;
+mod cpu;
+mod passes;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+pub use band::{Band, Corners, CountPadding};
+pub(crate) use passes::Resampling;
+
+/// Which way [`pixel_shuffle`] goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rearrangement {
+    /// Channels into squares of pixels.
+    Shuffle,
+    /// Squares of pixels into channels.
+    Unshuffle,
+}
+
+impl Rearrangement {
+    /// The shape that `(N, C, H, W)` becomes.
+    pub fn shape(self, (n, c, h, w): Maps, r: usize) -> Maps {
+        match self {
+            Self::Shuffle => (n, c / (r * r), h * r, w * r),
+            Self::Unshuffle => (n, c * r * r, h / r, w / r),
+        }
+    }
+    /// The way back.
+    pub fn back(self) -> Self {
+        match self {
+            Self::Shuffle => Self::Unshuffle,
+            Self::Unshuffle => Self::Shuffle,
+        }
+    }
+}
+
+type Planes = (usize, usize, usize);
+type Maps = (usize, usize, usize, usize);
+
+/// Bodies of the maps to another size.
+pub trait ResamplingDevice<E: Real>: BaseDevice<E> {
+    /// Body of everything separable: a banded matrix for the rows and one for the columns of each plane.
+    fn separable<T: Tape<E, Self>>(
+        x: Tensor<Planes, E, Self, T>,
+        axes: [&Band; 2],
+    ) -> Result<Tensor<Planes, E, Self, T>, Self::Err>
+    where
+        Self: Device<E>,
+    {
+        composed::separable(x, axes)
+    }
+
+    /// Body of [`try_pixel_shuffle`] and [`try_pixel_unshuffle`].
+    fn rearrange<T: Tape<E, Self>>(
+        x: Tensor<Maps, E, Self, T>,
+        factor: usize,
+        way: Rearrangement,
+    ) -> Result<Tensor<Maps, E, Self, T>, Self::Err>
+    where
+        Self: Device<E>,
+    {
+        composed::rearrange(x, factor, way)
+    }
+
+    /// Body of [`try_concat_channels`].
+    fn concat_channels<T: Tape<E, Self> + Merge<R>, R: Tape<E, Self>>(
+        x: Tensor<Planes, E, Self, T>,
+        y: Tensor<Planes, E, Self, R>,
+    ) -> Result<Tensor<Planes, E, Self, T>, Self::Err>
+    where
+        Self: Device<E>,
+    {
+        composed::concat_channels(x, y)
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl ResamplingDevice<f32> for Cuda {}
+#[cfg(feature = "cuda")]
+impl ResamplingDevice<f64> for Cuda {}
+
+/// Applies a banded matrix to the rows and one to the columns of every plane.
+#[allow(clippy::type_complexity)]
+pub(crate) fn resize<
+    B: Dim,
+    C: Dim,
+    H: Dim,
+    W: Dim,
+    OH: Dim,
+    OW: Dim,
+    E: Real,
+    D: Device<E>,
+    T: Tape<E, D>,
+>(
+    x: Tensor<(B, C, H, W), E, D, T>,
+    shape: (OH, OW),
+    axes: [&Band; 2],
+) -> Result<Tensor<(B, C, OH, OW), E, D, T>, Error> {
+    let (batch, channels, height, width) = *x.shape();
+    let planes = (batch.size() * channels.size(), height.size(), width.size());
+    let run = || {
+        D::separable(x.try_reshape_like(&planes)?, axes)?
+            .try_reshape_like(&(batch, channels, shape.0, shape.1))
+    };
+    run().map_err(Error::device)
+}
+
+/// Images of another size, each pixel that of the input at $\lfloor i H / O \rfloor$.
+///
+/// `rows` and `cols` may be `Const` or numbers.
+///
+/// ```
+/// use dfdx::prelude::*;
+/// use kernels::resize_nearest;
+/// let x = Cpu::default().tensor([[[[1.0_f32, 2.0]]]]);
+/// let y = resize_nearest(x, Const::<1>, Const::<4>);
+/// assert_eq!(y.array(), [[[[1.0, 1.0, 2.0, 2.0]]]]);
+/// ```
+///
+/// # Panics
+/// On the errors of [`try_resize_nearest`].
+pub fn resize_nearest<
+    B: Dim,
+    C: Dim,
+    H: Dim,
+    W: Dim,
+    OH: Dim,
+    OW: Dim,
+    E: Real,
+    D: Device<E>,
+    T: Tape<E, D>,
+>(
+    x: Tensor<(B, C, H, W), E, D, T>,
+    rows: OH,
+    cols: OW,
+) -> Tensor<(B, C, OH, OW), E, D, T> {
+    try_resize_nearest(x, rows, cols).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Fallible twin of [`resize_nearest`].
+///
+/// # Errors
+/// [`Error::WindowTooLong`] for an empty image, [`Error::NoOutputs`] for an empty result, and the device's error.
+#[allow(clippy::type_complexity)]
+pub fn try_resize_nearest<
+    B: Dim,
+    C: Dim,
+    H: Dim,
+    W: Dim,
+    OH: Dim,
+    OW: Dim,
+    E: Real,
+    D: Device<E>,
+    T: Tape<E, D>,
+>(
+    x: Tensor<(B, C, H, W), E, D, T>,
+    rows: OH,
+    cols: OW,
+) -> Result<Tensor<(B, C, OH, OW), E, D, T>, Error> {
+    let (height, width) = (x.shape().2.size(), x.shape().3.size());
+    let axes = [Band::nearest(height, rows.size())?, Band::nearest(width, cols.size())?];
+    resize(x, (rows, cols), [&axes[0], &axes[1]])
+}
+
+/// Images of another size, interpolated between the two neighbours along each axis; where the neighbours lie is
+/// decided by [`Corners`].
+///
+/// ```
+/// use dfdx::prelude::*;
+/// use kernels::{Corners, resize_bilinear};
+/// let x = Cpu::default().tensor([[[[0.0_f64, 3.0]]]]);
+/// let centres = resize_bilinear(x.clone(), Const::<1>, Const::<4>, Corners::Centres);
+/// assert_eq!(centres.array(), [[[[0.0, 1.0, 2.0, 3.0]]]]);
+/// let edges = resize_bilinear(x, 1, 4, Corners::Edges);
+/// assert_eq!(edges.as_vec(), [0.0, 0.75, 2.25, 3.0]);
+/// ```
+///
+/// # Panics
+/// On the errors of [`try_resize_bilinear`].
+pub fn resize_bilinear<
+    B: Dim,
+    C: Dim,
+    H: Dim,
+    W: Dim,
+    OH: Dim,
+    OW: Dim,
+    E: Real,
+    D: Device<E>,
+    T: Tape<E, D>,
+>(
+    x: Tensor<(B, C, H, W), E, D, T>,
+    rows: OH,
+    cols: OW,
+    corners: Corners,
+) -> Tensor<(B, C, OH, OW), E, D, T> {
+    try_resize_bilinear(x, rows, cols, corners).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Fallible twin of [`resize_bilinear`].
+///
+/// # Errors
+/// As [`try_resize_nearest`].
+#[allow(clippy::type_complexity)]
+pub fn try_resize_bilinear<
+    B: Dim,
+    C: Dim,
+    H: Dim,
+    W: Dim,
+    OH: Dim,
+    OW: Dim,
+    E: Real,
+    D: Device<E>,
+    T: Tape<E, D>,
+>(
+    x: Tensor<(B, C, H, W), E, D, T>,
+    rows: OH,
+    cols: OW,
+    corners: Corners,
+) -> Result<Tensor<(B, C, OH, OW), E, D, T>, Error> {
+    let (height, width) = (x.shape().2.size(), x.shape().3.size());
+    let axes = [Band::linear(height, rows.size(), corners)?, Band::linear(width, cols.size(), corners)?];
+    resize(x, (rows, cols), [&axes[0], &axes[1]])
+}
+
+/// What is left of channels whose squares of `F` × `F` have become pixels.
+pub type Shuffled<C, F> = <<C as Over<F>>::Out as Over<F>>::Out;
+/// Channels when squares of `F` × `F` pixels have become channels.
+pub type Unshuffled<C, F> = <<C as Times<F>>::Out as Times<F>>::Out;
+
+/// Turns each group of $r^2$ channels into squares of $r \times r$ pixels:
+/// $y_{c,\,hr+a,\,wr+b} = x_{c r^2 + a r + b,\,h,\,w}$.
+///
+/// ```
+/// use dfdx::prelude::*;
+/// let x = Cpu::default().tensor([[[[1.0_f32]], [[2.0]], [[3.0]], [[4.0]]]]); // (1, 4, 1, 1)
+/// let y: Tensor<Rank4<1, 1, 2, 2>, f32, _> = kernels::pixel_shuffle(x, Const::<2>);
+/// assert_eq!(y.array(), [[[[1.0, 2.0], [3.0, 4.0]]]]);
+/// ```
+///
+/// # Panics
+/// On the errors of [`try_pixel_shuffle`].
+#[allow(clippy::type_complexity)]
+pub fn pixel_shuffle<B: Dim, C, H, W, F: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<(B, C, H, W), E, D, T>,
+    factor: F,
+) -> Tensor<(B, Shuffled<C, F>, <H as Times<F>>::Out, <W as Times<F>>::Out), E, D, T>
+where
+    C: Over<F, Out: Over<F>>,
+    H: Times<F>,
+    W: Times<F>,
+{
+    try_pixel_shuffle(x, factor).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Fallible twin of [`pixel_shuffle`].
+///
+/// # Errors
+/// [`Error::Indivisible`] when $r^2$ does not divide a run-time number of channels, [`Error::SizeOverflow`], and the
+/// device's error.
+#[allow(clippy::type_complexity)]
+pub fn try_pixel_shuffle<B: Dim, C, H, W, F: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<(B, C, H, W), E, D, T>,
+    factor: F,
+) -> Result<Tensor<(B, Shuffled<C, F>, <H as Times<F>>::Out, <W as Times<F>>::Out), E, D, T>, Error>
+where
+    C: Over<F, Out: Over<F>>,
+    H: Times<F>,
+    W: Times<F>,
+{
+    let (b, c, h, w) = *x.shape();
+    divided(c.size(), factor.size().saturating_mul(factor.size()))?;
+    let shape = (b, c.try_over(factor)?.try_over(factor)?, h.try_times(factor)?, w.try_times(factor)?);
+    let maps = (b.size(), c.size(), h.size(), w.size());
+    let run = || {
+        let x = x.try_reshape_like(&maps)?;
+        D::rearrange(x, factor.size(), Rearrangement::Shuffle)?.try_reshape_like(&shape)
+    };
+    run().map_err(Error::device)
+}
+
+/// Turns squares of $r \times r$ pixels into $r^2$ channels: the inverse of [`pixel_shuffle`].
+///
+/// ```
+/// use dfdx::prelude::*;
+/// let x = Cpu::default().tensor([[[[1.0_f32, 2.0], [3.0, 4.0]]]]);
+/// let y: Tensor<Rank4<1, 4, 1, 1>, f32, _> = kernels::pixel_unshuffle(x, Const::<2>);
+/// assert_eq!(y.array(), [[[[1.0]], [[2.0]], [[3.0]], [[4.0]]]]);
+/// ```
+///
+/// # Panics
+/// On the errors of [`try_pixel_unshuffle`].
+#[allow(clippy::type_complexity)]
+pub fn pixel_unshuffle<B: Dim, C, H, W, F: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<(B, C, H, W), E, D, T>,
+    factor: F,
+) -> Tensor<(B, Unshuffled<C, F>, <H as Over<F>>::Out, <W as Over<F>>::Out), E, D, T>
+where
+    C: Times<F, Out: Times<F>>,
+    H: Over<F>,
+    W: Over<F>,
+{
+    try_pixel_unshuffle(x, factor).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Fallible twin of [`pixel_unshuffle`].
+///
+/// # Errors
+/// [`Error::Indivisible`] when $r$ does not divide a run-time height or width, [`Error::SizeOverflow`], and the
+/// device's error.
+#[allow(clippy::type_complexity)]
+pub fn try_pixel_unshuffle<B: Dim, C, H, W, F: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<(B, C, H, W), E, D, T>,
+    factor: F,
+) -> Result<Tensor<(B, Unshuffled<C, F>, <H as Over<F>>::Out, <W as Over<F>>::Out), E, D, T>, Error>
+where
+    C: Times<F, Out: Times<F>>,
+    H: Over<F>,
+    W: Over<F>,
+{
+    let (b, c, h, w) = *x.shape();
+    let shape = (b, c.try_times(factor)?.try_times(factor)?, h.try_over(factor)?, w.try_over(factor)?);
+    let maps = (b.size(), c.size(), h.size(), w.size());
+    let run = || {
+        let x = x.try_reshape_like(&maps)?;
+        D::rearrange(x, factor.size(), Rearrangement::Unshuffle)?.try_reshape_like(&shape)
+    };
+    run().map_err(Error::device)
+}
+
+/// The second batch's channels behind the first one's: what Inception modules and U-Nets do with their branches.
+///
+/// ```
+/// use dfdx::prelude::*;
+/// use kernels::concat_channels;
+/// let device = Cpu::default();
+/// let (x, y) = (device.tensor([[[1.0_f32, 2.0]]]), device.tensor([[[3.0, 4.0], [5.0, 6.0]]]));
+/// let z: Tensor<Rank3<1, 3, 2>, f32, _> = concat_channels(x, y);
+/// assert_eq!(z.array(), [[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]]);
+/// ```
+///
+/// # Panics
+/// On the errors of [`try_concat_channels`].
+#[allow(clippy::type_complexity)]
+pub fn concat_channels<S, K, E: Real, D: Device<E>, T: Tape<E, D> + Merge<R>, R: Tape<E, D>>(
+    x: Tensor<S, E, D, T>,
+    y: Tensor<S::WithChannels<K>, E, D, R>,
+) -> Tensor<S::WithChannels<<S::Channels as Plus<K>>::Out>, E, D, T>
+where
+    K: Dim,
+    S: ChannelsSecond<Channels: Plus<K>>,
+{
+    try_concat_channels::<S, K, E, D, T, R>(x, y).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Fallible twin of [`concat_channels`].
+///
+/// # Errors
+/// [`Error::AxisLength`] when run-time axes other than the channels differ, and the device's error.
+#[allow(clippy::type_complexity)]
+pub fn try_concat_channels<S, K, E: Real, D: Device<E>, T: Tape<E, D> + Merge<R>, R: Tape<E, D>>(
+    x: Tensor<S, E, D, T>,
+    y: Tensor<S::WithChannels<K>, E, D, R>,
+) -> Result<Tensor<S::WithChannels<<S::Channels as Plus<K>>::Out>, E, D, T>, Error>
+where
+    K: Dim,
+    S: ChannelsSecond<Channels: Plus<K>>,
+{
+    let (first, second) = (x.shape().concrete(), y.shape().concrete());
+    for (axis, (first, second)) in first.into_iter().zip(second).enumerate() {
+        if axis != 1 && first != second {
+            let axis = ["batch size", "channels", "rows", "columns"][axis];
+            return Err(Error::AxisLength { axis, expected: first, found: second });
+        }
+    }
+    let (before, after) = (x.shape().volume(), y.shape().volume());
+    let shape = x.shape().with_channels(x.shape().channels().try_plus(y.shape().channels())?);
+    let run = || {
+        D::concat_channels(x.try_reshape_like(&before)?, y.try_reshape_like(&after)?)?
+            .try_reshape_like(&shape)
+    };
+    run().map_err(Error::device)
+}

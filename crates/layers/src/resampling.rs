@@ -1,0 +1,256 @@
+//! Images of another size, channels into pixels, and branches side by side, as modules.
+//!
+//! | module | input → output | kernel |
+//! |---|---|---|
+//! | [`Upsample`] | `(B, C, H, W)` → `(B, C, H R, W R)` | [`kernels::resize_nearest`], [`kernels::resize_bilinear`] |
+//! | [`PixelShuffle`] | `(B, C R², H, W)` → `(B, C, H R, W R)` | [`kernels::pixel_shuffle`] |
+//! | [`PixelUnshuffle`] | its inverse | [`kernels::pixel_unshuffle`] |
+//! | [`Concat`] | `x` → the channels of all branches of `x` | [`kernels::concat_channels`] |
+//!
+//! **Errors**: run-time sizes that do not fit panic with the message of [`kernels::Error`], since a module in a tuple of
+//! dfdx can return a device's error only; the kernels return it.
+use crate::normalisation::device_error;
+use crate::pooling::{bare, linear_map};
+use crate::{Along, Cost, Dual};
+use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection};
+use dfdx::nn::{BuildOnDevice, Module, ModuleMut, NonMutableModule, ZeroSizedModule};
+use dfdx::prelude::{Const, Dim, Dtype, HasShape, Tape, Tensor, WithEmptyTape};
+use kernels::resampling::{Shuffled, Unshuffled};
+use kernels::shape::{Over, Plus, Times};
+use kernels::{Corners, Device, Real};
+use std::marker::PhantomData;
+
+/// How [`Upsample`] fills in: [`Nearest`], [`Bilinear`] or [`BilinearAligned`].
+pub trait Interpolation: Copy + Default + std::fmt::Debug + 'static {
+    /// Where neighbours lie; none for the nearest.
+    const CORNERS: Option<Corners>;
+}
+
+/// The nearest pixel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nearest;
+/// Between two pixels per axis, as [`Corners::Edges`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bilinear;
+/// Between two pixels per axis, as [`Corners::Centres`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BilinearAligned;
+
+impl Interpolation for Nearest {
+    const CORNERS: Option<Corners> = None;
+}
+impl Interpolation for Bilinear {
+    const CORNERS: Option<Corners> = Some(Corners::Edges);
+}
+impl Interpolation for BilinearAligned {
+    const CORNERS: Option<Corners> = Some(Corners::Centres);
+}
+
+/// Images `R` times as high and wide.
+///
+/// # Examples
+/// ```
+/// use layers::{prelude::*, resampling::Bilinear};
+/// let dev = Cpu::default();
+/// let x = dev.zeros::<Rank4<2, 3, 7, 7>>();
+/// let nearest: Tensor<Rank4<2, 3, 14, 14>, f32, _> = Upsample::<2>::default().forward(x.clone());
+/// let bilinear: Tensor<Rank4<2, 3, 28, 28>, f32, _> = Upsample::<4, Bilinear>::default().forward(x);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Upsample<const R: usize, I = Nearest>(PhantomData<I>);
+/// Each group of `R`² channels becomes squares of `R` × `R` pixels.
+///
+/// # Examples
+/// ```
+/// use layers::prelude::*;
+/// let dev = Cpu::default();
+/// let y: Tensor<Rank4<2, 3, 14, 14>, f32, _> = PixelShuffle::<2>.forward(dev.zeros::<Rank4<2, 12, 7, 7>>());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PixelShuffle<const R: usize>;
+/// Squares of `R` × `R` pixels become `R`² channels.
+///
+/// # Examples
+/// ```
+/// use layers::prelude::*;
+/// let dev = Cpu::default();
+/// let y: Tensor<Rank4<2, 12, 7, 7>, f32, _> = PixelUnshuffle::<2>.forward(dev.zeros::<Rank4<2, 3, 14, 14>>());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PixelUnshuffle<const R: usize>;
+
+bare!(
+    [const R: usize, I: Interpolation] Upsample<R, I>,
+    [const R: usize] PixelShuffle<R>,
+    [const R: usize] PixelUnshuffle<R>
+);
+linear_map!(
+    [const R: usize, I: Interpolation,] Upsample<R, I>,
+    (B, C, H, W) -> (B, C, <H as Times<Const<R>>>::Out, <W as Times<Const<R>>>::Out),
+    [H: Times<Const<R>>, W: Times<Const<R>>,],
+    |_s, x| {
+        let (_, _, h, w) = *x.shape();
+        h.try_times(Const::<R>).and_then(|rows| w.try_times(Const::<R>).map(|cols| (rows, cols))).and_then(
+            |(rows, cols)| match I::CORNERS {
+                None => kernels::try_resize_nearest(x, rows, cols),
+                Some(corners) => kernels::try_resize_bilinear(x, rows, cols, corners),
+            },
+        )
+    }
+);
+linear_map!(
+    [const R: usize,] PixelShuffle<R>,
+    (B, C, H, W) -> (B, Shuffled<C, Const<R>>, <H as Times<Const<R>>>::Out, <W as Times<Const<R>>>::Out),
+    [C: Over<Const<R>, Out: Over<Const<R>>>, H: Times<Const<R>>, W: Times<Const<R>>,],
+    |_s, x| kernels::try_pixel_shuffle(x, Const::<R>)
+);
+linear_map!(
+    [const R: usize,] PixelUnshuffle<R>,
+    (B, C, H, W) -> (B, Unshuffled<C, Const<R>>, <H as Over<Const<R>>>::Out, <W as Over<Const<R>>>::Out),
+    [C: Times<Const<R>, Out: Times<Const<R>>>, H: Over<Const<R>>, W: Over<Const<R>>,],
+    |_s, x| kernels::try_pixel_unshuffle(x, Const::<R>)
+);
+
+/// Two batches whose channels can stand behind each other.
+#[diagnostic::on_unimplemented(
+    message = "the channels of `{Rhs}` cannot be put behind those of `{Self}`",
+    note = "branches of a `Concat` must give the same batch size, height and width"
+)]
+pub trait JoinChannels<Rhs>: Sized {
+    /// Both.
+    type Joined;
+    /// The device's error.
+    type Error: std::fmt::Debug;
+    /// The channels of `rhs` behind those of `self`.
+    ///
+    /// # Errors
+    /// The device's error.
+    fn try_join(self, rhs: Rhs) -> Result<Self::Joined, Self::Error>;
+}
+
+macro_rules! join {
+    ($($axis:ident)*) => {
+        impl<B: Dim, C: Plus<K>, K: Dim, $($axis: Dim,)* E: Real, D: Device<E>, T: Tape<E, D>>
+            JoinChannels<Tensor<(B, K, $($axis,)*), E, D, T>> for Tensor<(B, C, $($axis,)*), E, D, T>
+        {
+            type Joined = Tensor<(B, C::Out, $($axis,)*), E, D, T>;
+            type Error = D::Err;
+            fn try_join(self, rhs: Tensor<(B, K, $($axis,)*), E, D, T>) -> Result<Self::Joined, D::Err> {
+                kernels::try_concat_channels::<_, K, _, _, _, _>(self, rhs).map_err(device_error::<D, E>)
+            }
+        }
+
+        impl<B: Dim, C: Plus<K>, K: Dim, $($axis: Dim,)* E: Real, D: Device<E>, T: Tape<E, D>>
+            JoinChannels<Dual<(B, K, $($axis,)*), E, D, T>> for Dual<(B, C, $($axis,)*), E, D, T>
+        {
+            type Joined = Dual<(B, C::Out, $($axis,)*), E, D, T>;
+            type Error = D::Err;
+            fn try_join(self, rhs: Dual<(B, K, $($axis,)*), E, D, T>) -> Result<Self::Joined, D::Err> {
+                let ((x, dx), (y, dy)) = (self.split(), rhs.split());
+                Ok(Dual::join(x.try_join(y)?, dx.try_join(dy)?))
+            }
+        }
+    };
+}
+join!();
+join!(L);
+join!(H W);
+
+/// Branches of one input whose outputs' channels are put behind each other: the Inception module's four, or a U-Net's
+/// copy and what comes back from below (`Concat<(Identity, Deeper)>`). Two to six branches.
+///
+/// # Examples
+/// ```
+/// use layers::prelude::*;
+/// let dev = Cpu::default();
+/// type Branches = Concat<(Identity, MaxPool2D<3, 1, 1>, (MaxPool2D<5, 1, 2>, Relu))>;
+/// let module = dev.build_module::<Branches, f32>();
+/// let y: Tensor<Rank4<2, 12, 7, 7>, f32, _> = module.forward(dev.zeros::<Rank4<2, 4, 7, 7>>());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Concat<F>(pub F);
+
+impl<F: BuildOnDevice<D, E>, E: Dtype, D: dfdx::prelude::Device<E>> BuildOnDevice<D, E> for Concat<F> {
+    type Built = Concat<F::Built>;
+}
+
+impl<F: TensorCollection<E, D>, E: Dtype, D: dfdx::prelude::Device<E>> TensorCollection<E, D> for Concat<F> {
+    type To<E2: Dtype, D2: dfdx::prelude::Device<E2>> = Concat<F::To<E2, D2>>;
+    fn iter_tensors<V: ModuleVisitor<Self, E, D>>(
+        visitor: &mut V,
+    ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+        visitor.visit_fields(Self::module("0", |s| &s.0, |s| &mut s.0), Concat)
+    }
+}
+
+impl<F: Cost> Cost for Concat<F> {
+    const PARAMS: usize = F::PARAMS;
+    const MACS: usize = F::MACS;
+}
+
+/// What branch after branch has been joined to.
+type Both<A, B> = <A as JoinChannels<B>>::Joined;
+
+/// All branches but the first get the input with an empty tape; joining merges the tapes. `$so_far` is what the
+/// branches before `$branch` have become.
+macro_rules! concat {
+    ($trait:ident $method:ident ($($reference:tt)+) $first:ident $($branch:ident: $so_far:ty),+ => $out:ty) => {
+        impl<X, $first, $($branch),+> $trait<X> for Concat<($first, $($branch),+)>
+        where
+            X: WithEmptyTape,
+            $first: $trait<X>,
+            $($branch: $trait<X, Error = $first::Error>,)+
+            $($so_far: JoinChannels<$branch::Output, Error = $first::Error>,)+
+        {
+            type Output = $out;
+            type Error = $first::Error;
+            #[allow(non_snake_case)]
+            fn $method($($reference)+ self, x: X) -> Result<Self::Output, Self::Error> {
+                let ($first, $($branch),+) = $($reference)+ self.0;
+                $(let $branch = $branch.$method(x.with_empty_tape())?;)+
+                let joined = $first.$method(x)?;
+                $(let joined = joined.try_join($branch)?;)+
+                Ok(joined)
+            }
+        }
+    };
+}
+
+concat!(Module try_forward (&) A B: A::Output => Both<A::Output, B::Output>);
+concat!(ModuleMut try_forward_mut (&mut) A B: A::Output => Both<A::Output, B::Output>);
+concat!(Module try_forward (&) A B: A::Output, C: Both<A::Output, B::Output> => Both<Both<A::Output, B::Output>, C::Output>);
+concat!(ModuleMut try_forward_mut (&mut) A B: A::Output, C: Both<A::Output, B::Output> => Both<Both<A::Output, B::Output>, C::Output>);
+concat!(Module try_forward (&) A B: A::Output, C: Both<A::Output, B::Output>, F: Both<Both<A::Output, B::Output>, C::Output> => Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output>);
+concat!(ModuleMut try_forward_mut (&mut) A B: A::Output, C: Both<A::Output, B::Output>, F: Both<Both<A::Output, B::Output>, C::Output> => Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output>);
+concat!(Module try_forward (&) A B: A::Output, C: Both<A::Output, B::Output>, F: Both<Both<A::Output, B::Output>, C::Output>, G: Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output> => Both<Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output>, G::Output>);
+concat!(ModuleMut try_forward_mut (&mut) A B: A::Output, C: Both<A::Output, B::Output>, F: Both<Both<A::Output, B::Output>, C::Output>, G: Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output> => Both<Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output>, G::Output>);
+concat!(Module try_forward (&) A B: A::Output, C: Both<A::Output, B::Output>, F: Both<Both<A::Output, B::Output>, C::Output>, G: Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output>, H: Both<Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output>, G::Output> => Both<Both<Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output>, G::Output>, H::Output>);
+concat!(ModuleMut try_forward_mut (&mut) A B: A::Output, C: Both<A::Output, B::Output>, F: Both<Both<A::Output, B::Output>, C::Output>, G: Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output>, H: Both<Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output>, G::Output> => Both<Both<Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output>, G::Output>, H::Output>);
+
+macro_rules! concat_along {
+    ($first:ident $($branch:ident: $so_far:ty),+; [$($index:tt)+] => $out:ty) => {
+        impl<X, $first, $($branch),+> Along<X> for Concat<($first, $($branch),+)>
+        where
+            X: WithEmptyTape,
+            $first: Along<X>,
+            $($branch: Along<X, Error = $first::Error>,)+
+            $($so_far: JoinChannels<$branch::Output, Error = $first::Error>,)+
+        {
+            type Output = $out;
+            type Error = $first::Error;
+            #[allow(non_snake_case)]
+            fn try_along(&self, direction: &Self, x: X) -> Result<Self::Output, Self::Error> {
+                $(let $branch = self.0.$index.try_along(&direction.0.$index, x.with_empty_tape())?;)+
+                let joined = self.0.0.try_along(&direction.0.0, x)?;
+                $(let joined = joined.try_join($branch)?;)+
+                Ok(joined)
+            }
+        }
+    };
+}
+
+concat_along!(A B: A::Output; [1] => Both<A::Output, B::Output>);
+concat_along!(A B: A::Output, C: Both<A::Output, B::Output>; [1 2] => Both<Both<A::Output, B::Output>, C::Output>);
+concat_along!(A B: A::Output, C: Both<A::Output, B::Output>, F: Both<Both<A::Output, B::Output>, C::Output>; [1 2 3] => Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output>);
+concat_along!(A B: A::Output, C: Both<A::Output, B::Output>, F: Both<Both<A::Output, B::Output>, C::Output>, G: Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output>; [1 2 3 4] => Both<Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output>, G::Output>);
+concat_along!(A B: A::Output, C: Both<A::Output, B::Output>, F: Both<Both<A::Output, B::Output>, C::Output>, G: Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output>, H: Both<Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output>, G::Output>; [1 2 3 4 5] => Both<Both<Both<Both<Both<A::Output, B::Output>, C::Output>, F::Output>, G::Output>, H::Output>);
