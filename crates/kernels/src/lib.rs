@@ -20,11 +20,11 @@ mod real;
 pub mod reduce;
 mod rows;
 pub mod sequence;
-pub mod sgd;
 pub mod shape;
 mod simd;
 pub mod softmax;
 pub mod sparse;
+pub mod update;
 
 pub use activation::{
     Abs, Activation, ActivationKind, Celu, Clamp, Cos, Elu, Erf, Exp, Expm1, Gelu, GeluTanh, HardSigmoid,
@@ -68,7 +68,6 @@ pub use reduce::{
     try_mean_all, try_mean_along, try_min_along, try_norm_along, try_softmax_along, try_sum_all,
     try_sum_along, try_var_along, var_along,
 };
-pub use sgd::{Momentum, SgdStep, sgd_update, try_sgd_update};
 pub use softmax::{log_softmax, softmax, try_log_softmax, try_softmax};
 
 #[cfg(all(test, not(loom)))]

@@ -7,6 +7,7 @@ use crate::loss::passes::Losses;
 use crate::reduce::passes::Reductions;
 use crate::sequence::passes::SequencePasses;
 use crate::sparse::{Distances, SparsePasses};
+use crate::update::passes::Updates;
 use crate::{
     dropout::NoisePasses, formulas::Passes, math::Constants, matrix::MatrixPasses, random::Fill, rows::Loops,
 };
@@ -35,6 +36,7 @@ pub trait Kernels:
     + Distances
     + Reductions
     + Losses
+    + Updates
 {
 }
 impl Kernels for f32 {}

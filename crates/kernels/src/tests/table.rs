@@ -104,7 +104,7 @@ macro_rules! family {
 use family;
 
 family!(sparse, "../sparse/mod.rs", crate::sparse::cases);
-family!(core, "../device.rs", super::super::core, elsewhere "sgd_update");
+family!(core, "../device.rs", super::super::core);
 family!(
     sequence,
     "../sequence/mod.rs",
@@ -116,6 +116,9 @@ family!(matrix, "../matrix/device.rs", crate::matrix::cases);
 family!(reduce, "../reduce/mod.rs", crate::reduce::cases, elsewhere "arg_extreme");
 family!(elementwise, "../elementwise/mod.rs", crate::elementwise::cases);
 family!(loss, "../loss/mod.rs", crate::loss::cases, elsewhere "kind", "batch");
+
+// A step is not a function of tensors: the tests of this family stand beside it, in `update/tests.rs`.
+const _: () = assert!(is_registered(include_str!("../update/device.rs"), &[&["with_tensors"]]));
 
 #[test]
 fn an_operation_without_a_row_is_noticed() {
