@@ -4,9 +4,14 @@
 //! of two such addresses is a stride. That is enough to tell whether the elements lie side by side in row-major
 //! order, and then the address of element 0 and the number of elements make a slice.
 #![allow(unsafe_code)]
-use crate::Real;
+use crate::update::{Dims, Slices};
+use crate::{Error, Real};
 use dfdx::dtypes::{SafeZeros, Unit};
+use dfdx::nn::tensor_collection::{
+    RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorMut,
+};
 use dfdx::prelude::*;
+use std::any::Any;
 use std::mem::{ManuallyDrop, MaybeUninit, take};
 
 /// The elements of a CPU tensor in row-major order, without a copy.
@@ -93,6 +98,105 @@ pub(crate) fn dense<S: Shape, E: Real>(t: &Tensor<S, E, Cpu>) -> Option<(&[E], S
     // SAFETY: as in `flat`: the strides of the axes longer than 1 are the lengths of those inside them multiplied, so
     // all elements lie side by side from element 0 on, in some order. Test `dense_tensors_are_read_in_place`.
     Some((unsafe { std::slice::from_raw_parts(&t[S::Concrete::default()], elements) }, strides))
+}
+
+/// Where the elements of one tensor of a model and of its gradient lie.
+struct Place<E> {
+    weights: *mut E,
+    len: usize,
+    gradient: *const E,
+    gradient_len: usize,
+    dims: Dims,
+    /// A clone of the tensor: its memory is not freed before this is dropped, whatever the model does in the walk.
+    _alive: Box<dyn Any>,
+}
+
+/// Finds the places of all trainable tensors.
+pub(crate) struct Places<'a, E: Real> {
+    gradients: Option<&'a mut Gradients<E, Cpu>>,
+    list: Vec<Place<E>>,
+}
+
+/// For each element type by itself: with a type parameter, the bound on dfdx's `Device` hides what `Cpu` stores.
+macro_rules! places {
+    ($E:ty) => {
+        impl TensorVisitor<$E, Cpu> for Places<'_, $E> {
+            type Viewer = ViewTensorMut;
+            type Err = Error;
+            type E2 = $E;
+            type D2 = Cpu;
+            fn visit<S: Shape>(
+                &mut self,
+                options: TensorOptions<S, $E, Cpu>,
+                tensor: &mut Tensor<S, $E, Cpu>,
+            ) -> Result<Option<Tensor<S, $E, Cpu>>, Error> {
+                if !options.do_gradient_update {
+                    return Ok(None);
+                }
+                let tensor_position = self.list.len();
+                if !is_contiguous(tensor) {
+                    return Err(Error::NotRowMajor { tensor: tensor_position });
+                }
+                let dims = Dims::of(tensor.shape());
+                let (mut gradient, mut gradient_len) = (std::ptr::dangling::<$E>(), 0);
+                if let Some(gradients) = &mut self.gradients {
+                    let elements = gradients.get_or_alloc_mut(&*tensor).map_err(Error::device)?;
+                    (gradient, gradient_len) = (elements.as_ptr(), elements.len());
+                    let weights = tensor.shape().num_elements();
+                    if gradient_len != weights {
+                        return Err(Error::GradientLength {
+                            tensor: tensor_position,
+                            gradient: gradient_len,
+                            weights,
+                        });
+                    }
+                }
+                // A second visit finds the memory of the first, and gets a copy of it, for the clone is alive.
+                let found = flat(tensor).as_ptr();
+                let elements = flat_mut(tensor);
+                let (weights, len) = (elements.as_mut_ptr(), elements.len());
+                if len > 0 && found != weights && self.list.iter().any(|place| found == place.weights) {
+                    return Err(Error::VisitedTwice);
+                }
+                let _alive = Box::new(tensor.clone());
+                self.list.push(Place { weights, len, gradient, gradient_len, dims, _alive });
+                Ok(None)
+            }
+        }
+    };
+}
+places!(f32);
+places!(f64);
+
+/// Body of [`crate::update::with_tensors`].
+pub(crate) fn with_tensors<M, E: Real, R>(
+    model: &mut M,
+    gradients: Option<&mut Gradients<E, Cpu>>,
+    f: impl FnOnce(&mut [Slices<'_, E>]) -> R,
+) -> Result<R, Error>
+where
+    Cpu: dfdx::tensor_ops::Device<E>,
+    M: TensorCollection<E, Cpu>,
+    for<'a> Places<'a, E>: TensorVisitor<E, Cpu, Viewer = ViewTensorMut, Err = Error, E2 = E, D2 = Cpu>,
+{
+    let mut places = Places { gradients, list: Vec::new() };
+    M::iter_tensors(&mut RecursiveWalker { m: model, f: &mut places })?;
+    let mut slices: Vec<Slices<'_, E>> = places
+        .list
+        .iter()
+        .map(|place| Slices {
+            // SAFETY: `flat_mut` made the tensor the only owner of these elements, and the clone in `place`, which
+            // nobody reads, keeps them; `model` stays mutably borrowed until this function returns, so nothing else
+            // reads or writes them; each place has an allocation of its own. Tests `steps_*` in `update`.
+            weights: unsafe { std::slice::from_raw_parts_mut(place.weights, place.len) },
+            // SAFETY: a vector inside `gradients`, which stay mutably borrowed by `places` and are not touched after
+            // the walk; adding other gradients to the map moved the vectors, not their elements. It is only read, so
+            // two tensors with one id may share it. Tests as above.
+            gradient: unsafe { std::slice::from_raw_parts(place.gradient, place.gradient_len) },
+            dims: place.dims,
+        })
+        .collect();
+    Ok(f(&mut slices))
 }
 
 /// One element of memory that is not written yet: dfdx fills a new buffer with this instead of zeros, which is nothing.

@@ -1,6 +1,6 @@
 //! Every operation composed of dfdx's own: what `Cuda` runs, and the slow twin that tests hold the fused form against.
 use crate::formulas::SELU;
-use crate::{ActivationKind, Device, Error, FeaturesLast, InputGradient, Momentum, Real, SgdStep};
+use crate::{ActivationKind, Device, FeaturesLast, InputGradient, Real};
 use dfdx::prelude::*;
 
 /// `value + slope * (x - x)`: has the value `value` and, on the tape, the derivative `slope` with respect to `x`.
@@ -373,37 +373,4 @@ pub fn mean_all<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
 ) -> Result<Tensor<Rank0, E, D, T>, D::Err> {
     let count = E::of(x.shape().num_elements() as f64);
     sum_all(x)?.try_div(count)
-}
-
-pub fn sgd_update<S: Shape, E: Real, D: Device<E>>(
-    parameter: &mut Tensor<S, E, D>,
-    gradients: &mut Gradients<E, D>,
-    momentum: Momentum<'_, E, D>,
-    step: SgdStep,
-) -> Result<(), Error> {
-    // The parameter keeps its id: its elements are replaced, not the tensor.
-    let shape = *parameter.shape();
-    let flat = (shape.num_elements(),);
-    momentum.check(flat.0)?;
-    let run = || -> Result<Vec<E>, D::Err> {
-        gradients.try_alloc_for(&*parameter)?;
-        let decay = parameter.clone().try_mul(E::of(step.weight_decay))?;
-        let gradient = gradients.get(&*parameter).try_add(decay)?.try_reshape_like(&flat)?;
-        let direction = match momentum {
-            Momentum::None => gradient,
-            Momentum::HeavyBall { coefficient, velocity } => {
-                *velocity = velocity.clone().try_mul(E::of(coefficient))?.try_add(gradient)?;
-                velocity.clone()
-            }
-            Momentum::Nesterov { coefficient, velocity } => {
-                *velocity = velocity.clone().try_mul(E::of(coefficient))?.try_add(gradient.clone())?;
-                velocity.clone().try_mul(E::of(coefficient))?.try_add(gradient)?
-            }
-        };
-        let change = direction.try_mul(E::of(step.learning_rate))?.try_reshape_like(&shape)?;
-        Ok(parameter.clone().try_sub(change)?.as_vec())
-    };
-    let updated = run().map_err(Error::device)?;
-    parameter.copy_from(&updated);
-    Ok(())
 }

@@ -3,14 +3,12 @@
 //! The pattern of every body: take the tape off, write the output in parts, and if a tape is there give it a closure
 //! that takes the output's gradient out (no copy), adds the input's share to its gradient, and puts the former back.
 //! Inputs that are broadcast or permuted are copied first, by an operation of dfdx that is itself on the tape.
-use crate::bridge::{buffer, dense, flat, flat_mut, recycle};
+use crate::bridge::{buffer, dense, flat, recycle};
 use crate::formulas::{Kept, slope_is_stored};
 use crate::loops::{CHUNK, rows_per_part, sum_of_parts};
 use crate::pool::{chunks_mut, chunks_mut2};
 use crate::product::{Layout, multiply};
-use crate::{
-    ActivationKind, BaseDevice, Device, Error, FeaturesLast, InputGradient, Momentum, Real, SgdStep,
-};
+use crate::{ActivationKind, BaseDevice, Device, FeaturesLast, InputGradient, Real};
 use dfdx::prelude::*;
 use std::mem::take;
 
@@ -339,29 +337,6 @@ pub fn mean_all<S: Shape, E: Real, T: Tape<E, Cpu>>(x: Tensor<S, E, Cpu, T>) -> 
     scaled_sum(x, scale)
 }
 
-pub fn sgd_update<S: Shape, E: Real>(
-    parameter: &mut Tensor<S, E, Cpu>,
-    gradients: &mut Gradients<E, Cpu>,
-    momentum: Momentum<'_, E, Cpu>,
-    step: SgdStep,
-) -> Result<(), Error> {
-    momentum.check(parameter.shape().num_elements())?;
-    let g: &[E] = gradients.get_or_alloc_mut(&*parameter).map_err(Error::device)?;
-    let w = flat_mut(parameter);
-    let (coefficient, velocity, nesterov) = match momentum {
-        Momentum::None => {
-            chunks_mut(w, CHUNK, |start, w| E::sgd(w, part(g, start, w), step));
-            return Ok(());
-        }
-        Momentum::HeavyBall { coefficient, velocity } => (coefficient, velocity, false),
-        Momentum::Nesterov { coefficient, velocity } => (coefficient, velocity, true),
-    };
-    chunks_mut2((w, CHUNK), (flat_mut(velocity), CHUNK), |start, w, v| {
-        E::sgd_momentum(w, v, part(g, start, w), step, coefficient, nesterov)
-    });
-    Ok(())
-}
-
 pub fn filled<S: Shape, E: Real>(device: &Cpu, shape: S, fill: impl FnOnce(&mut [E])) -> Out<S, E, NoneTape> {
     let mut elements = buffer(device, shape.num_elements())?;
     fill(&mut elements);
@@ -422,14 +397,6 @@ macro_rules! fused {
             }
             fn mean_all<S: Shape, T: Tape<$E, Cpu>>(x: Tensor<S, $E, Cpu, T>) -> Out<Rank0, $E, T> {
                 mean_all(x)
-            }
-            fn sgd_update<S: Shape>(
-                parameter: &mut Tensor<S, $E, Cpu>,
-                gradients: &mut Gradients<$E, Cpu>,
-                momentum: Momentum<'_, $E, Cpu>,
-                step: SgdStep,
-            ) -> Result<(), Error> {
-                sgd_update(parameter, gradients, momentum, step)
             }
         }
 

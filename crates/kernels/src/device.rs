@@ -2,10 +2,7 @@
 //!
 //! Operations come in families. A family with bodies for every device is a super-trait of [`Device`]; one with a body
 //! for `Cpu` alone is a sub-trait, so that a model that needs it does not compile for another device.
-use crate::{
-    ActivationKind, Error, FeaturesLast, InputGradient, MatrixDevice, Momentum, NoiseDevice, Real, SgdStep,
-    composed,
-};
+use crate::{ActivationKind, FeaturesLast, InputGradient, MatrixDevice, NoiseDevice, Real, composed};
 use crate::{normalisation::NormalisationDevice, pooling::PoolingDevice, resampling::ResamplingDevice};
 use dfdx::prelude::*;
 
@@ -53,6 +50,7 @@ pub trait Device<E: Real>:
     + NormalisationDevice<E>
     + PoolingDevice<E>
     + ResamplingDevice<E>
+    + crate::update::UpdateDevice<E>
 {
     /// Body of [`try_activate`](crate::try_activate).
     fn activate<S: Shape, T: Tape<E, Self>>(
@@ -131,16 +129,6 @@ pub trait Device<E: Real>:
         x: Tensor<S, E, Self, T>,
     ) -> Result<Tensor<Rank0, E, Self, T>, Self::Err> {
         composed::mean_all(x)
-    }
-
-    /// Body of [`try_sgd_update`](crate::try_sgd_update).
-    fn sgd_update<S: Shape>(
-        parameter: &mut Tensor<S, E, Self>,
-        gradients: &mut Gradients<E, Self>,
-        momentum: Momentum<'_, E, Self>,
-        step: SgdStep,
-    ) -> Result<(), Error> {
-        composed::sgd_update(parameter, gradients, momentum, step)
     }
 }
 

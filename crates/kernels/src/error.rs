@@ -50,15 +50,42 @@ pub enum Error {
         /// The axis.
         axis: usize,
     },
-    /// The optimiser's state belongs to another parameter.
+    /// A tensor of the model is permuted or broadcast.
+    #[error("trainable tensor {tensor} of the model is permuted or broadcast; call contiguous() on it first")]
+    NotRowMajor {
+        /// Position among the trainable tensors, from 0.
+        tensor: usize,
+    },
+    /// A gradient is not that of the tensor.
     #[error(
-        "the velocity has {velocity} elements but the parameter has {parameter}; start it as zeros of that length"
+        "the gradient of trainable tensor {tensor} has {gradient} elements but the tensor has {weights}; \
+         use the gradients of this model's backward pass"
     )]
-    VelocityLength {
-        /// Number of elements of the velocity.
-        velocity: usize,
-        /// Number of elements of the parameter.
-        parameter: usize,
+    GradientLength {
+        /// Position among the trainable tensors, from 0.
+        tensor: usize,
+        /// Number of elements of the gradient.
+        gradient: usize,
+        /// Number of elements of the tensor.
+        weights: usize,
+    },
+    /// One tensor has two names.
+    #[error("the model visits one tensor twice; a step would change it twice, so give each tensor one name")]
+    VisitedTwice,
+    /// What a rule remembers belongs to another tensor.
+    #[error(
+        "slot {slot} of trainable tensor {tensor} has {slot_len} elements but the tensor has {weights}; \
+         start it with that length"
+    )]
+    SlotLength {
+        /// Position among the trainable tensors, from 0.
+        tensor: usize,
+        /// Position of the slot.
+        slot: usize,
+        /// Number of elements of the slot.
+        slot_len: usize,
+        /// Number of elements of the tensor.
+        weights: usize,
     },
     /// The heads of attention must share the columns equally.
     #[error("{heads} heads cannot share {features} columns equally; the number of heads must divide it")]

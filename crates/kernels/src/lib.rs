@@ -23,11 +23,11 @@ pub mod reduce;
 pub mod resampling;
 mod rows;
 pub mod sequence;
-pub mod sgd;
 pub mod shape;
 mod simd;
 pub mod softmax;
 pub mod sparse;
+pub mod update;
 
 pub use activation::{
     Abs, Activation, ActivationKind, Celu, Clamp, Cos, Elu, Erf, Exp, Expm1, Gelu, GeluTanh, HardSigmoid,
@@ -87,7 +87,6 @@ pub use resampling::{
     Corners, CountPadding, concat_channels, pixel_shuffle, pixel_unshuffle, resize_bilinear, resize_nearest,
     try_concat_channels, try_pixel_shuffle, try_pixel_unshuffle, try_resize_bilinear, try_resize_nearest,
 };
-pub use sgd::{Momentum, SgdStep, sgd_update, try_sgd_update};
 pub use softmax::{log_softmax, softmax, try_log_softmax, try_softmax};
 
 #[cfg(all(test, not(loom)))]

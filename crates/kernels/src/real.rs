@@ -10,6 +10,7 @@ use crate::reduce::passes::Reductions;
 use crate::resampling::Resampling;
 use crate::sequence::passes::SequencePasses;
 use crate::sparse::{Distances, SparsePasses};
+use crate::update::passes::Updates;
 use crate::{
     dropout::NoisePasses, formulas::Passes, math::Constants, matrix::MatrixPasses, random::Fill, rows::Loops,
 };
@@ -41,6 +42,7 @@ pub trait Kernels:
     + Norms
     + Pooling
     + Resampling
+    + Updates
 {
 }
 impl Kernels for f32 {}

@@ -1,9 +1,9 @@
-//! The row-wise loops: softmax, its logarithm, and cross-entropy; and the loops of the other losses and of SGD.
+//! The row-wise loops: softmax, its logarithm, and cross-entropy; and the loops of the other losses.
 use crate::loops::{
     BLOCK, ROWS, SHORT, lane_dot, lane_max, lane_sum, max_short_rows, repeat, sum_short_rows,
 };
 use crate::simd::{Body, simd};
-use crate::{Real, SgdStep, math};
+use crate::{Real, math};
 
 /// y = e^(x − m) with m = max x, and its sum.
 #[inline(always)]
@@ -305,48 +305,6 @@ impl<E: Real> Body for Add<'_, E> {
     }
 }
 
-/// w −= η (g + λ w).
-struct Sgd<'a, E> {
-    w: &'a mut [E],
-    g: &'a [E],
-    rate: E,
-    decay: E,
-}
-impl<E: Real> Body for Sgd<'_, E> {
-    type Out = ();
-    #[inline(always)]
-    fn run(self) {
-        for (w, &g) in self.w.iter_mut().zip(self.g) {
-            *w = self.decay.mul_add(*w, g).mul_add(-self.rate, *w);
-        }
-    }
-}
-
-/// v = μ v + g + λ w; w −= η v, or η (g + λ w + μ v) after Nesterov.
-struct SgdMomentum<'a, E> {
-    w: &'a mut [E],
-    v: &'a mut [E],
-    g: &'a [E],
-    rate: E,
-    decay: E,
-    momentum: E,
-    nesterov: bool,
-}
-impl<E: Real> Body for SgdMomentum<'_, E> {
-    type Out = ();
-    #[inline(always)]
-    fn run(self) {
-        // μ of the second use: the direction is g + μ v after Nesterov and v = 1 · v + 0 · g without.
-        let [of_v, of_g] = if self.nesterov { [self.momentum, E::ONE] } else { [E::ONE, E::zero()] };
-        for ((w, v), &g) in self.w.iter_mut().zip(self.v).zip(self.g) {
-            let g = self.decay.mul_add(*w, g);
-            *v = self.momentum.mul_add(*v, g);
-            let direction = of_v.mul_add(*v, of_g * g);
-            *w = direction.mul_add(-self.rate, *w);
-        }
-    }
-}
-
 /// The loops of one part, compiled in this crate for both element types.
 pub trait Loops: Sized {
     /// y = softmax of each row of `row` elements.
@@ -375,10 +333,6 @@ pub trait Loops: Sized {
     fn add_constant(c: Self, x: &mut [Self]);
     /// x += y.
     fn add_to(y: &[Self], x: &mut [Self]);
-    /// A step without momentum.
-    fn sgd(w: &mut [Self], g: &[Self], step: SgdStep);
-    /// A step with momentum.
-    fn sgd_momentum(w: &mut [Self], v: &mut [Self], g: &[Self], step: SgdStep, momentum: f64, nesterov: bool);
 }
 
 macro_rules! loops {
@@ -422,20 +376,6 @@ macro_rules! loops {
             }
             fn add_to(y: &[Self], x: &mut [Self]) {
                 simd(Add(y, x))
-            }
-            fn sgd(w: &mut [Self], g: &[Self], step: SgdStep) {
-                simd(Sgd { w, g, rate: step.learning_rate as Self, decay: step.weight_decay as Self })
-            }
-            fn sgd_momentum(
-                w: &mut [Self],
-                v: &mut [Self],
-                g: &[Self],
-                step: SgdStep,
-                momentum: f64,
-                nesterov: bool,
-            ) {
-                let (rate, decay) = (step.learning_rate as Self, step.weight_decay as Self);
-                simd(SgdMomentum { w, v, g, rate, decay, momentum: momentum as Self, nesterov })
             }
         }
     };

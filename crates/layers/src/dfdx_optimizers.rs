@@ -49,5 +49,5 @@ macro_rules! step_for {
     };
 }
 step_for!(Sgd, "Sgd", "layers::Sgd");
-step_for!(Adam, "Adam", "the Adam of the crate optim, or layers::Sgd");
-step_for!(RMSprop, "RMSprop", "the RMSprop of the crate optim, or layers::Sgd");
+step_for!(Adam, "Adam", "layers::Adam");
+step_for!(RMSprop, "RMSprop", "layers::RmsProp");

@@ -10,7 +10,10 @@
 //! | upsampling, pixel shuffle, branches side by side | [`resampling`] |
 //! | a loss | [`losses`] |
 //! | gradient penalties, Hessian-vector products, Jacobian traces | [`dual`] |
-//! | an optimiser, its interface and its saved state | [`Sgd`], [`step`] |
+//! | an optimiser | [`Sgd`], [`Adam`], [`AdamW`], [`RmsProp`]; all others are in the crate `optim` |
+//! | parameter groups, clipping, averages of the weights | [`optimizer`] |
+//! | an optimiser of your own | [`rule`] |
+//! | the interface of optimisers and their saved state | [`step`] |
 //! | weights drawn from one key | [`init`] |
 //! | path names, flat vectors, groups of a model's tensors | [`params`] |
 //! | what a model costs | [`Cost`], [`summary`] |
@@ -24,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 pub mod activation;
+pub mod adam;
 pub mod checkpoint;
 mod cost;
 mod dfdx_optimizers;
@@ -34,15 +38,19 @@ pub mod init;
 pub mod linear;
 pub mod losses;
 pub mod normalisation;
+pub mod optimizer;
 pub mod params;
 pub mod pooling;
 pub mod prelu;
 pub mod resampling;
+pub mod rmsprop;
+pub mod rule;
 pub mod sgd;
 pub mod step;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use adam::{Adam, AdamConfig, AdamW, AdamWConfig};
 pub use checkpoint::{Checkpoint, CheckpointError, load, save};
 pub use cost::{Cost, Summary, summary};
 pub use dual::{
@@ -50,6 +58,9 @@ pub use dual::{
     input_gradient_norm, jacobian_trace,
 };
 pub use kernels::InputGradient;
+pub use optimizer::Optim;
+pub use rmsprop::{RmsProp, RmsPropConfig};
+pub use rule::Rule;
 pub use sgd::{Momentum, Sgd, SgdConfig};
 pub use step::{Schedule, Slot, SlotKey, Step, StepError, StepReport, StepState};
 
@@ -102,7 +113,9 @@ pub mod prelude {
     //! `Abs` among them); dfdx's `ReLU`, `LeakyReLU`, `GeLU`, `FastGeLU` and `AccurateGeLU` are left out, and so are its
     //! optimiser configurations (`SgdConfig`, `AdamConfig`, ..., in `dfdx::optim`).
     pub use crate::builders::*;
-    pub use crate::{Momentum, Sgd, SgdConfig, Step};
+    pub use crate::{
+        Adam, AdamConfig, AdamW, AdamWConfig, Momentum, RmsProp, RmsPropConfig, Sgd, SgdConfig, Step,
+    };
     pub use crate::{builders, modules};
     pub use dfdx::losses::*;
     pub use dfdx::nn::builders::{

@@ -336,13 +336,27 @@ impl<E: Dtype, D: Device<E>> Default for MissingGradients<E, D> {
 }
 
 impl<E: Dtype, D: Device<E>> MissingGradients<E, D> {
-    /// Path names of the trainable tensors without a gradient. Afterwards these have gradients of zeros, so a second
-    /// call with the same gradients finds none: the caller who reports the names may go on if told to.
+    /// Path names of the trainable tensors without a gradient, as [`positions`](Self::positions).
     pub(crate) fn find<M: TensorCollection<E, D>>(
         &mut self,
         model: &M,
         gradients: &mut Gradients<E, D>,
     ) -> Result<Vec<String>, DeviceError> {
+        let positions = self.positions(model, gradients)?;
+        if positions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names = names(model);
+        Ok(positions.into_iter().map(|i| names[i].clone()).collect())
+    }
+
+    /// Positions, among the trainable tensors, of those without a gradient. Afterwards these have gradients of zeros, so
+    /// a second call with the same gradients finds none: the caller who reports them may go on if told to.
+    pub(crate) fn positions<M: TensorCollection<E, D>>(
+        &mut self,
+        model: &M,
+        gradients: &mut Gradients<E, D>,
+    ) -> Result<Vec<usize>, DeviceError> {
         let mut mark = Mark { markers: &mut self.markers, carrier: &mut self.carrier };
         M::iter_tensors(&mut RecursiveWalker { m: model, f: &mut mark }).map_err(DeviceError::new)?;
         let Some(carrier) = &self.carrier else { return Ok(Vec::new()) }; // nothing to train
@@ -362,11 +376,7 @@ impl<E: Dtype, D: Device<E>> MissingGradients<E, D> {
         *gradients = merged.take().expect("the backward pass has run the operation");
         let mut missing = Missing { gradients, tensors: Vec::new(), position: 0 };
         M::iter_tensors(&mut RecursiveWalker { m: model, f: &mut missing }).map_err(DeviceError::new)?;
-        if missing.tensors.is_empty() {
-            return Ok(Vec::new());
-        }
-        let names = names(model);
-        Ok(missing.tensors.into_iter().map(|i| names[i].clone()).collect())
+        Ok(missing.tensors)
     }
 }
 

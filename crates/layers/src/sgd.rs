@@ -5,25 +5,23 @@
 //!
 //! | symbol | code | range |
 //! |---|---|---|
-//! | $\eta$ | [`SgdConfig::learning_rate`] | finite, not negative |
+//! | $\eta$ | [`SgdConfig::learning_rate`] | finite, above 0; a schedule may end at 0 |
 //! | $\mu$ | [`Momentum`] | \[0, 1) |
 //! | $\lambda$ | [`SgdConfig::weight_decay`] | finite, not negative |
-//! | $v$ | the slots `velocity` of [`Sgd::state`](Step::state) | starts at 0 |
+//! | $v$ | the slots `velocity` of [`Step::state`](crate::Step::state) | starts at 0 |
 //!
 //! **Papers**: Polyak (1964), Some methods of speeding up the convergence of iteration methods; Nesterov (1983);
 //! Sutskever, Martens, Dahl & Hinton (2013), On the importance of initialization and momentum in deep learning.
 //! **Deviation** from these, shared with PyTorch and dfdx: $\eta$ multiplies $v$ and not $g$, so a change of the
 //! learning rate acts on the whole velocity at once.
 //! **Golden**: PyTorch's `torch.optim.SGD`, 50 steps.
-use crate::params::{self, DeviceError, MissingGradients, Parameter};
-use crate::step::{Slot, SlotKey, Step, StepError, StepReport, StepState, check_hyperparameter};
-use dfdx::nn::tensor_collection::{
-    RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorMut, ViewTensorRef,
+use crate::optimizer::Optim;
+use crate::rule::{
+    At, Rule, SlotSpec, WeightDecay, check_coefficient, check_learning_rate, check_not_negative,
 };
-use dfdx::prelude::{Gradients, HasShape, Shape, Tensor};
-use kernels::{Device, Real, SgdStep, try_sgd_update};
-use std::collections::BTreeMap;
-use std::marker::PhantomData;
+use crate::step::{StepError, check_hyperparameter};
+use kernels::Real;
+use kernels::update::{Run, SgdMomentum, sgd};
 
 /// How past gradients enter a step of [`Sgd`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -33,23 +31,39 @@ pub enum Momentum {
     None,
     /// Polyak's heavy ball with coefficient $\mu$ in \[0, 1); 0.9 is usual.
     HeavyBall(f64),
-    /// Nesterov's accelerated gradient with coefficient $\mu$ in \[0, 1).
+    /// Nesterov's accelerated gradient with coefficient $\mu$ in (0, 1).
     Nesterov(f64),
+    /// A heavy ball that takes a share of each gradient, $v \leftarrow \mu v + (1 - \tau) \hat g$, but all of the first.
+    Dampened {
+        /// $\mu$ in \[0, 1).
+        coefficient: f64,
+        /// $\tau$ in \[0, 1).
+        dampening: f64,
+    },
+    /// The heavy ball as Sutskever et al. write it, $v \leftarrow \mu v + \eta \hat g$ and $w \leftarrow w - v$: the same
+    /// while $\eta$ stays the same; afterwards a new learning rate acts on new gradients only.
+    Sutskever(f64),
 }
 
 impl Momentum {
     fn coefficient(self) -> f64 {
         match self {
             Self::None => 0.0,
-            Self::HeavyBall(coefficient) | Self::Nesterov(coefficient) => coefficient,
+            Self::HeavyBall(coefficient)
+            | Self::Nesterov(coefficient)
+            | Self::Dampened { coefficient, .. }
+            | Self::Sutskever(coefficient) => coefficient,
         }
+    }
+    fn dampening(self) -> f64 {
+        if let Self::Dampened { dampening, .. } = self { dampening } else { 0.0 }
     }
 }
 
 /// Hyperparameters of [`Sgd`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SgdConfig {
-    /// $\eta$, finite and not negative. Default 0.01, as dfdx's; PyTorch's is 0.001.
+    /// $\eta$, finite and above 0. Default 0.01, as dfdx's; PyTorch's is 0.001.
     pub learning_rate: f64,
     /// Default [`Momentum::None`].
     pub momentum: Momentum,
@@ -64,34 +78,12 @@ impl Default for SgdConfig {
     }
 }
 
-impl SgdConfig {
-    /// The configuration itself when every value is in its range.
-    ///
-    /// # Errors
-    /// [`StepError::Hyperparameter`] names the first value that is not.
-    pub fn check(self) -> Result<Self, StepError> {
-        check_learning_rate(self.learning_rate)?;
-        let momentum = self.momentum.coefficient();
-        check_hyperparameter("momentum", momentum, "in [0, 1)", (0.0..1.0).contains(&momentum))?;
-        let decay = self.weight_decay;
-        check_hyperparameter("weight_decay", decay, NOT_NEGATIVE, decay >= 0.0 && decay.is_finite())?;
-        Ok(self)
-    }
-}
+const VELOCITY: SlotSpec = SlotSpec::zeros("velocity");
 
-const NOT_NEGATIVE: &str = "finite and not negative";
-const RULE: &str = "sgd";
-const VELOCITY: &str = "velocity";
-
-fn check_learning_rate(learning_rate: f64) -> Result<(), StepError> {
-    let holds = learning_rate >= 0.0 && learning_rate.is_finite();
-    check_hyperparameter("learning_rate", learning_rate, NOT_NEGATIVE, holds)
-}
-
-/// Stochastic gradient descent for one model; see the [module](self) for the formulas.
+/// Stochastic gradient descent for one model; see the [module](self) for the formulas and [`Optim`] for groups,
+/// clipping and averages.
 ///
-/// It belongs to models of the type `M`, whose tensors have the same names and shapes in every value: dfdx's walk sees
-/// the type only. Memory: one velocity per weight with momentum, nothing without.
+/// Memory: one velocity per weight with momentum, nothing without.
 ///
 /// # Examples
 /// A step, a saved state, and a second optimiser that goes on from it with the same bits:
@@ -114,167 +106,61 @@ fn check_learning_rate(learning_rate: f64) -> Result<(), StepError> {
 /// assert_eq!(params::flatten(&model), params::flatten(&twin));
 /// # Ok::<(), layers::StepError>(())
 /// ```
-#[derive(Clone, Debug)]
-pub struct Sgd<M, E: Real, D: Device<E>> {
-    config: SgdConfig,
-    step: u64,
-    /// The trainable tensors of the model, in order.
-    parameters: Vec<Parameter>,
-    /// One per parameter, empty without momentum.
-    velocities: Vec<Tensor<(usize,), E, D>>,
-    missing: MissingGradients<E, D>,
-    model: PhantomData<fn(&mut M)>,
-}
+pub type Sgd<M, E, D> = Optim<SgdConfig, M, E, D>;
 
-impl<M: TensorCollection<E, D>, E: Real, D: Device<E>> Sgd<M, E, D> {
-    /// An optimiser for `model`, which is only looked at.
-    ///
-    /// # Errors
-    /// [`StepError::Hyperparameter`] when a hyperparameter is out of range, [`StepError::Device`] when there is no
-    /// memory for the velocities.
-    pub fn try_new(model: &M, config: SgdConfig) -> Result<Self, StepError> {
-        let config = config.check()?;
-        let mut velocities = Vec::new();
-        if config.momentum != Momentum::None {
-            let mut allocate = AllocateFlat(&mut velocities);
-            M::iter_tensors(&mut RecursiveWalker { m: model, f: &mut allocate }).map_err(DeviceError::new)?;
-        }
-        let parameters = params::list(model).into_iter().filter(|p| p.is_trainable).collect();
-        Ok(Self {
-            config,
-            step: 0,
-            parameters,
-            velocities,
-            missing: MissingGradients::default(),
-            model: PhantomData,
-        })
+impl Rule for SgdConfig {
+    const NAME: &'static str = "sgd";
+
+    fn check(&self) -> Result<(), StepError> {
+        check_learning_rate(self.learning_rate)?;
+        let momentum = self.momentum.coefficient();
+        check_coefficient("momentum", momentum)?;
+        let is_nesterov = matches!(self.momentum, Momentum::Nesterov(_));
+        let holds = !is_nesterov || momentum > 0.0;
+        check_hyperparameter("momentum", momentum, "in (0, 1) for Nesterov's method", holds)?;
+        check_coefficient("dampening", self.momentum.dampening())?;
+        check_not_negative("weight_decay", self.weight_decay)
     }
-
-    /// The hyperparameters; the learning rate is that of the next step.
-    pub fn config(&self) -> SgdConfig {
-        self.config
+    fn learning_rate(&self) -> f64 {
+        self.learning_rate
     }
-
-    /// Number of steps made, those before [`Step::load_state`] included.
-    pub fn steps(&self) -> u64 {
-        self.step
+    fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.learning_rate = learning_rate;
     }
-
-    fn hyperparameters(&self) -> BTreeMap<String, f64> {
-        let nesterov = f64::from(u8::from(matches!(self.config.momentum, Momentum::Nesterov(_))));
-        let pairs = [
-            ("momentum", self.config.momentum.coefficient()),
-            ("nesterov", nesterov),
-            ("weight_decay", self.config.weight_decay),
-        ];
-        pairs.map(|(name, value)| (name.to_owned(), value)).into()
+    fn weight_decay(&self) -> WeightDecay {
+        WeightDecay::Coupled(self.weight_decay)
     }
-
-    /// Keys of the slots, in order: one velocity per parameter, or none.
-    fn keys(&self) -> impl Iterator<Item = SlotKey> {
-        self.parameters.iter().take(self.velocities.len()).map(|parameter| SlotKey {
-            name: VELOCITY.to_owned(),
-            parameter: parameter.name.clone(),
-            shape: parameter.shape.clone(),
-        })
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        let is = |yes: bool| f64::from(u8::from(yes));
+        vec![
+            ("momentum", self.momentum.coefficient()),
+            ("nesterov", is(matches!(self.momentum, Momentum::Nesterov(_)))),
+            ("sutskever", is(matches!(self.momentum, Momentum::Sutskever(_)))),
+            ("dampening", self.momentum.dampening()),
+            ("weight_decay", self.weight_decay),
+        ]
     }
-}
-
-impl<M: TensorCollection<E, D>, E: Real, D: Device<E>> Step<M, E, D> for Sgd<M, E, D> {
+    fn slots(&self) -> Vec<SlotSpec> {
+        if self.momentum == Momentum::None { Vec::new() } else { vec![VELOCITY] }
+    }
     // ANCHOR: step
-    fn step(&mut self, model: &mut M, gradients: &mut Gradients<E, D>) -> Result<StepReport, StepError> {
-        let names = self.missing.find(model, gradients)?;
-        if !names.is_empty() {
-            return Err(StepError::Unused { names });
+    fn update<E: Real>(&self, at: &At<'_>, run: Run<'_, E>) {
+        let coefficient = self.momentum.coefficient();
+        let momentum = SgdMomentum { coefficient, share: 1.0, is_nesterov: false };
+        match self.momentum {
+            Momentum::None => sgd(run, at.learning_rate, None),
+            Momentum::HeavyBall(_) => sgd(run, at.learning_rate, Some(momentum)),
+            Momentum::Nesterov(_) => {
+                sgd(run, at.learning_rate, Some(SgdMomentum { is_nesterov: true, ..momentum }))
+            }
+            Momentum::Dampened { dampening, .. } => {
+                let share = if at.step == 1 { 1.0 } else { 1.0 - dampening };
+                sgd(run, at.learning_rate, Some(SgdMomentum { share, ..momentum }))
+            }
+            Momentum::Sutskever(_) => {
+                sgd(run, 1.0, Some(SgdMomentum { share: at.learning_rate, ..momentum }))
+            }
         }
-        let mut update = Update { config: self.config, gradients, velocities: self.velocities.iter_mut() };
-        M::iter_tensors(&mut RecursiveWalker { m: model, f: &mut update }).map_err(DeviceError::new)?;
-        self.step += 1;
-        Ok(StepReport::new(self.config.learning_rate))
     }
     // ANCHOR_END: step
-
-    fn learning_rate(&self) -> f64 {
-        self.config.learning_rate
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<(), StepError> {
-        check_learning_rate(learning_rate)?;
-        self.config.learning_rate = learning_rate;
-        Ok(())
-    }
-
-    fn state(&self) -> Result<StepState, StepError> {
-        let values =
-            self.velocities.iter().map(|v| params::read_row_major(v).into_iter().map(E::as_f64).collect());
-        Ok(StepState {
-            rule: RULE.to_owned(),
-            step: self.step,
-            learning_rate: self.config.learning_rate,
-            hyperparameters: self.hyperparameters(),
-            slots: self.keys().zip(values).map(|(key, values)| Slot { key, values }).collect(),
-        })
-    }
-
-    fn load_state(&mut self, state: &StepState) -> Result<(), StepError> {
-        check_learning_rate(state.learning_rate)?;
-        state.check(RULE, &self.hyperparameters(), self.keys())?;
-        let velocities = state.slots.iter().map(Slot::exact_values).collect::<Result<Vec<Vec<E>>, _>>()?;
-        for (velocity, values) in self.velocities.iter_mut().zip(velocities) {
-            velocity.copy_from(&values);
-        }
-        self.step = state.step;
-        self.config.learning_rate = state.learning_rate;
-        Ok(())
-    }
-}
-
-struct AllocateFlat<'a, E: Real, D: Device<E>>(&'a mut Vec<Tensor<(usize,), E, D>>);
-impl<E: Real, D: Device<E>> TensorVisitor<E, D> for AllocateFlat<'_, E, D> {
-    type Viewer = ViewTensorRef;
-    type Err = D::Err;
-    type E2 = E;
-    type D2 = D;
-    fn visit<S: Shape>(
-        &mut self,
-        options: TensorOptions<S, E, D>,
-        tensor: &Tensor<S, E, D>,
-    ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
-        if options.do_gradient_update {
-            self.0.push(tensor.device().try_zeros_like(&(tensor.shape().num_elements(),))?);
-        }
-        Ok(None)
-    }
-}
-
-struct Update<'a, E: Real, D: Device<E>> {
-    config: SgdConfig,
-    gradients: &'a mut Gradients<E, D>,
-    velocities: std::slice::IterMut<'a, Tensor<(usize,), E, D>>,
-}
-impl<E: Real, D: Device<E>> TensorVisitor<E, D> for Update<'_, E, D> {
-    type Viewer = ViewTensorMut;
-    type Err = kernels::Error;
-    type E2 = E;
-    type D2 = D;
-    fn visit<S: Shape>(
-        &mut self,
-        options: TensorOptions<S, E, D>,
-        parameter: &mut Tensor<S, E, D>,
-    ) -> Result<Option<Tensor<S, E, D>>, kernels::Error> {
-        if options.do_gradient_update {
-            let momentum = match (self.config.momentum, self.velocities.next()) {
-                (Momentum::HeavyBall(coefficient), Some(velocity)) => {
-                    kernels::Momentum::HeavyBall { coefficient, velocity }
-                }
-                (Momentum::Nesterov(coefficient), Some(velocity)) => {
-                    kernels::Momentum::Nesterov { coefficient, velocity }
-                }
-                _ => kernels::Momentum::None, // velocities are allocated exactly if there is momentum
-            };
-            let SgdConfig { learning_rate, weight_decay, .. } = self.config;
-            try_sgd_update(parameter, self.gradients, momentum, SgdStep { learning_rate, weight_decay })?;
-        }
-        Ok(None)
-    }
 }

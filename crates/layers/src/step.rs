@@ -66,12 +66,29 @@ pub trait Step<M, E: Dtype, D: Storage<E>> {
 pub struct StepReport {
     /// The learning rate that was used.
     pub learning_rate: f64,
+    /// Norm of all gradients together before clipping, if it was computed.
+    pub gradient_norm: Option<f64>,
+    /// Norm of all trainable weights after the step, if asked for.
+    pub parameter_norm: Option<f64>,
+    /// Norm of the change of all trainable weights, if asked for.
+    pub update_norm: Option<f64>,
+    /// Whether any gradient was clipped.
+    pub is_clipped: bool,
+    /// Whether the step was left out because a gradient was not finite.
+    pub is_skipped: bool,
 }
 
 impl StepReport {
     /// A report of a step with this learning rate.
     pub fn new(learning_rate: f64) -> Self {
-        Self { learning_rate }
+        Self {
+            learning_rate,
+            gradient_norm: None,
+            parameter_norm: None,
+            update_norm: None,
+            is_clipped: false,
+            is_skipped: false,
+        }
     }
 }
 
@@ -97,6 +114,73 @@ pub enum StepError {
         /// The value that was given.
         value: f64,
     },
+    /// A gradient holds a NaN or an infinity; nothing has been changed.
+    #[error(
+        "the gradient of `{parameter}` is not finite in step {step}; lower learning_rate, clip gradients, or look for NaN in the batch and its labels"
+    )]
+    NotFinite {
+        /// Path name of the first such parameter.
+        parameter: String,
+        /// The step that was not made, counted from 1.
+        step: u64,
+    },
+    /// A rule cannot update a tensor of this shape.
+    #[error(
+        "{rule} needs {needs}, but `{parameter}` has shape {shape:?}; give that parameter to another optimiser"
+    )]
+    ParameterShape {
+        /// Name of the rule.
+        rule: &'static str,
+        /// What it needs.
+        needs: &'static str,
+        /// Path name of the parameter.
+        parameter: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// No parameter that is still free belongs to a group.
+    #[error(
+        "no parameter belongs to the group; those in no group yet are {free:?}, and the first group that fits wins"
+    )]
+    EmptyGroup {
+        /// Path names of the parameters in no group yet.
+        free: Vec<String>,
+    },
+    /// The model is not the one that the optimiser was made for.
+    #[error(
+        "the optimiser was made for a model whose `{parameter}` has shape {expected:?}, got {got:?}; make one optimiser per model, after the model"
+    )]
+    OtherModel {
+        /// Path name of the first parameter that differs.
+        parameter: String,
+        /// Its shape when the optimiser was made.
+        expected: Vec<usize>,
+        /// Its shape now, if it is there.
+        got: Option<Vec<usize>>,
+    },
+    /// A parameter is permuted or broadcast.
+    #[error(
+        "`{parameter}` is permuted or broadcast and cannot be changed in place; call contiguous() on it first"
+    )]
+    NotRowMajor {
+        /// Path name of the parameter.
+        parameter: String,
+    },
+    /// A gradient belongs to another tensor.
+    #[error(
+        "the gradient of `{parameter}` has {got} elements instead of {expected}; use the gradients of this model's backward pass"
+    )]
+    GradientLength {
+        /// Path name of the parameter.
+        parameter: String,
+        /// Number of elements of the parameter.
+        expected: usize,
+        /// Number of elements of the gradient.
+        got: usize,
+    },
+    /// One tensor has two names.
+    #[error("the model visits one tensor twice, which would change it twice; give each tensor one name")]
+    VisitedTwice,
     /// dfdx's optimisers do not show their moments.
     #[error("dfdx's {optimizer} keeps its state private, so it cannot be saved or loaded; use {instead}")]
     StateIsPrivate {

@@ -4,8 +4,7 @@ use crate::{ActivationKind, Device, InputGradient, Real, composed};
 use ActivationKind::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
 use dfdx::prelude::*;
 
-/// Every method of [`Device`](crate::Device) that has rows here. `sgd_update` is not a function of tensors: its tests
-/// stand in `golden.rs` and `sgd.rs`.
+/// Every method of [`Device`](crate::Device) that has rows here.
 pub const OPERATIONS: &[&str] = &[
     "activate",
     "activation_slope",

@@ -2,10 +2,9 @@
 use crate::ActivationKind as K;
 use crate::{
     AbsoluteError, Activation, ActivationKind, BceWithLogits, ClassLoss, Classes, DistributionLoss, Focal,
-    Hinge, Huber, KlDiv, LogCosh, Momentum, PoissonNll, Quantile, SgdStep, SmoothL1, SquaredError,
-    SquaredHinge, activate, activation_slope, bce_with_logits_mean, class_loss_mean,
-    cosine_embedding_per_sample, cross_entropy_mean, distribution_loss_mean, gaussian_nll_mean, log_softmax,
-    loss_mean, loss_sum, mean_all, mse_mean, sgd_update,
+    Hinge, Huber, KlDiv, LogCosh, PoissonNll, Quantile, SmoothL1, SquaredError, SquaredHinge, activate,
+    activation_slope, bce_with_logits_mean, class_loss_mean, cosine_embedding_per_sample, cross_entropy_mean,
+    distribution_loss_mean, gaussian_nll_mean, log_softmax, loss_mean, loss_sum, mean_all, mse_mean,
 };
 use dfdx::prelude::*;
 use serde_json::Value;
@@ -196,92 +195,6 @@ fn extreme_logits_give_finite_losses_and_gradients() {
             finite(&x, kind);
         }
     }
-}
-
-/// 50 steps on a quadratic, every iterate.
-#[test]
-fn sgd_follows_pytorch() {
-    let file = open(include_str!("../../tests/golden/sgd.json"));
-    let device = Cpu::default();
-    let a = numbers(&file["A"]);
-    let b = numbers(&file["b"]);
-    for (name, run) in file["runs"].as_object().expect("runs by name") {
-        let param = |key: &str| run["params"][key].as_f64().unwrap_or(0.0);
-        let step = SgdStep { learning_rate: param("lr"), weight_decay: param("weight_decay") };
-        let mut x: Tensor<Rank1<4>, f64, _> =
-            device.tensor_from_vec(numbers(&file["x0"]), Default::default());
-        let mut velocity = device.zeros_like(&(4,));
-        for (t, want) in run["x"].as_array().expect("iterates").iter().enumerate() {
-            let want = numbers(want);
-            let scale = want.iter().map(|x| x.abs()).fold(0.0, f64::max);
-            for (got, want) in x.array().iter().zip(&want) {
-                // The file holds 13 digits of A, which 50 steps with eigenvalue 100 amplify.
-                assert!((got - want).abs() <= 1e-9 * scale, "{name}, step {t}: {got} instead of {want}");
-            }
-            let at = x.array();
-            let gradient: Vec<f64> =
-                (0..4).map(|i| (0..4).map(|j| a[4 * i + j] * at[j]).sum::<f64>() - b[i]).collect();
-            let mut gradients = Gradients::leaky();
-            gradients.get_or_alloc_mut(&x).unwrap().copy_from_slice(&gradient);
-            let (coefficient, velocity) = (param("momentum"), &mut velocity);
-            let momentum = match (run["params"].get("nesterov").is_some(), coefficient > 0.0) {
-                (true, _) => Momentum::Nesterov { coefficient, velocity },
-                (false, true) => Momentum::HeavyBall { coefficient, velocity },
-                (false, false) => Momentum::None,
-            };
-            sgd_update(&mut x, &mut gradients, momentum, step);
-        }
-    }
-}
-
-/// The composed step, which serves Cuda, is the fused one; and a wrong velocity is refused by both.
-#[test]
-fn fused_and_composed_sgd_agree() {
-    let device = Cpu::default();
-    let start = crate::random::Key::new(1).normal::<Rank2<30, 7>, f64, _>(&device, Default::default());
-    let gradient = crate::random::Key::new(2).normal::<(usize,), f64, _>(&device, (210,)).as_vec();
-    for kind in 0..3 {
-        let run = |fused: bool| {
-            let (mut w, mut v) = (start.clone(), device.zeros_like(&(210,)));
-            let step = SgdStep { learning_rate: 0.1, weight_decay: 0.01 };
-            for _ in 0..3 {
-                let mut gradients = Gradients::leaky();
-                gradients.get_or_alloc_mut(&w).unwrap().copy_from_slice(&gradient);
-                let momentum = match kind {
-                    0 => Momentum::None,
-                    1 => Momentum::HeavyBall { coefficient: 0.9, velocity: &mut v },
-                    _ => Momentum::Nesterov { coefficient: 0.9, velocity: &mut v },
-                };
-                match fused {
-                    true => sgd_update(&mut w, &mut gradients, momentum, step),
-                    false => crate::composed::sgd_update(&mut w, &mut gradients, momentum, step).unwrap(),
-                }
-            }
-            (w.as_vec(), v.as_vec())
-        };
-        let (fused, composed) = (run(true), run(false));
-        assert_close(&fused.0, &composed.0, "parameter");
-        assert_close(&fused.1, &composed.1, "velocity");
-    }
-    let mut w = start.clone();
-    let mut short = device.zeros_like(&(209,));
-    let momentum = Momentum::HeavyBall { coefficient: 0.9, velocity: &mut short };
-    let step = SgdStep { learning_rate: 0.1, weight_decay: 0.0 };
-    let error = crate::try_sgd_update(&mut w, &mut Gradients::leaky(), momentum, step).unwrap_err();
-    assert!(matches!(error, crate::Error::VelocityLength { velocity: 209, parameter: 210 }), "{error}");
-    assert_eq!(w.as_vec(), start.as_vec());
-}
-
-/// A clone of the parameter, as a target network holds it, keeps its values.
-#[test]
-fn sgd_leaves_clones_alone() {
-    let device = Cpu::default();
-    let mut w = device.tensor([1.0_f32, 2.0]);
-    let clone = w.clone();
-    let mut gradients = w.leaky_trace().sum::<(), _>().backward();
-    sgd_update(&mut w, &mut gradients, Momentum::None, SgdStep { learning_rate: 1.0, weight_decay: 0.0 });
-    assert_eq!((w.array(), clone.array()), ([0.0, 1.0], [1.0, 2.0]));
-    assert_eq!(w.shape(), clone.shape());
 }
 
 #[test]

@@ -104,7 +104,7 @@ macro_rules! family {
 use family;
 
 family!(sparse, "../sparse/mod.rs", crate::sparse::cases);
-family!(core, "../device.rs", super::super::core, elsewhere "sgd_update");
+family!(core, "../device.rs", super::super::core);
 family!(
     sequence,
     "../sequence/mod.rs",
@@ -119,6 +119,9 @@ family!(loss, "../loss/mod.rs", crate::loss::cases, elsewhere "kind", "batch");
 family!(normalisation, "../normalisation/mod.rs", crate::normalisation::cases);
 family!(pooling, "../pooling/mod.rs", crate::pooling::cases);
 family!(resampling, "../resampling/mod.rs", crate::resampling::cases);
+
+// A step is not a function of tensors: the tests of this family stand beside it, in `update/tests.rs`.
+const _: () = assert!(is_registered(include_str!("../update/device.rs"), &[&["with_tensors"]]));
 
 #[test]
 fn an_operation_without_a_row_is_noticed() {
