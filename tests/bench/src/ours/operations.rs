@@ -1,0 +1,102 @@
+//! Single operations; `tests/peers/torch/operations.py` says what each computes.
+use super::{Array, Prepare, Taped, backward, elements, uniform, upstream, weight};
+use bench_protocol::data::{fingerprint, labels};
+use bench_protocol::{Case, data};
+use dfdx::prelude::*;
+use kernels::{Gelu, InputGradient, Relu, Tanh};
+use std::hint::black_box;
+
+/// Name and preparation of each.
+pub(super) fn cases() -> Vec<(&'static str, Prepare)> {
+    vec![
+        ("tanh/10k", |_| activation(10_000, Tanh)),
+        ("tanh/1m", |_| activation(1_000_000, Tanh)),
+        ("gelu/10k", |_| activation(10_000, Gelu)),
+        ("gelu/1m", |_| activation(1_000_000, Gelu)),
+        ("sum-all/10k", |_| sum_all(10_000)),
+        ("sum-all/1m", |_| sum_all(1_000_000)),
+        ("bce-with-logits/10k", |_| bce_with_logits(10_000)),
+        ("bce-with-logits/1m", |_| bce_with_logits(1_000_000)),
+        ("softmax/2048x64", |_| softmax(2048, 64)),
+        ("softmax/1000x1000", |_| softmax(1000, 1000)),
+        ("cross-entropy/128x10", |_| cross_entropy(128, 10)),
+        ("cross-entropy/1024x1000", |_| cross_entropy(1024, 1000)),
+        ("matmul/128", |_| matmul(128)),
+        ("matmul/512", |_| matmul(512)),
+        ("linear-relu/128x784x512", |_| linear_relu::<784, 512>(128)),
+        ("linear-relu/2048x128x512", |_| linear_relu::<128, 512>(2048)),
+    ]
+}
+
+/// Times `compute` without a tape.
+fn forward<S: Shape>(compute: impl Fn() -> Array<S> + 'static) -> Case {
+    let values = fingerprint("y", elements(&compute()));
+    Case { values, run: Box::new(move || drop(black_box(compute()))) }
+}
+
+/// Times `compute(&leaves)` and its backward pass from the upstream gradient of stream 9.
+pub(super) fn both<L: Leaves, S: Shape>(leaves: L, compute: impl Fn(&L) -> Taped<S> + 'static) -> Case {
+    let y = compute(&leaves);
+    let mut values = fingerprint("y", elements(&y));
+    let upstream = upstream(&y);
+    values.extend(leaves.fingerprints(&backward(y, &upstream)));
+    Case { values, run: Box::new(move || drop(black_box(backward(compute(&leaves), &upstream)))) }
+}
+
+/// Tensors whose gradients a case computes.
+pub(super) trait Leaves: 'static {
+    /// Fingerprints `d0`, `d1`, … of their gradients.
+    fn fingerprints(&self, gradients: &Gradients<f32, Cpu>) -> Vec<(String, f64)>;
+}
+
+macro_rules! leaves {
+    ($($shape:ident $index:tt),*) => {
+        impl<$($shape: Shape),*> Leaves for ($(Array<$shape>,)*) {
+            fn fingerprints(&self, gradients: &Gradients<f32, Cpu>) -> Vec<(String, f64)> {
+                let each = [$(fingerprint(concat!("d", $index), elements(&gradients.get(&self.$index)))),*];
+                each.concat()
+            }
+        }
+    };
+}
+leaves!(A 0);
+leaves!(A 0, B 1);
+leaves!(A 0, B 1, C 2);
+
+fn activation(n: usize, function: impl kernels::Activation + Copy + 'static) -> Case {
+    both((uniform(1, (n,), 4.0),), move |(x,)| kernels::activate(x.leaky_trace(), function))
+}
+
+fn sum_all(n: usize) -> Case {
+    let x = uniform(1, (n,), 1.0);
+    forward(move || kernels::sum_all(x.clone()))
+}
+
+fn bce_with_logits(n: usize) -> Case {
+    let probs = data::uniform(2, n, 1.0).into_iter().map(f32::abs).collect();
+    let probs = super::device().tensor_from_vec(probs, (n,));
+    both((uniform(1, (n,), 4.0),), move |(x,)| kernels::bce_with_logits_mean(x.leaky_trace(), &probs))
+}
+
+fn softmax(rows: usize, cols: usize) -> Case {
+    both((uniform(1, (rows, cols), 4.0),), |(x,)| kernels::softmax(x.leaky_trace()))
+}
+
+fn cross_entropy(rows: usize, classes: usize) -> Case {
+    let labels = labels(2, rows, classes);
+    both((uniform(1, (rows, classes), 4.0),), move |(x,)| {
+        kernels::cross_entropy_mean(x.leaky_trace(), &labels)
+    })
+}
+
+fn matmul(n: usize) -> Case {
+    let (x, y) = (uniform(1, (n, n), 1.0), uniform(2, (n, n), 1.0));
+    forward(move || kernels::matmul(x.clone(), y.clone()))
+}
+
+fn linear_relu<const I: usize, const O: usize>(batch: usize) -> Case {
+    let shape = (batch, Const::<I>);
+    let leaves =
+        (uniform(1, shape, 1.0), weight(2, Rank2::<O, I>::default()), uniform(3, Rank1::<O>::default(), 0.1));
+    both(leaves, |(x, w, b)| kernels::linear(x.leaky_trace(), w, b, Relu, InputGradient::Needed))
+}
