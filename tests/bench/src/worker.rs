@@ -132,8 +132,9 @@ impl Drop for Worker {
 }
 
 /// The first value in which two sides differ by more than `tolerance`: relative, or absolute for an `.angle`, which is
-/// of the size of one. The loss of the fourth step may differ ten times as much: Adam's first steps have the size of the
-/// learning rate whatever the gradient's, so a gradient that is nothing but rounding moves its weight as far as any.
+/// of the size of one. A `gain`, what training steps take off a loss, may differ a hundred times as much: it is a small
+/// difference of losses, and Adam's first steps have the size of the learning rate whatever the gradient's, so that a
+/// gradient that is nothing but rounding moves its weight as far as any.
 /// Sides that name other values differ too.
 pub(crate) fn difference(ours: &[(String, f64)], theirs: &[(String, f64)], tolerance: f64) -> Option<String> {
     if !ours.iter().map(|v| &v.0).eq(theirs.iter().map(|v| &v.0)) {
@@ -143,7 +144,7 @@ pub(crate) fn difference(ours: &[(String, f64)], theirs: &[(String, f64)], toler
     }
     let far = ours.iter().zip(theirs).find(|((key, a), (_, b))| {
         let scale = match key.as_str() {
-            "fourth" => 10.0 * a.abs().max(b.abs()),
+            "gain" => 100.0 * a.abs().max(b.abs()),
             key if key.ends_with(".angle") => 1.0,
             _ => a.abs().max(b.abs()),
         };
@@ -198,9 +199,9 @@ mod tests {
         assert_eq!(difference(&values(1000.0, 0.0), &values(1000.05, 5e-5), 1e-4), None);
         assert!(difference(&values(1000.0, 0.0), &values(1000.2, 0.0), 1e-4).unwrap().starts_with("y.rms"));
         assert!(difference(&values(1.0, 0.0), &values(1.0, 2e-4), 1e-4).unwrap().starts_with("y.angle"));
-        let fourth = |loss: f64| vec![("fourth".to_owned(), loss)];
-        assert_eq!(difference(&fourth(2.0), &fourth(2.0015), 1e-4), None);
-        assert!(difference(&fourth(2.0), &fourth(2.0025), 1e-4).is_some());
+        let gain = |gain: f64| vec![("gain".to_owned(), gain)];
+        assert_eq!(difference(&gain(0.5), &gain(0.504), 1e-4), None);
+        assert!(difference(&gain(0.5), &gain(0.506), 1e-4).is_some());
         assert!(difference(&values(f64::NAN, 0.0), &values(1.0, 0.0), 1e-4).is_some());
         assert!(
             difference(&values(1.0, 0.0), &values(1.0, 0.0)[..1], 1e-4).unwrap().contains("theirs y.rms")

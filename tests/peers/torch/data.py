@@ -28,14 +28,24 @@ def labels(seed, n, classes):
 
 @torch.no_grad()
 def fill(model, first_seed=100):
-    """Weights of a model from the counter, uniform in +-1/sqrt(fan in); scales one, biases zero."""
-    for k, (name, p) in enumerate(model.named_parameters()):
-        if p.dim() > 1:
-            p.copy_(uniform(first_seed + k, *p.shape, bound=1.0 / math.sqrt(p.numel() // p.shape[0])))
-        elif name.endswith("weight"):
-            p.fill_(1.0)
-        else:
-            p.zero_()
+    """Weights of a model from the counter, uniform in +-1/sqrt(fan in); scales one, biases zero.
+
+    Every tensor has a seed, in order. A layer with the attribute `packed` holds that many layers of ours, row by row.
+    """
+    seed = first_seed
+    for module in model.modules():
+        parts = getattr(module, "packed", 1)
+        for name, p in module.named_parameters(recurse=False):
+            if p.dim() > 1:
+                rows = p.shape[0] // parts
+                bound = 1.0 / math.sqrt(p.numel() // p.shape[0])
+                for part in range(parts):
+                    # Between two weights of ours lies a bias.
+                    p[part * rows : (part + 1) * rows] = uniform(seed + 2 * part, rows, *p.shape[1:], bound=bound)
+                seed += 2 * parts - 1
+            else:
+                p.fill_(1.0 if name == "weight" else 0.0)
+                seed += 1
     return model
 
 

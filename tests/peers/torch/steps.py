@@ -23,7 +23,7 @@ def step(name):
 
 
 def training(model, optimizer, loss, compiled):
-    """A case that trains `model` on `loss(model)`; its values are the losses of the first and the fourth step."""
+    """A case that trains `model` on `loss(model)`; its values are the first loss and how far three steps lower it."""
     forward = torch.compile(loss) if compiled else loss
 
     def run():
@@ -35,7 +35,7 @@ def training(model, optimizer, loss, compiled):
 
     def values():
         losses = [run().item() for _ in range(4)]
-        return {"first": losses[0], "fourth": losses[3]}
+        return {"loss": losses[0], "gain": losses[0] - losses[3]}
 
     return Case(run, values)
 
@@ -238,8 +238,10 @@ class TransformerBlock(nn.Module):
     def __init__(self, width, heads, hidden, is_causal):
         super().__init__()
         self.heads, self.is_causal = heads, is_causal
-        self.norm1, self.qkv, self.out = nn.LayerNorm(width), nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.norm2, self.up, self.down = nn.LayerNorm(width), nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.qkv.packed = 3
+        self.up, self.down = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
 
     def forward(self, x):
         b, t, c = x.shape

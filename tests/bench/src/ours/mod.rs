@@ -75,10 +75,14 @@ fn fill<M: TensorCollection<f32, Cpu>>(mut model: M, first_seed: u32) -> M {
             return;
         }
         let seed = seeds.next().unwrap_or_default();
-        if parameter.ndim() > 1 {
-            values.copy_from_slice(&data::weights(seed, &parameter.shape));
-        } else if parameter.name.ends_with("bias") {
+        if parameter.name.contains("bias") {
             values.fill(0.0);
+        } else if parameter.ndim() > 1 {
+            // A recurrent layer keeps its gates apart, (gates, hidden, inputs); the other side has (gates · hidden, inputs).
+            let is_recurrent = ["weight_ih", "weight_hh"].iter().any(|name| parameter.name.ends_with(name));
+            let axes = if is_recurrent { &parameter.shape[1..] } else { &parameter.shape[..] };
+            let fan_in: usize = axes[1..].iter().product();
+            values.copy_from_slice(&data::uniform(seed, values.len(), (fan_in as f64).sqrt().recip()));
         }
     })
     .expect("tensors of a new model lie in memory row by row");
