@@ -267,6 +267,7 @@ impl Report {
             "config": { "rounds": effort.rounds, "turn_seconds": effort.turn, "threads": THREADS },
             "report": {
                 "peers": peers,
+                "planned": if group == Group::Steps { STEPS.len() } else { self.of(group).len() },
                 "table": self.table(group),
                 "slopes": self.slope_table(),
                 "cases": self.of(group),

@@ -3,6 +3,7 @@ use super::{Array, Prepare, Taped, backward, elements, uniform, upstream, weight
 use bench_protocol::data::{fingerprint, labels};
 use bench_protocol::{Case, data};
 use dfdx::prelude::*;
+use kernels::sparse::{Csr, Pattern};
 use kernels::{Gelu, InputGradient, Relu, Tanh};
 use std::hint::black_box;
 
@@ -25,6 +26,7 @@ pub(super) fn cases() -> Vec<(&'static str, Prepare)> {
         ("matmul/512", |_| matmul(512)),
         ("linear-relu/128x784x512", |_| linear_relu::<784, 512>(128)),
         ("linear-relu/2048x128x512", |_| linear_relu::<128, 512>(2048)),
+        ("spmm/1000000x64", |_| spmm::<64>(100_000)),
     ]
 }
 
@@ -99,4 +101,14 @@ fn linear_relu<const I: usize, const O: usize>(batch: usize) -> Case {
     let leaves =
         (uniform(1, shape, 1.0), weight(2, Rank2::<O, I>::default()), uniform(3, Rank1::<O>::default(), 0.1));
     both(leaves, |(x, w, b)| kernels::linear(x.leaky_trace(), w, b, Relu, InputGradient::Needed))
+}
+
+fn spmm<const F: usize>(nodes: usize) -> Case {
+    let tenth = nodes / 10;
+    let near = labels(2, 10 * nodes, tenth).into_iter().enumerate();
+    let columns = near.map(|(i, column)| ((i % 10) * tenth + column) as u32).collect();
+    let pattern = Pattern::try_new(nodes, nodes, (0..=nodes).map(|row| 10 * row).collect(), columns);
+    let matrix = Csr::try_new(pattern.expect("columns rise in each row"), data::uniform(3, 10 * nodes, 1.0));
+    let matrix = matrix.expect("one weight for each entry");
+    both((uniform(4, (nodes, Const::<F>), 1.0),), move |(x,)| kernels::sparse::spmm(&matrix, x.leaky_trace()))
 }

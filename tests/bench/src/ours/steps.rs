@@ -1,8 +1,11 @@
 //! Training steps; `tests/peers/torch/steps.py` says what each computes.
 use super::{Array, Prepare, Taped, device, elements, fill, uniform};
 use bench_protocol::Case;
-use bench_protocol::data::{fingerprint, labels};
-use kernels::InputGradient;
+use bench_protocol::data::{fingerprint, hashed, labels};
+use datasets::graphs::{NodeGraph, debian};
+use kernels::sequence::gather_rows;
+use kernels::sparse::{Csr, Segments, segment_mean, spmm};
+use kernels::{Identity as NoActivation, InputGradient};
 use layers::prelude::*;
 use std::hint::black_box;
 
@@ -14,6 +17,8 @@ pub(super) fn cases() -> Vec<(&'static str, Prepare)> {
         ("vae", |_| vae()),
         ("wgan-gp", |_| wgan_gp()),
         ("ntk", |_| ntk()),
+        ("gcn", |_| gcn()),
+        ("graphsage", |_| graphsage()),
         ("neural-ode", |_| neural_ode()),
     ]
 }
@@ -146,6 +151,108 @@ fn layer_kernel<const N: usize, const O: usize, const I: usize>(
 
 fn gram<const N: usize, const F: usize>(x: &Array<Rank2<N, F>>) -> Array<Rank2<N, N>> {
     kernels::matmul(x.clone(), x.clone().permute::<Rank2<F, N>, _>())
+}
+
+/// The features of all packages, (3883, 500).
+fn features(graph: &NodeGraph) -> Array<(usize, Const<500>)> {
+    let mut values = vec![0.0; graph.len() * 500];
+    for node in 0..graph.len() {
+        graph.words(node).iter().for_each(|&word| values[500 * node + word as usize] = 1.0);
+    }
+    device().tensor_from_vec(values, (graph.len(), Const))
+}
+
+/// D^−½ (A + 1) D^−½ of an undirected graph.
+fn normalised(graph: &NodeGraph) -> Csr<f32> {
+    let scale = |node: usize| (1.0 + graph.neighbours(node).len() as f32).sqrt().recip();
+    let both = graph.edges().iter().flat_map(|&(a, b)| [(a, b), (b, a)]);
+    let edges = both.chain((0..graph.len()).map(|node| (node, node)));
+    let weighted: Vec<_> = edges.map(|(a, b)| (a as u32, b as u32, scale(a) * scale(b))).collect();
+    Csr::try_from_edges(graph.len(), graph.len(), &weighted).expect("edges lie in the graph")
+}
+
+fn gcn() -> Case {
+    type Gcn = (Linear<500, 16>, Linear<16, 9>);
+    let graph = debian();
+    let model = fill(device().build_module::<Gcn, f32>(), 100);
+    let (x, adjacency, trained) = (features(graph), normalised(graph), graph.split().train);
+    let y: Vec<usize> = trained.iter().map(|&node| graph.label(node)).collect();
+    let none = (device().zeros(), device().zeros());
+    let optimizer = adam(&model);
+    training(model, optimizer, move |model, gradients| {
+        let (first, second) = (&model.0, &model.1);
+        let x = x.trace(gradients);
+        let h = kernels::linear(x, &first.weight, &none.0, NoActivation, InputGradient::Skipped);
+        let h = kernels::activate(add_row(spmm(&adjacency, h), &first.bias), kernels::Relu);
+        let h = kernels::linear(h, &second.weight, &none.1, NoActivation, InputGradient::Needed);
+        let logits = add_row(spmm(&adjacency, h), &second.bias);
+        kernels::cross_entropy_mean(gather_rows(logits, &trained), &y)
+    })
+}
+
+/// x + b in every row.
+fn add_row<const F: usize>(x: Taped<(usize, Const<F>)>, b: &Array<Rank1<F>>) -> Taped<(usize, Const<F>)> {
+    let b = b.retaped::<OwnedTape<f32, Cpu>>().broadcast_like(x.shape());
+    x + b
+}
+
+fn graphsage() -> Case {
+    // Own features and the mean of the neighbours', in two layers.
+    type Sage = (Linear<500, 64>, UnbiasedLinear<500, 64>, Linear<64, 9>, UnbiasedLinear<64, 9>);
+    let graph = debian();
+    let model = fill(device().build_module::<Sage, f32>(), 100);
+    let x = features(graph);
+    let neighbours = |seed: u32, nodes: &[usize]| -> Vec<usize> {
+        let ten = nodes.iter().flat_map(|&node| [node; 10]).zip(0..);
+        ten.map(|(node, i)| {
+            let near = graph.neighbours(node);
+            near[(hashed(seed, i) >> 8) as usize % near.len()]
+        })
+        .collect()
+    };
+    let batch = labels(1, 512, graph.len());
+    let near = neighbours(2, &batch);
+    let far = neighbours(3, &near);
+    let y: Vec<usize> = batch.iter().map(|&node| graph.label(node)).collect();
+    let mean_of = |drawn: &[usize]| {
+        let tenths = drawn.iter().enumerate().map(|(i, &node)| (i as u32 / 10, node as u32, 0.1));
+        Csr::try_from_edges(drawn.len() / 10, graph.len(), &tenths.collect::<Vec<_>>())
+            .expect("nodes of the graph")
+    };
+    let (near_means, far_means, tens) = (mean_of(&near), mean_of(&far), Segments::from_lengths(&[10; 512]));
+    let none = (device().zeros(), device().zeros());
+    let optimizer = adam(&model);
+    training(model, optimizer, move |model, gradients| {
+        let first = |of: &[usize], means: &Csr<f32>, tape: OwnedTape<f32, Cpu>| {
+            let (own, mean) = (&model.0, &model.1);
+            let (of, means) = (gather_rows(x.clone(), of), spmm(means, x.clone()));
+            let means = kernels::linear(
+                means.put_tape(tape),
+                &mean.weight,
+                &none.0,
+                NoActivation,
+                InputGradient::Skipped,
+            );
+            let (means, tape) = means.split_tape();
+            let own = kernels::linear(
+                of.put_tape(tape),
+                &own.weight,
+                &own.bias,
+                NoActivation,
+                InputGradient::Skipped,
+            );
+            kernels::activate(own + means, kernels::Relu).split_tape()
+        };
+        let (_, tape) = x.trace(gradients).split_tape();
+        let (one, tape) = first(&batch, &near_means, tape);
+        let (two, tape) = first(&near, &far_means, tape);
+        let means = segment_mean(two.put_tape(tape), &tens);
+        let (means, tape) =
+            kernels::linear(means, &model.3.weight, &none.1, NoActivation, InputGradient::Needed)
+                .split_tape();
+        let logits = model.2.forward(one.put_tape(tape)) + means;
+        kernels::cross_entropy_mean(logits, &y)
+    })
 }
 
 /// Dormand and Prince (1980): how each stage is reached from the slopes before it; the last row is the step of order 5.
