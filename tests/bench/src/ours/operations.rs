@@ -24,6 +24,10 @@ pub(super) fn cases() -> Vec<(&'static str, Prepare)> {
         ("cross-entropy/1024x1000", |_| cross_entropy(1024, 1000)),
         ("matmul/128", |_| matmul(128)),
         ("matmul/512", |_| matmul(512)),
+        ("matmul-batched/32x64x32x64", |_| matmul_batched([32, 64, 32, 64])),
+        ("matmul-batched/128x64x64x64", |_| matmul_batched([128, 64, 64, 64])),
+        ("squared-distances/128x16", |_| squared_distances(128, 16)),
+        ("squared-distances/1024x64", |_| squared_distances(1024, 64)),
         ("linear-relu/128x784x512", |_| linear_relu::<784, 512>(128)),
         ("linear-relu/2048x128x512", |_| linear_relu::<128, 512>(2048)),
         ("spmm/1000000x64", |_| spmm::<64>(100_000)),
@@ -94,6 +98,18 @@ fn cross_entropy(rows: usize, classes: usize) -> Case {
 fn matmul(n: usize) -> Case {
     let (x, y) = (uniform(1, (n, n), 1.0), uniform(2, (n, n), 1.0));
     forward(move || kernels::matmul(x.clone(), y.clone()))
+}
+
+fn matmul_batched([b, m, k, n]: [usize; 4]) -> Case {
+    both((uniform(1, (b, m, k), 1.0), uniform(2, (b, k, n), 1.0)), |(x, y)| {
+        kernels::matmul(x.leaky_trace(), y.leaky_trace())
+    })
+}
+
+fn squared_distances(n: usize, features: usize) -> Case {
+    both((uniform(1, (n, features), 1.0), uniform(2, (n, features), 1.0)), |(x, y)| {
+        kernels::squared_distances(x.leaky_trace(), y.leaky_trace())
+    })
 }
 
 fn linear_relu<const I: usize, const O: usize>(batch: usize) -> Case {

@@ -146,11 +146,7 @@ fn layer_kernel<const N: usize, const O: usize, const I: usize>(
     d: &Array<Rank2<N, O>>,
     a: &Array<Rank2<N, I>>,
 ) -> Array<Rank2<N, N>> {
-    gram(d) * (gram(a) + 1.0)
-}
-
-fn gram<const N: usize, const F: usize>(x: &Array<Rank2<N, F>>) -> Array<Rank2<N, N>> {
-    kernels::matmul(x.clone(), x.clone().permute::<Rank2<F, N>, _>())
+    kernels::gram(d.clone()) * (kernels::gram(a.clone()) + 1.0)
 }
 
 /// The features of all packages, (3883, 500).
