@@ -148,8 +148,8 @@ pub(crate) fn difference(ours: &[(String, f64)], theirs: &[(String, f64)], toler
             key if key.ends_with(".angle") => 1.0,
             _ => a.abs().max(b.abs()),
         };
-        // Also true when one of them is NaN.
-        !((a - b).abs() <= tolerance * scale)
+        let apart = (a - b).abs();
+        apart.is_nan() || apart > tolerance * scale
     });
     far.map(|((key, a), (_, b))| format!("{key} is {a} here and {b} there"))
 }

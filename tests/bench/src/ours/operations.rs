@@ -4,12 +4,14 @@ use bench_protocol::data::{fingerprint, labels};
 use bench_protocol::{Case, data};
 use dfdx::prelude::*;
 use kernels::sparse::{Csr, Pattern};
-use kernels::{Gelu, InputGradient, Relu, Tanh};
+use kernels::{Correction, Gelu, InputGradient, Relu, Tanh};
 use std::hint::black_box;
 
 /// Name and preparation of each.
 pub(super) fn cases() -> Vec<(&'static str, Prepare)> {
     vec![
+        ("exp/10k", |_| exp(10_000)),
+        ("exp/1m", |_| exp(1_000_000)),
         ("tanh/10k", |_| activation(10_000, Tanh)),
         ("tanh/1m", |_| activation(1_000_000, Tanh)),
         ("gelu/10k", |_| activation(10_000, Gelu)),
@@ -18,6 +20,16 @@ pub(super) fn cases() -> Vec<(&'static str, Prepare)> {
         ("sum-all/1m", |_| sum_all(1_000_000)),
         ("bce-with-logits/10k", |_| bce_with_logits(10_000)),
         ("bce-with-logits/1m", |_| bce_with_logits(1_000_000)),
+        ("add-row/100x100", |_| add_row(100, 100)),
+        ("add-row/1000x1000", |_| add_row(1000, 1000)),
+        ("sum-rows/100x100", |_| sum_rows(100, 100)),
+        ("sum-rows/1000x1000", |_| sum_rows(1000, 1000)),
+        ("variance/100x100", |_| variance(100, 100)),
+        ("variance/1000x1000", |_| variance(1000, 1000)),
+        ("logsumexp/100x100", |_| logsumexp(100, 100)),
+        ("logsumexp/1000x1000", |_| logsumexp(1000, 1000)),
+        ("argmax/100x100", |_| argmax(100, 100)),
+        ("argmax/1000x1000", |_| argmax(1000, 1000)),
         ("softmax/2048x64", |_| softmax(2048, 64)),
         ("softmax/1000x1000", |_| softmax(1000, 1000)),
         ("cross-entropy/128x10", |_| cross_entropy(128, 10)),
@@ -69,8 +81,39 @@ leaves!(A 0);
 leaves!(A 0, B 1);
 leaves!(A 0, B 1, C 2);
 
-fn activation(n: usize, function: impl kernels::Activation + Copy + 'static) -> Case {
+fn activation(n: usize, function: impl kernels::Activation + 'static) -> Case {
     both((uniform(1, (n,), 4.0),), move |(x,)| kernels::activate(x.leaky_trace(), function))
+}
+
+fn exp(n: usize) -> Case {
+    let x = uniform(1, (n,), 4.0);
+    forward(move || kernels::exp(x.clone()))
+}
+
+fn add_row(rows: usize, cols: usize) -> Case {
+    both((uniform(1, (rows, cols), 1.0), uniform(2, (cols,), 1.0)), |(x, row)| {
+        kernels::add_along(x.leaky_trace(), row.leaky_trace(), Axis::<0>)
+    })
+}
+
+fn sum_rows(rows: usize, cols: usize) -> Case {
+    let x = uniform(1, (rows, cols), 1.0);
+    forward(move || kernels::sum_along(x.clone(), Axis::<0>))
+}
+
+fn variance(rows: usize, cols: usize) -> Case {
+    let x = uniform(1, (rows, cols), 1.0);
+    forward(move || kernels::var_along(x.clone(), Axis::<1>, Correction::Population))
+}
+
+fn logsumexp(rows: usize, cols: usize) -> Case {
+    both((uniform(1, (rows, cols), 4.0),), |(x,)| kernels::logsumexp_along(x.leaky_trace(), Axis::<1>))
+}
+
+fn argmax(rows: usize, cols: usize) -> Case {
+    let x = uniform(1, (rows, cols), 1.0);
+    let values = fingerprint("y", kernels::argmax_along(&x, Axis::<1>).into_iter().map(|i| i as f64));
+    Case { values, run: Box::new(move || drop(black_box(kernels::argmax_along(&x, Axis::<1>)))) }
 }
 
 fn sum_all(n: usize) -> Case {
