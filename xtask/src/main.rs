@@ -93,9 +93,9 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        arguments: "[CASE]",
-        does: "time our operations beside other libraries",
-        action: Action::Later("benchmarks beside PyTorch, burn and candle come with the complete kernels"),
+        arguments: "[CASE...] [--peers torch,compile,burn,candle] [--quick] [--list]",
+        does: "time operations and training steps beside PyTorch, burn and candle",
+        action: Action::Own(bench),
     },
     Command {
         name: "check-cuda",
@@ -175,6 +175,11 @@ fn overview() -> String {
     text + "\n`cargo xtask COMMAND --help` says more.\n"
 }
 
+/// What is timed is compiled with all optimisations.
+fn bench(arguments: &[String]) -> Exit {
+    process::forward_release("bench", arguments)
+}
+
 /// Without a name or a selection there is nothing to run: list what there is.
 fn run(arguments: &[String]) -> Exit {
     if arguments.is_empty() {
@@ -204,7 +209,6 @@ mod tests {
 
     #[test]
     fn what_comes_later_says_so_and_exits_with_two() {
-        assert_eq!(dispatch(&["bench".into()]), USAGE);
         assert_eq!(dispatch(&["gpu-pack".into()]), USAGE);
     }
 

@@ -41,7 +41,16 @@ pub fn cannot_start(command: &Command, error: &Error) -> Exit {
 
 /// Builds a binary of this workspace and runs it where the person stands.
 pub fn forward(binary: &str, before: &[&str], arguments: &[String]) -> Exit {
-    match build(binary) {
+    run_built(build(binary, &[]), before, arguments)
+}
+
+/// The same with all optimisations, as whoever times something wants it.
+pub fn forward_release(binary: &str, arguments: &[String]) -> Exit {
+    run_built(build(binary, &["--release"]), &[], arguments)
+}
+
+fn run_built(built: Result<PathBuf, Exit>, before: &[&str], arguments: &[String]) -> Exit {
+    match built {
         Ok(path) => {
             let mut command = Command::new(path);
             command.args(before).args(arguments);
@@ -54,8 +63,9 @@ pub fn forward(binary: &str, before: &[&str], arguments: &[String]) -> Exit {
 /// Builds the binary of the package of the same name and finds out where cargo put it.
 ///
 /// Cargo shows its progress on standard error, which takes minutes on a fresh machine and one line afterwards.
-fn build(package: &str) -> Result<PathBuf, Exit> {
+fn build(package: &str, flags: &[&str]) -> Result<PathBuf, Exit> {
     let mut command = cargo(&["build", "--package", package, "--message-format=json-render-diagnostics"]);
+    command.args(flags);
     let mut child = match command.stdout(Stdio::piped()).spawn() {
         Ok(child) => child,
         Err(error) => return Err(cannot_start(&command, &error)),

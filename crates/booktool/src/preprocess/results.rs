@@ -34,7 +34,8 @@ struct Recorded {
 
 #[derive(Debug, Deserialize)]
 struct Head {
-    lecture: u32,
+    /// None: a measurement that belongs to no lecture.
+    lecture: Option<u32>,
     paper: String,
     claim: String,
     command: String,
@@ -173,17 +174,22 @@ impl Results {
     pub fn claims(&self) -> String {
         let mut heads: Vec<(&String, &Head)> =
             self.0.iter().map(|(name, recorded)| (name, &recorded.head)).collect();
-        heads.sort_by_key(|(name, head)| (head.lecture, *name));
+        heads.sort_by_key(|(name, head)| (head.lecture.is_none(), head.lecture, *name));
         let all = Score::of(heads.iter().map(|(_, head)| *head));
         let mut out =
             format!("**{} listed, {} hold, {} do not.**\n", all.listed, all.hold, all.listed - all.hold);
         for (name, head) in heads {
+            let (heading, paper) = match head.lecture {
+                Some(lecture) => (
+                    format!("Lecture {lecture}"),
+                    format!("Paper: {}.\n\n", head.paper.trim_end_matches('.')),
+                ),
+                None => ("Measurement".to_owned(), String::new()),
+            };
             write!(
                 out,
-                "\n## Lecture {}: {name} {{#claim-{name}}}\n\n{}\n\nPaper: {}.\n\n{}",
-                head.lecture,
+                "\n## {heading}: {name} {{#claim-{name}}}\n\n{}\n\n{paper}{}",
                 head.claim,
-                head.paper.trim_end_matches('.'),
                 head.checks()
             )
             .expect("writing to a string cannot fail");
@@ -193,7 +199,7 @@ impl Results {
 
     /// The checks of a lecture's experiments.
     pub fn score(&self, lecture: u32) -> Score {
-        Score::of(self.0.values().map(|recorded| &recorded.head).filter(|head| head.lecture == lecture))
+        Score::of(self.0.values().map(|recorded| &recorded.head).filter(|head| head.lecture == Some(lecture)))
     }
 
     fn recorded(&self, name: &str) -> Result<&Recorded, Fault> {
@@ -478,6 +484,18 @@ mod tests {
         );
         assert_eq!(results().score(1), Score { hold: 1, listed: 2 });
         assert_eq!(results().score(2), Score::default());
+    }
+
+    #[test]
+    fn a_measurement_without_a_lecture_comes_last() {
+        let text = r#"{"lecture":null,"paper":"","claim":"It is fast.","command":"x","quick":false,"seeds":[],"checks":[]}"#;
+        let mut results = results();
+        results.0.insert("bench".to_owned(), Recorded::parse(text).unwrap());
+        let claims = results.claims();
+        let [lecture, bench] =
+            ["## Lecture 1: digits", "## Measurement: bench {#claim-bench}\n\nIt is fast.\n\n<div"]
+                .map(|heading| claims.find(heading).unwrap_or_else(|| panic!("no {heading} in {claims}")));
+        assert!(lecture < bench);
     }
 
     #[test]

@@ -1,0 +1,122 @@
+//! Which cases there are, and what a person means by a name.
+//!
+//! A name is `CASE` for a training step and `CASE/SIZE` for everything else. Both sides build the same case under the
+//! same name: ours in `ours/`, PyTorch's in `tests/peers/torch/`.
+
+/// Which table a case belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Group {
+    /// Whole training steps.
+    Steps,
+    /// One operation, with its backward pass where it has one.
+    Operations,
+    /// One model or operation at sizes that grow by a factor of four.
+    Growth,
+}
+
+impl Group {
+    /// All of them, in the order in which they run.
+    pub(crate) const ALL: [Self; 3] = [Self::Steps, Self::Operations, Self::Growth];
+
+    /// What a person types, and the end of the result's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Steps => "steps",
+            Self::Operations => "operations",
+            Self::Growth => "growth",
+        }
+    }
+
+    /// The group of a case.
+    pub(crate) fn of(case: &str) -> Self {
+        match case.split_once('/') {
+            None => Self::Steps,
+            Some((family, _)) if GROWING.iter().any(|growing| growing.family == family) => Self::Growth,
+            Some(_) => Self::Operations,
+        }
+    }
+}
+
+/// The training steps that the closing line speaks of.
+pub(crate) const STEPS: &[&str] = &[
+    "mlp",
+    "mlp-small",
+    "lenet",
+    "resnet20",
+    "unet",
+    "vae",
+    "wgan-gp",
+    "ntk",
+    "lstm",
+    "transformer-block",
+    "gpt",
+    "gcn",
+    "graphsage",
+    "neural-ode",
+];
+
+/// A family of cases whose size grows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Growing {
+    /// What stands before the slash; the size stands behind it.
+    pub(crate) family: &'static str,
+    /// What grows.
+    pub(crate) what: &'static str,
+    /// The exponent of the time that the arithmetic alone asks for.
+    pub(crate) exponent: f64,
+}
+
+/// The families of [`Group::Growth`].
+pub(crate) const GROWING: &[Growing] = &[
+    Growing { family: "batch", what: "batch of a 64-64-1 network", exponent: 1.0 },
+    Growing { family: "width", what: "width of a w-w-1 network, batch 64", exponent: 2.0 },
+    Growing { family: "attention", what: "length of causal attention", exponent: 2.0 },
+];
+
+/// The cases that `wanted` selects: a case, everything before a slash, or the name of a group; all without a word.
+///
+/// # Errors
+/// The first word that selects nothing.
+pub(crate) fn select(known: &[String], wanted: &[String]) -> Result<Vec<String>, String> {
+    let fits = |case: &str, word: &str| {
+        case == word
+            || Group::of(case).name() == word
+            || case.split_once('/').is_some_and(|(family, _)| family == word)
+    };
+    if let Some(word) = wanted.iter().find(|word| !known.iter().any(|case| fits(case, word))) {
+        return Err(word.clone());
+    }
+    let mut chosen: Vec<String> = known
+        .iter()
+        .filter(|case| wanted.is_empty() || wanted.iter().any(|word| fits(case, word)))
+        .cloned()
+        .collect();
+    chosen.sort_by_key(|case| Group::of(case)); // stable: within a group the order of the list
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> Vec<String> {
+        ["exp/10k", "exp/1m", "batch/16", "mlp", "mlp-small"].map(str::to_owned).to_vec()
+    }
+
+    fn selected(words: &[&str]) -> Result<Vec<String>, String> {
+        select(&known(), &words.iter().map(|word| word.to_string()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn words_select_cases_families_and_groups() {
+        assert_eq!(selected(&["mlp"]).unwrap(), ["mlp"]);
+        assert_eq!(selected(&["exp"]).unwrap(), ["exp/10k", "exp/1m"]);
+        assert_eq!(selected(&["exp/1m", "steps"]).unwrap(), ["mlp", "mlp-small", "exp/1m"]);
+        assert_eq!(selected(&[]).unwrap(), ["mlp", "mlp-small", "exp/10k", "exp/1m", "batch/16"]);
+    }
+
+    #[test]
+    fn a_word_that_selects_nothing_is_named() {
+        assert_eq!(selected(&["mlp", "expo"]), Err("expo".into()));
+    }
+}

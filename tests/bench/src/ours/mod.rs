@@ -1,0 +1,143 @@
+//! Our side: every case of the benchmark on the public API of `kernels` and `layers`.
+//!
+//! What a case computes, its sizes, seeds and hyperparameters stand in its twin of the same name in
+//! `tests/peers/torch/`; the values of both are compared before they are timed.
+mod growth;
+mod operations;
+mod steps;
+
+use bench_protocol::{Case, Side, data};
+use dfdx::prelude::*;
+use layers::params;
+use std::sync::OnceLock;
+
+/// Prepares a case.
+type Prepare = fn(&str) -> Case;
+
+/// A tensor of single precision on the processor.
+type Array<S> = Tensor<S, f32, Cpu>;
+/// The same with a tape.
+type Taped<S> = Tensor<S, f32, Cpu, OwnedTape<f32, Cpu>>;
+
+/// Every case by its name.
+fn cases() -> Vec<(String, Prepare)> {
+    let lists = [steps::cases(), operations::cases(), growth::cases()];
+    lists.into_iter().flatten().map(|(name, prepare)| (name.to_owned(), prepare)).collect()
+}
+
+/// The names of all cases.
+pub(crate) fn names() -> Vec<String> {
+    cases().into_iter().map(|(name, _)| name).collect()
+}
+
+/// Serves them on standard input and output.
+pub(crate) fn serve() -> std::io::Result<()> {
+    let cases = cases();
+    let (name, version) = ("ours", env!("CARGO_PKG_VERSION"));
+    let side = Side { name, version, threads: kernels::pool::threads(), cases: &cases };
+    bench_protocol::serve(side, std::io::stdin().lock(), std::io::stdout().lock())
+}
+
+/// The processor, with dfdx's cache of buffers: without it every step allocates afresh.
+fn device() -> Cpu {
+    static DEVICE: OnceLock<Cpu> = OnceLock::new();
+    DEVICE
+        .get_or_init(|| {
+            let device = Cpu::default();
+            device.enable_cache();
+            device
+        })
+        .clone()
+}
+
+/// Stream `seed` in ±`bound` as a tensor.
+fn uniform<S: Shape>(seed: u32, shape: S, bound: f64) -> Array<S> {
+    device().tensor_from_vec(data::uniform(seed, shape.num_elements(), bound), shape)
+}
+
+/// Stream `seed` as a weight, in ±1/√(fan in).
+fn weight<S: Shape>(seed: u32, shape: S) -> Array<S> {
+    let axes: Vec<usize> = shape.concrete().into_iter().collect();
+    device().tensor_from_vec(data::weights(seed, &axes), shape)
+}
+
+/// Elements of a tensor for its fingerprint.
+fn elements<S: Shape, T>(x: &Tensor<S, f32, Cpu, T>) -> impl Iterator<Item = f64> {
+    kernels::flat(x).iter().map(|&x| f64::from(x))
+}
+
+/// Fills a model's trainable tensors as the other side does: weights from the streams `first_seed`, `first_seed + 1`,
+/// … in the order of the tensors, biases zero; scales of normalisations are one already.
+fn fill<M: TensorCollection<f32, Cpu>>(mut model: M, first_seed: u32) -> M {
+    let mut seeds = first_seed..;
+    params::visit_mut(&mut model, |parameter, values| {
+        if !parameter.is_trainable {
+            return;
+        }
+        let seed = seeds.next().unwrap_or_default();
+        if parameter.name.contains("bias") {
+            values.fill(0.0);
+        } else if parameter.ndim() > 1 {
+            // A recurrent layer keeps its gates apart, (gates, hidden, inputs); the other side has (gates · hidden, inputs).
+            let is_recurrent = ["weight_ih", "weight_hh"].iter().any(|name| parameter.name.ends_with(name));
+            let axes = if is_recurrent { &parameter.shape[1..] } else { &parameter.shape[..] };
+            let fan_in: usize = axes[1..].iter().product();
+            values.copy_from_slice(&data::uniform(seed, values.len(), (fan_in as f64).sqrt().recip()));
+        }
+    })
+    .expect("tensors of a new model lie in memory row by row");
+    model
+}
+
+/// The backward pass of `y` from the gradient `upstream`, as PyTorch's `y.backward(upstream)`.
+fn backward<S: Shape>(y: Taped<S>, upstream: &Array<S>) -> Gradients<f32, Cpu> {
+    let (y, mut tape) = y.split_tape();
+    let upstream = upstream.clone();
+    let root = y.device().zeros::<Rank0>();
+    tape.add_backward_op(move |gradients| {
+        gradients.get_or_alloc_mut(&y)?.copy_from_slice(kernels::flat(&upstream));
+        Ok(())
+    });
+    root.put_tape(tape).backward()
+}
+
+/// The upstream gradient of a result: stream 9, or one for a scalar.
+fn upstream<S: Shape, T>(y: &Tensor<S, f32, Cpu, T>) -> Array<S> {
+    match S::NUM_DIMS {
+        0 => y.device().ones_like(y.shape()),
+        _ => uniform(9, *y.shape(), 1.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cases::{Group, STEPS};
+
+    #[test]
+    fn names_are_known_to_the_tables_and_stand_once() {
+        let mut names = names();
+        assert!(names.iter().all(|name| Group::of(name) != Group::Steps || STEPS.contains(&name.as_str())));
+        names.sort();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+
+    #[test]
+    fn upstream_gradients_arrive() {
+        let x = device().tensor([[1.0_f32, -2.0], [3.0, 0.5]]);
+        let g = device().tensor([[1.0_f32, 10.0], [100.0, 1000.0]]);
+        let gradients = backward(x.leaky_trace().square(), &g);
+        assert_eq!(gradients.get(&x).array(), [[2.0, -40.0], [600.0, 1000.0]]);
+    }
+
+    #[test]
+    fn models_are_filled_in_order() {
+        use layers::prelude::*;
+        let model = fill(device().build_module::<(Linear<3, 2>, Tanh, Linear<2, 1>), f32>(), 100);
+        assert_eq!(kernels::flat(&model.0.weight), data::weights(100, &[2, 3]));
+        assert_eq!(kernels::flat(&model.2.weight), data::weights(102, &[1, 2]));
+        assert_eq!(model.0.bias.array(), [0.0; 2]);
+    }
+}

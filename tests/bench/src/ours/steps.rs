@@ -1,0 +1,300 @@
+//! Training steps; `tests/peers/torch/steps.py` says what each computes.
+use super::{Array, Prepare, Taped, device, elements, fill, uniform};
+use bench_protocol::Case;
+use bench_protocol::data::{fingerprint, hashed, labels};
+use datasets::graphs::{NodeGraph, debian};
+use kernels::sequence::gather_rows;
+use kernels::sparse::{Csr, Segments, segment_mean, spmm};
+use kernels::{Identity as NoActivation, InputGradient};
+use layers::prelude::*;
+use std::hint::black_box;
+
+/// Name and preparation of each.
+pub(super) fn cases() -> Vec<(&'static str, Prepare)> {
+    vec![
+        ("mlp", |_| mlp()),
+        ("mlp-small", |_| mlp_small()),
+        ("vae", |_| vae()),
+        ("wgan-gp", |_| wgan_gp()),
+        ("ntk", |_| ntk()),
+        ("gcn", |_| gcn()),
+        ("graphsage", |_| graphsage()),
+        ("neural-ode", |_| neural_ode()),
+    ]
+}
+
+/// A case that trains `model` on `loss`; its values are the first loss and how far three steps lower it.
+fn training<M, O>(
+    mut model: M,
+    mut optimizer: O,
+    loss: impl Fn(&mut M, Gradients<f32, Cpu>) -> Taped<Rank0> + 'static,
+) -> Case
+where
+    M: TensorCollection<f32, Cpu> + 'static,
+    O: Step<M, f32, Cpu> + 'static,
+{
+    let mut gradients = Some(model.alloc_grads());
+    let mut step = move || {
+        let mut kept = gradients.take().unwrap_or_else(|| model.alloc_grads());
+        model.zero_grads(&mut kept);
+        let loss = loss(&mut model, kept);
+        let value = loss.array();
+        let mut found = loss.backward();
+        optimizer.step(&mut model, &mut found).expect("the model is the optimiser's own");
+        gradients = Some(found);
+        f64::from(value)
+    };
+    let losses = [step(), step(), step(), step()];
+    let values = vec![("loss".to_owned(), losses[0]), ("gain".to_owned(), losses[0] - losses[3])];
+    Case { values, run: Box::new(move || _ = step()) }
+}
+
+/// Adam with PyTorch's defaults.
+fn adam<M>(model: &M) -> dfdx::optim::Adam<M, f32, Cpu> {
+    dfdx::optim::Adam::new(model, Default::default())
+}
+
+fn mlp() -> Case {
+    type Mlp = (Linear<784, 512, Relu>, Linear<512, 512, Relu>, Linear<512, 10>);
+    let mut model = fill(device().build_module::<Mlp, f32>(), 100);
+    model.0.input_gradient = InputGradient::Skipped;
+    let (x, y) = (uniform(1, Rank2::<128, 784>::default(), 1.0), labels(2, 128, 10));
+    let optimizer = adam(&model);
+    training(model, optimizer, move |model, gradients| {
+        kernels::cross_entropy_mean(model.forward(x.trace(gradients)), &y)
+    })
+}
+
+fn mlp_small() -> Case {
+    type Mlp = (Linear<2, 64, Tanh>, Linear<64, 64, Tanh>, Linear<64, 2>);
+    let mut model = fill(device().build_module::<Mlp, f32>(), 100);
+    model.0.input_gradient = InputGradient::Skipped;
+    let (x, y) = (uniform(1, Rank2::<64, 2>::default(), 1.0), labels(2, 64, 2));
+    let optimizer = adam(&model);
+    training(model, optimizer, move |model, gradients| {
+        kernels::cross_entropy_mean(model.forward(x.trace(gradients)), &y)
+    })
+}
+
+fn vae() -> Case {
+    // Encoder, mean, log-variance, decoder, logits.
+    type Vae =
+        (Linear<784, 400, Relu>, Linear<400, 20>, Linear<400, 20>, Linear<20, 400, Relu>, Linear<400, 784>);
+    let mut model = fill(device().build_module::<Vae, f32>(), 100);
+    model.0.input_gradient = InputGradient::Skipped;
+    let (x, noise) =
+        (uniform(1, Rank2::<128, 784>::default(), 1.0), uniform(2, Rank2::<128, 20>::default(), 1.7));
+    let x = x.abs();
+    let optimizer = adam(&model);
+    training(model, optimizer, move |model, gradients| {
+        let (h, tape) = model.0.forward(x.trace(gradients)).split_tape();
+        let (mean, tape) = model.1.forward(h.clone().put_tape(tape)).split_tape();
+        let (log_var, tape) = model.2.forward(h.put_tape(tape)).split_tape();
+        let deviation = kernels::exp(log_var.clone().put_tape(tape) * 0.5);
+        let z = deviation * noise.clone() + mean.clone();
+        let logits = model.4.forward(model.3.forward(z));
+        let (reconstruction, tape) = (kernels::bce_with_logits_mean(logits, &x) * 784.0).split_tape();
+        let variance = kernels::exp(log_var.clone().put_tape(tape));
+        let (terms, tape) = (variance - log_var - 1.0).split_tape();
+        let kl = kernels::mean_all(mean.put_tape(tape).square() + terms) * (0.5 * 20.0);
+        kl + reconstruction
+    })
+}
+
+fn wgan_gp() -> Case {
+    type Critic = (Linear<784, 256>, LeakyRelu, Linear<256, 256>, LeakyRelu, Linear<256, 1>);
+    type Generator = (Linear<64, 256, Relu>, Linear<256, 256, Relu>, Linear<256, 784, Tanh>);
+    type Images = Rank2<64, 784>;
+    let mut critic = fill(device().build_module::<Critic, f32>(), 100);
+    (critic.1.0, critic.3.0) = (0.2, 0.2);
+    let generator = fill(device().build_module::<Generator, f32>(), 200);
+    let (real, noise) = (uniform(1, Images::default(), 1.0), uniform(2, Rank2::<64, 64>::default(), 1.0));
+    let share: Array<Images> = uniform(3, (Const::<64>,), 1.0).abs().broadcast().contiguous();
+    let optimizer =
+        dfdx::optim::Adam::new(&critic, dfdx::optim::AdamConfig { betas: [0.0, 0.9], ..Default::default() });
+    training(critic, optimizer, move |critic, gradients| {
+        let fake = generator.forward(noise.clone());
+        let between = real.clone() * share.clone() + fake.clone() * (-share.clone() + 1.0);
+        let of_fake = kernels::mean_all(critic.forward(fake.trace(gradients)));
+        let of_real = kernels::mean_all(critic.forward(real.leaky_trace()));
+        of_fake - of_real + layers::gradient_penalty(critic, &between, 1.0) * 10.0
+    })
+}
+
+fn ntk() -> Case {
+    type Mlp = (Linear<64, 256>, Tanh, Linear<256, 256>, Tanh, Linear<256, 1>);
+    let mut model = fill(device().build_module::<Mlp, f32>(), 100);
+    model.0.input_gradient = InputGradient::Skipped;
+    let x = uniform(1, Rank2::<512, 64>::default(), 1.0);
+    let compute = move || {
+        let (z1, tape) = model.0.forward(x.leaky_trace()).split_tape();
+        let (h1, tape) = model.1.forward(z1.clone().put_tape(tape)).split_tape();
+        let (z2, tape) = model.2.forward(h1.clone().put_tape(tape)).split_tape();
+        let (h2, tape) = model.3.forward(z2.clone().put_tape(tape)).split_tape();
+        let (z3, tape) = model.4.forward(h2.clone().put_tape(tape)).split_tape();
+        let slopes = kernels::sum_all(z3.clone().put_tape(tape)).backward();
+        layer_kernel(&slopes.get(&z1), &x)
+            + layer_kernel(&slopes.get(&z2), &h1)
+            + layer_kernel(&slopes.get(&z3), &h2)
+    };
+    let values = fingerprint("kernel", elements(&compute()));
+    Case { values, run: Box::new(move || drop(black_box(compute()))) }
+}
+
+/// (d dᵀ) ∘ (a aᵀ + 1): what the weights and biases of one layer add to the kernel.
+fn layer_kernel<const N: usize, const O: usize, const I: usize>(
+    d: &Array<Rank2<N, O>>,
+    a: &Array<Rank2<N, I>>,
+) -> Array<Rank2<N, N>> {
+    kernels::gram(d.clone()) * (kernels::gram(a.clone()) + 1.0)
+}
+
+/// The features of all packages, (3883, 500).
+fn features(graph: &NodeGraph) -> Array<(usize, Const<500>)> {
+    let mut values = vec![0.0; graph.len() * 500];
+    for node in 0..graph.len() {
+        graph.words(node).iter().for_each(|&word| values[500 * node + word as usize] = 1.0);
+    }
+    device().tensor_from_vec(values, (graph.len(), Const))
+}
+
+/// D^−½ (A + 1) D^−½ of an undirected graph.
+fn normalised(graph: &NodeGraph) -> Csr<f32> {
+    let scale = |node: usize| (1.0 + graph.neighbours(node).len() as f32).sqrt().recip();
+    let both = graph.edges().iter().flat_map(|&(a, b)| [(a, b), (b, a)]);
+    let edges = both.chain((0..graph.len()).map(|node| (node, node)));
+    let weighted: Vec<_> = edges.map(|(a, b)| (a as u32, b as u32, scale(a) * scale(b))).collect();
+    Csr::try_from_edges(graph.len(), graph.len(), &weighted).expect("edges lie in the graph")
+}
+
+fn gcn() -> Case {
+    type Gcn = (Linear<500, 16>, Linear<16, 9>);
+    let graph = debian();
+    let model = fill(device().build_module::<Gcn, f32>(), 100);
+    let (x, adjacency, trained) = (features(graph), normalised(graph), graph.split().train);
+    let y: Vec<usize> = trained.iter().map(|&node| graph.label(node)).collect();
+    let none = (device().zeros(), device().zeros());
+    let optimizer = adam(&model);
+    training(model, optimizer, move |model, gradients| {
+        let (first, second) = (&model.0, &model.1);
+        let x = x.trace(gradients);
+        let h = kernels::linear(x, &first.weight, &none.0, NoActivation, InputGradient::Skipped);
+        let h = kernels::activate(add_row(spmm(&adjacency, h), &first.bias), kernels::Relu);
+        let h = kernels::linear(h, &second.weight, &none.1, NoActivation, InputGradient::Needed);
+        let logits = add_row(spmm(&adjacency, h), &second.bias);
+        kernels::cross_entropy_mean(gather_rows(logits, &trained), &y)
+    })
+}
+
+/// x + b in every row.
+fn add_row<const F: usize>(x: Taped<(usize, Const<F>)>, b: &Array<Rank1<F>>) -> Taped<(usize, Const<F>)> {
+    kernels::add_along(x, b.clone(), Axis::<0>)
+}
+
+fn graphsage() -> Case {
+    // Own features and the mean of the neighbours', in two layers.
+    type Sage = (Linear<500, 64>, UnbiasedLinear<500, 64>, Linear<64, 9>, UnbiasedLinear<64, 9>);
+    let graph = debian();
+    let model = fill(device().build_module::<Sage, f32>(), 100);
+    let x = features(graph);
+    let neighbours = |seed: u32, nodes: &[usize]| -> Vec<usize> {
+        let ten = nodes.iter().flat_map(|&node| [node; 10]).zip(0..);
+        ten.map(|(node, i)| {
+            let near = graph.neighbours(node);
+            near[(hashed(seed, i) >> 8) as usize % near.len()]
+        })
+        .collect()
+    };
+    let batch = labels(1, 512, graph.len());
+    let near = neighbours(2, &batch);
+    let far = neighbours(3, &near);
+    let y: Vec<usize> = batch.iter().map(|&node| graph.label(node)).collect();
+    let mean_of = |drawn: &[usize]| {
+        let tenths = drawn.iter().enumerate().map(|(i, &node)| (i as u32 / 10, node as u32, 0.1));
+        Csr::try_from_edges(drawn.len() / 10, graph.len(), &tenths.collect::<Vec<_>>())
+            .expect("nodes of the graph")
+    };
+    let (near_means, far_means, tens) = (mean_of(&near), mean_of(&far), Segments::from_lengths(&[10; 512]));
+    let none = (device().zeros(), device().zeros());
+    let optimizer = adam(&model);
+    training(model, optimizer, move |model, gradients| {
+        let first = |of: &[usize], means: &Csr<f32>, tape: OwnedTape<f32, Cpu>| {
+            let (own, mean) = (&model.0, &model.1);
+            let (of, means) = (gather_rows(x.clone(), of), spmm(means, x.clone()));
+            let means = kernels::linear(
+                means.put_tape(tape),
+                &mean.weight,
+                &none.0,
+                NoActivation,
+                InputGradient::Skipped,
+            );
+            let (means, tape) = means.split_tape();
+            let own = kernels::linear(
+                of.put_tape(tape),
+                &own.weight,
+                &own.bias,
+                NoActivation,
+                InputGradient::Skipped,
+            );
+            kernels::activate(own + means, kernels::Relu).split_tape()
+        };
+        let (_, tape) = x.trace(gradients).split_tape();
+        let (one, tape) = first(&batch, &near_means, tape);
+        let (two, tape) = first(&near, &far_means, tape);
+        let means = segment_mean(two.put_tape(tape), &tens);
+        let (means, tape) =
+            kernels::linear(means, &model.3.weight, &none.1, NoActivation, InputGradient::Needed)
+                .split_tape();
+        let logits = model.2.forward(one.put_tape(tape)) + means;
+        kernels::cross_entropy_mean(logits, &y)
+    })
+}
+
+/// Dormand and Prince (1980): how each stage is reached from the slopes before it; the last row is the step of order 5.
+const DOPRI5: [&[f64]; 7] = [
+    &[],
+    &[1.0 / 5.0],
+    &[3.0 / 40.0, 9.0 / 40.0],
+    &[44.0 / 45.0, -56.0 / 15.0, 32.0 / 9.0],
+    &[19372.0 / 6561.0, -25360.0 / 2187.0, 64448.0 / 6561.0, -212.0 / 729.0],
+    &[9017.0 / 3168.0, -355.0 / 33.0, 46732.0 / 5247.0, 49.0 / 176.0, -5103.0 / 18656.0],
+    &[35.0 / 384.0, 0.0, 500.0 / 1113.0, 125.0 / 192.0, -2187.0 / 6784.0, 11.0 / 84.0],
+];
+
+fn neural_ode() -> Case {
+    type Field = (Linear<2, 64, Tanh>, Linear<64, 2>);
+    let model = fill(device().build_module::<Field, f32>(), 100);
+    let shape = Rank2::<256, 2>::default();
+    let (x, target, step) = (uniform(1, shape, 1.0), uniform(2, shape, 1.0), 0.1);
+    let optimizer = adam(&model);
+    training(model, optimizer, move |model, gradients| {
+        let (mut y, mut tape) = x.trace(gradients).split_tape();
+        for _ in 0..10 {
+            let mut slopes: Vec<Array<Rank2<256, 2>>> = Vec::with_capacity(6);
+            for weights in &DOPRI5[..6] {
+                let at = combination(&y, tape, step, weights, &slopes);
+                let slope;
+                (slope, tape) = model.forward(at).split_tape();
+                slopes.push(slope);
+            }
+            (y, tape) = combination(&y, tape, step, DOPRI5[6], &slopes).split_tape();
+        }
+        kernels::mse_mean(y.put_tape(tape), target.clone())
+    })
+}
+
+/// y + step (w₁ k₁ + w₂ k₂ + …), recorded on `tape`.
+fn combination<S: Shape>(
+    y: &Array<S>,
+    tape: OwnedTape<f32, Cpu>,
+    step: f64,
+    weights: &[f64],
+    slopes: &[Array<S>],
+) -> Taped<S> {
+    let mut at = y.clone().put_tape(tape);
+    for (weight, slope) in weights.iter().zip(slopes).filter(|(weight, _)| **weight != 0.0) {
+        let (so_far, tape) = at.split_tape();
+        at = slope.clone().put_tape(tape) * ((step * weight) as f32) + so_far;
+    }
+    at
+}
