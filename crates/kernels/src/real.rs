@@ -29,6 +29,7 @@ pub trait Real: Dtype + Float + SampleUniform + std::fmt::Display + std::iter::S
 /// What each element type brings: constants, and its own copy of every loop.
 pub trait Kernels:
     Constants
+    + Updates
     + Passes
     + Loops
     + Fill
