@@ -18,7 +18,7 @@
 use std::num::NonZeroU8;
 use std::sync::OnceLock;
 
-use crate::images::{ImageKind, Images};
+use crate::images::{DIGIT_CLASSES, ImageKind, Images};
 use crate::registry::{NamedSplit, Set};
 use crate::split::Split;
 
@@ -27,11 +27,8 @@ const TRAIN: usize = 1437;
 /// Test images of both splits.
 const TEST: usize = 360;
 
-const KIND: ImageKind = ImageKind {
-    name: "digits",
-    max_level: NonZeroU8::new(16).unwrap(),
-    class_names: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
-};
+const KIND: ImageKind =
+    ImageKind { name: "digits", max_level: NonZeroU8::new(16).unwrap(), class_names: DIGIT_CLASSES };
 
 pub(crate) const SET: Set = Set {
     name: KIND.name,

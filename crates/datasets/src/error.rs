@@ -65,6 +65,65 @@ pub enum DataError {
         /// What the reader takes.
         supported: String,
     },
+    /// A file has another length than it was published with.
+    #[error("{} must have {expected} bytes, found {found}; it is cut off or another file, get it again", file.display())]
+    Length {
+        /// The file.
+        file: PathBuf,
+        /// Bytes as published.
+        expected: u64,
+        /// Bytes at hand.
+        found: u64,
+    },
+    /// No set has this name.
+    #[error("`{name}` is no set that lives on disk; name one of {}", known.join(", "))]
+    UnknownSet {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: Vec<&'static str>,
+    },
+    /// A set without an address.
+    #[error("`{name}` cannot be fetched; {by_hand}, then type `cargo xtask data import {name} FOLDER`")]
+    NotFetchable {
+        /// The set.
+        name: &'static str,
+        /// How a person gets it.
+        by_hand: &'static str,
+    },
+    /// Nothing of a set is where a user said.
+    #[error("{} must be or hold a file of `{set}`, but is none of {}; give the file with its own name, or its folder", path.display(), files.join(", "))]
+    NotOfSet {
+        /// The path given.
+        path: PathBuf,
+        /// The set.
+        set: &'static str,
+        /// The names of its files.
+        files: Vec<&'static str>,
+    },
+    /// Another process writes to the set.
+    #[error("`{set}` is being written by {holder} (it holds {}); wait until it is done", lock.display())]
+    Locked {
+        /// The set.
+        set: &'static str,
+        /// What the holder wrote into the lock.
+        holder: String,
+        /// The lock.
+        lock: PathBuf,
+    },
+    /// Neither `curl` nor `wget` runs.
+    #[error(
+        "fetching needs curl or wget, and neither runs here; install one, or get the files and type `cargo xtask data import NAME FOLDER`"
+    )]
+    NoDownloader,
+    /// A download failed.
+    #[error("cannot fetch {url}: {why}; check the connection and try again, what has arrived is kept")]
+    Download {
+        /// The address.
+        url: String,
+        /// What the downloader said last.
+        why: String,
+    },
     /// No place for data is known: neither given nor in the environment.
     #[error(
         "a data directory must be given or follow from the environment, but DLTA_DATA, XDG_DATA_HOME and HOME (LOCALAPPDATA on Windows) are all unset; pass --data-dir PATH"
@@ -439,6 +498,47 @@ pub enum Rule {
     Atom,
     /// A bond is `a-b:kind` with a < b.
     Bond,
+    /// CSV: the first line names the columns, each once.
+    HeaderLine,
+    /// CSV: quotes stand around a whole field and are doubled inside of it.
+    Quote,
+    /// NPY: the file begins as NumPy's do.
+    NpyMagic,
+    /// NPY: the version is 1, 2 or 3.
+    NpyVersion,
+    /// NPY: the head is a whole dictionary of `descr`, `fortran_order` and `shape`.
+    NpyHeader,
+    /// NPY: as many bytes follow as the shape says.
+    NpySize {
+        /// The sizes.
+        shape: Vec<usize>,
+    },
+    /// NPY: truth values are 0 or 1.
+    NpyBool,
+    /// zip: the record of the end is there.
+    ZipEnd,
+    /// zip: each entry of the directory leads to a whole member.
+    ZipEntry,
+    /// zip: members are stored or deflated, and not encrypted.
+    ZipMethod,
+    /// zip: a member has the length and the CRC that the directory says.
+    ZipContent,
+    /// tar: headers hold octal numbers, and their own sum.
+    TarHeader,
+    /// tar: nothing is missing at the end.
+    TarTruncated,
+    /// tar: names stay inside of the archive.
+    TarPath,
+    /// tar: a member of this name is there.
+    TarMember {
+        /// The name.
+        name: String,
+    },
+    /// CIFAR: the file is whole records.
+    Record {
+        /// Bytes of a record.
+        size: usize,
+    },
 }
 
 impl fmt::Display for Rule {
@@ -475,6 +575,24 @@ impl fmt::Display for Rule {
             Rule::Metre => f.write_str("the metre must be `beats/unit` with a unit of 1, 2, 4, 8 or 16"),
             Rule::Atom => f.write_str("atoms must be `element` or `element,charge,hydrogens,aromatic,ring`"),
             Rule::Bond => f.write_str("bonds must be `a-b:kind`, a < b, kind one of 1, 2, 3, a"),
+            Rule::HeaderLine => f.write_str("the first line must name each column once"),
+            Rule::Quote => f.write_str("quotes must stand around whole fields and be doubled inside"),
+            Rule::NpyMagic => f.write_str("an NPY file must begin with \\x93NUMPY"),
+            Rule::NpyVersion => f.write_str("the version must be 1, 2 or 3"),
+            Rule::NpyHeader => {
+                f.write_str("the head must be a whole dictionary of descr, fortran_order and shape")
+            }
+            Rule::NpySize { shape } => write!(f, "the values must fill the shape {shape:?} exactly"),
+            Rule::NpyBool => f.write_str("a truth value must be 0 or 1"),
+            Rule::ZipEnd => f.write_str("a zip must end with the record of its directory"),
+            Rule::ZipEntry => f.write_str("each entry of the directory must lead to a whole member"),
+            Rule::ZipMethod => f.write_str("members must be stored or deflated, and not encrypted"),
+            Rule::ZipContent => f.write_str("a member must have the length and CRC of the directory"),
+            Rule::TarHeader => f.write_str("a header must hold octal numbers and its own sum"),
+            Rule::TarTruncated => f.write_str("an archive must hold its last member whole"),
+            Rule::TarPath => f.write_str("a name must stay inside of the archive"),
+            Rule::TarMember { name } => write!(f, "the archive must hold {name}"),
+            Rule::Record { size } => write!(f, "the file must be records of {size} bytes"),
         }
     }
 }
@@ -513,6 +631,19 @@ impl Rule {
             | Rule::Metre
             | Rule::Atom
             | Rule::Bond => "correct or drop the row",
+            Rule::HeaderLine => "give each column one name",
+            Rule::Quote => "quote the field as RFC 4180 says",
+            Rule::NpyMagic => "check that this is an .npy file",
+            Rule::NpyVersion => "write the array again with numpy.save",
+            Rule::NpyHeader | Rule::NpySize { .. } | Rule::NpyBool => "the file is damaged, get it again",
+            Rule::ZipEnd | Rule::ZipEntry | Rule::ZipContent => {
+                "the file is cut off or damaged, get it again"
+            }
+            Rule::ZipMethod => "write the file again with numpy.savez",
+            Rule::TarHeader | Rule::TarTruncated => "the archive is cut off or damaged, get it again",
+            Rule::TarPath => "do not use this archive",
+            Rule::TarMember { .. } => "give the archive of this set",
+            Rule::Record { .. } => "the file is cut off or of another set, get it again",
         }
     }
 }

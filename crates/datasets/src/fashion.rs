@@ -2,6 +2,7 @@
 //!
 //! The first 100 of each class of Fashion-MNIST's training file and the first 40 of its test file, each part in one
 //! fixed random order.
+//! The full set of 70,000 is [`on_disk::fashion_mnist`](crate::on_disk::fashion_mnist).
 //!
 //! **Trap**: one of 400 test images is a quarter of a percent, and the standard deviation of an accuracy of 0.8 is two
 //! percent. Differences below three percent need seeds or paired tests.
@@ -19,26 +20,12 @@
 use std::num::NonZeroU8;
 use std::sync::OnceLock;
 
-use crate::images::{ImageKind, Images};
+use crate::images::{FASHION_CLASSES, ImageKind, Images};
 use crate::registry::{NamedSplit, Set};
 use crate::split::Split;
 
-pub(crate) const KIND: ImageKind = ImageKind {
-    name: "fashion",
-    max_level: NonZeroU8::new(255).unwrap(),
-    class_names: &[
-        "T-shirt/top",
-        "Trouser",
-        "Pullover",
-        "Dress",
-        "Coat",
-        "Sandal",
-        "Shirt",
-        "Sneaker",
-        "Bag",
-        "Ankle boot",
-    ],
-};
+const KIND: ImageKind =
+    ImageKind { name: "fashion", max_level: NonZeroU8::new(255).unwrap(), class_names: FASHION_CLASSES };
 
 pub(crate) const SET: Set = Set {
     name: KIND.name,

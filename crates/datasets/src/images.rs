@@ -46,6 +46,23 @@ use crate::split::{Split, Subset};
 /// Sets the order of [`Images::permuted`] apart from whatever else is drawn from the same seed: "PERMUTED" in ASCII.
 const PERMUTED: u64 = 0x5045_524D_5554_4544;
 
+/// The classes of Fashion-MNIST, in the order of the labels: of its embedded part and of the full set.
+pub(crate) const FASHION_CLASSES: &[&str] = &[
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+];
+
+/// The classes of MNIST and of the digits of scikit-learn.
+pub(crate) const DIGIT_CLASSES: &[&str] = &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
 /// What is the same for all images of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageKind {
@@ -115,6 +132,13 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
         let pixels = if C == 1 { pixels } else { channels_first::<C, H, W>(&pixels) };
         let rows = (0..n as u32).collect(); // n < 2^32: an IDX size
         Ok(Images { kind, pixels: pixels.into(), labels: labels.into(), rows })
+    }
+
+    /// Images whose pixels are `(n, C, H, W)` already, with one label each in range: the caller has checked.
+    pub(crate) fn from_checked(kind: ImageKind, pixels: Vec<u8>, labels: Vec<u8>) -> Self {
+        debug_assert_eq!(pixels.len(), labels.len() * Self::PIXELS);
+        let rows = (0..labels.len() as u32).collect(); // no file has 2^32 images
+        Images { kind, pixels: pixels.into(), labels: labels.into(), rows }
     }
 
     /// The images of two embedded files, which a test has seen to parse.

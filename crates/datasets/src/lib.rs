@@ -13,10 +13,12 @@
 //! | a graph of nodes to classify | [`debian`], [`karate`] |
 //! | small tables | [`iris`], [`wine`], [`breast_cancer`], [`diabetes`] |
 //! | measurements in time | [`lynx_hare`], [`ecg`], [`nino`] |
+//! | data whose law is known | [`synthetic`] |
 //! | tensors with shapes that the compiler checks | [`Images::batch`], [`Images::one_hot`], [`Features::batch`] |
 //! | mini-batches in a seeded order | [`Batches`] |
 //! | an opponent that a model must beat | [`baseline`] |
-//! | your own files | [`Images::read`], [`idx`], [`tsv`] |
+//! | a full set that is too large to embed | [`on_disk`], [`store`], [`catalogue`] |
+//! | your own files | [`Images::read`], [`idx`], [`tsv`], [`csv`], [`npy`], [`cifar`], [`planetoid`] |
 //! | terms, checksums, citations | [`Description`], [`mod@registry`] |
 //!
 //! Dimensions come in the order `(B, C, H, W)`: images of a batch, channels, height, width; flattened, `(B, N)`;
@@ -44,8 +46,11 @@
 
 pub mod baseline;
 pub mod batches;
+pub mod catalogue;
 #[cfg(feature = "cells")]
 pub mod cells;
+pub mod cifar;
+pub mod csv;
 pub mod data_dir;
 #[cfg(feature = "images")]
 pub mod digits;
@@ -59,21 +64,28 @@ pub mod graphs;
 pub mod gzip;
 pub mod idx;
 pub mod images;
+mod md5;
 #[cfg(feature = "mnist")]
 pub mod mnist;
 #[cfg(feature = "graphs")]
 pub mod molecules;
 #[cfg(feature = "music")]
 pub mod music;
+pub mod npy;
 #[cfg(feature = "images")]
 pub mod nuclei;
+pub mod on_disk;
+pub mod planetoid;
 pub mod registry;
 #[cfg(feature = "tables")]
 pub mod series;
 pub mod split;
+pub mod store;
+pub mod synthetic;
 mod table;
 #[cfg(feature = "tables")]
 pub mod tables;
+pub mod tar;
 #[cfg(feature = "text")]
 pub mod text;
 pub mod tsv;
@@ -108,6 +120,7 @@ pub use registry::{Description, Embedded, registry, verify};
 #[cfg(feature = "tables")]
 pub use series::{Series, ecg, lynx_hare, nino};
 pub use split::{Split, Subset};
+pub use store::Store;
 #[cfg(feature = "tables")]
 pub use tables::{Tabular, breast_cancer, diabetes, iris, wine};
 #[cfg(feature = "text")]

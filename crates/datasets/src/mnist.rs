@@ -21,14 +21,11 @@
 use std::num::NonZeroU8;
 use std::sync::OnceLock;
 
-use crate::images::{ImageKind, Images};
+use crate::images::{DIGIT_CLASSES, ImageKind, Images};
 use crate::registry::{NamedSplit, Set};
 
-const KIND: ImageKind = ImageKind {
-    name: "mnist",
-    max_level: NonZeroU8::new(255).unwrap(),
-    class_names: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
-};
+const KIND: ImageKind =
+    ImageKind { name: "mnist", max_level: NonZeroU8::new(255).unwrap(), class_names: DIGIT_CLASSES };
 
 pub(crate) const SET: Set = Set {
     name: KIND.name,

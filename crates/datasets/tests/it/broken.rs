@@ -72,7 +72,7 @@ fn damage() -> impl Strategy<Value = Damage> {
 }
 
 proptest! {
-    #![proptest_config(seeded(4000))]
+    #![proptest_config(seeded(10_000))]
 
     /// Parsing is exact: what is accepted is written back as the very same bytes, all else is an error of format.
     #[test]
@@ -117,7 +117,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(seeded(2000))]
+    #![proptest_config(seeded(10_000))]
 
     /// Damage to a packed file is found by its CRC, or is in a part of the header that says nothing about the
     /// content (time, system, name).
@@ -151,13 +151,13 @@ fn claims_are_not_believed() {
     }
 }
 
-/// All tests of this module once more, in a process that may have 256 MiB of address space: a larger allocation, even
+/// All tests of this module and of `readers` once more, in a process that may have 256 MiB of address space: a larger allocation, even
 /// one that is never touched, aborts it.
 #[cfg(target_os = "linux")]
 #[test]
 fn no_allocation_follows_a_claim() {
     let child = std::process::Command::new("sh")
-        .args(["-c", "ulimit -v 262144; exec \"$0\" broken:: --skip \"$1\" --test-threads 1 2>&1"])
+        .args(["-c", "ulimit -v 262144; exec \"$0\" broken:: readers:: --skip \"$1\" --test-threads 1 2>&1"])
         .arg(std::env::current_exe().unwrap())
         .arg("broken::no_allocation_follows_a_claim")
         .output()

@@ -10,9 +10,13 @@ mod baselines;
 mod broken;
 mod embedded;
 mod features;
+mod linear;
 mod orders;
+mod readers;
 mod round_trip;
 mod sets;
+mod store;
+mod synthetic;
 mod tensors;
 
 const TINY: ImageKind =

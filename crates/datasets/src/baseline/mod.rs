@@ -7,7 +7,9 @@
 //! | [`NearestMean`] | … one picture per class? | 0.850 | 0.801 |
 //! | [`NearestNeighbours`], k = 5 | … all training images, kept? | 0.964 | 0.937 |
 //!
-//! All work on whole numbers (raw pixels) and break every tie by a stated rule, so a count of right answers is the
+//! For tables there are [`LogisticRegression`], [`Ridge`] and [`NearestRows`], for sequences [`InterpolatedCounts`].
+//!
+//! Those of the table work on whole numbers (raw pixels) and break every tie by a stated rule, so a count of right answers is the
 //! same on every machine. **Use them** in the same split as the model that they are set against. **Not** as
 //! classifiers for large sets: neighbours are found by brute force.
 //!
@@ -24,6 +26,12 @@
 //! assert_eq!(knn.num_correct(&split.test), 347);                       // of 360
 //! # Ok::<(), datasets::DataError>(())
 //! ```
+mod counts;
+mod linear;
+
+pub use counts::InterpolatedCounts;
+pub use linear::{LogisticRegression, NearestRows, Ridge};
+
 use crate::error::DataError;
 use crate::images::Images;
 
