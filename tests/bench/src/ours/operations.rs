@@ -42,6 +42,12 @@ pub(super) fn cases() -> Vec<(&'static str, Prepare)> {
         ("squared-distances/1024x64", |_| squared_distances(1024, 64)),
         ("linear-relu/128x784x512", |_| linear_relu::<784, 512>(128)),
         ("linear-relu/2048x128x512", |_| linear_relu::<128, 512>(2048)),
+        ("max-pool/32x16x32x32", |_| max_pool([32, 16, 32, 32])),
+        ("max-pool/32x64x16x16", |_| max_pool([32, 64, 16, 16])),
+        ("batch-norm-relu/32x16x32x32", |_| batch_norm_relu([32, 16, 32, 32])),
+        ("batch-norm-relu/32x64x8x8", |_| batch_norm_relu([32, 64, 8, 8])),
+        ("layer-norm/128x512", |_| layer_norm(128, 512)),
+        ("layer-norm/2048x128", |_| layer_norm(2048, 128)),
         ("spmm/1000000x64", |_| spmm::<64>(100_000)),
     ]
 }
@@ -170,4 +176,23 @@ fn spmm<const F: usize>(nodes: usize) -> Case {
     let matrix = Csr::try_new(pattern.expect("columns rise in each row"), data::uniform(3, 10 * nodes, 1.0));
     let matrix = matrix.expect("one weight for each entry");
     both((uniform(4, (nodes, Const::<F>), 1.0),), move |(x,)| kernels::sparse::spmm(&matrix, x.leaky_trace()))
+}
+
+fn max_pool([b, c, h, w]: [usize; 4]) -> Case {
+    both((uniform(1, (b, c, h, w), 1.0),), |(x,)| {
+        kernels::max_pool2d(x.leaky_trace(), kernels::pooling::Floor::<2, 2>).output
+    })
+}
+
+/// ε of PyTorch's normalisations.
+const EPSILON: f64 = 1e-5;
+
+fn batch_norm_relu([b, c, h, w]: [usize; 4]) -> Case {
+    let leaves = (uniform(1, (b, c, h, w), 1.0), uniform(2, (c,), 1.0), uniform(3, (c,), 1.0));
+    both(leaves, |(x, w, b)| kernels::batch_norm(x.leaky_trace(), w, b, EPSILON, Relu).output)
+}
+
+fn layer_norm(rows: usize, cols: usize) -> Case {
+    let leaves = (uniform(1, (rows, cols), 1.0), uniform(2, (cols,), 1.0), uniform(3, (cols,), 1.0));
+    both(leaves, |(x, w, b)| kernels::layer_norm(x.leaky_trace(), w, b, EPSILON))
 }
