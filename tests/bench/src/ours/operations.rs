@@ -5,6 +5,7 @@ use bench_protocol::{Case, data};
 use dfdx::prelude::*;
 use kernels::sparse::{Csr, Pattern};
 use kernels::{Correction, Gelu, InputGradient, Relu, Tanh};
+use layers::Step;
 use std::hint::black_box;
 
 /// Name and preparation of each.
@@ -48,6 +49,8 @@ pub(super) fn cases() -> Vec<(&'static str, Prepare)> {
         ("batch-norm-relu/32x64x8x8", |_| batch_norm_relu([32, 64, 8, 8])),
         ("layer-norm/128x512", |_| layer_norm(128, 512)),
         ("layer-norm/2048x128", |_| layer_norm(2048, 128)),
+        ("adam/10k", |_| adam::<10_000>()),
+        ("adam/1m", |_| adam::<1_000_000>()),
         ("spmm/1000000x64", |_| spmm::<64>(100_000)),
     ]
 }
@@ -195,4 +198,18 @@ fn batch_norm_relu([b, c, h, w]: [usize; 4]) -> Case {
 fn layer_norm(rows: usize, cols: usize) -> Case {
     let leaves = (uniform(1, (rows, cols), 1.0), uniform(2, (cols,), 1.0), uniform(3, (cols,), 1.0));
     both(leaves, |(x, w, b)| kernels::layer_norm(x.leaky_trace(), w, b, EPSILON))
+}
+
+fn adam<const N: usize>() -> Case {
+    let mut parameter = uniform(1, Rank1::<N>::default(), 1.0);
+    let gradient = uniform(2, Rank1::<N>::default(), 1.0);
+    let mut optimizer =
+        layers::Adam::<_, f32, Cpu>::try_new(&parameter, Default::default()).expect("the defaults are legal");
+    let mut gradients = backward(parameter.leaky_trace() * 1.0, &gradient);
+    for _ in 0..3 {
+        optimizer.step(&mut parameter, &mut gradients).expect("the parameter is the optimiser's own");
+    }
+    let values = fingerprint("p", elements(&parameter));
+    let step = move || _ = optimizer.step(&mut parameter, &mut gradients).expect("it was possible before");
+    Case { values, run: Box::new(step) }
 }

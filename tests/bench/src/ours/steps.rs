@@ -50,8 +50,8 @@ where
 }
 
 /// Adam with PyTorch's defaults.
-fn adam<M>(model: &M) -> dfdx::optim::Adam<M, f32, Cpu> {
-    dfdx::optim::Adam::new(model, Default::default())
+fn adam<M: TensorCollection<f32, Cpu>>(model: &M) -> layers::Adam<M, f32, Cpu> {
+    layers::Adam::try_new(model, Default::default()).expect("the defaults are legal")
 }
 
 fn mlp() -> Case {
@@ -110,8 +110,9 @@ fn wgan_gp() -> Case {
     let generator = fill(device().build_module::<Generator, f32>(), 200);
     let (real, noise) = (uniform(1, Images::default(), 1.0), uniform(2, Rank2::<64, 64>::default(), 1.0));
     let share: Array<Images> = uniform(3, (Const::<64>,), 1.0).abs().broadcast().contiguous();
-    let optimizer =
-        dfdx::optim::Adam::new(&critic, dfdx::optim::AdamConfig { betas: [0.0, 0.9], ..Default::default() });
+    let rule = layers::AdamConfig { beta1: 0.0, beta2: 0.9, ..Default::default() };
+    let optimizer = layers::Adam::try_new(&critic, rule);
+    let optimizer = optimizer.expect("the betas are legal");
     training(critic, optimizer, move |critic, gradients| {
         let fake = generator.forward(noise.clone());
         let between = real.clone() * share.clone() + fake.clone() * (-share.clone() + 1.0);
