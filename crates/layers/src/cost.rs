@@ -65,6 +65,55 @@ impl<F: Cost, const N: usize> Cost for nn::Repeated<F, N> {
     const MACS: usize = N * F::MACS;
 }
 
+/// The description and the built module of one layer: positions count as samples of a sequence layer.
+macro_rules! cost_of {
+    ($([$($generics:tt)*] $builder:ty, [$($more:tt)*] $module:ty: $params:expr, $macs:expr;)*) => {$(
+        impl<$($generics)*> Cost for $builder {
+            const PARAMS: usize = $params;
+            const MACS: usize = $macs;
+        }
+        impl<$($generics)* $($more)*> Cost for $module {
+            const PARAMS: usize = $params;
+            const MACS: usize = $macs;
+        }
+    )*};
+}
+
+/// Per position of the sequence. Products of queries and keys depend on the length, which no type knows: they are
+/// 2 `M` more for each key.
+mod sequence {
+    use super::{Cost, Dtype, Storage};
+    use crate::{attention, embedding, modules, recurrent, transformer};
+
+    cost_of! {
+        [const V: usize, const C: usize,] embedding::builder::Embedding<V, C>,
+            [E: Dtype, D: Storage<E>] modules::Embedding<V, C, E, D>: V * C, 0;
+        [const N: usize, const M: usize,] embedding::builder::LearnedPositions<N, M>,
+            [E: Dtype, D: Storage<E>] modules::LearnedPositions<N, M, E, D>: N * M, 0;
+        [const I: usize, const H: usize,] recurrent::builder::Rnn<I, H>,
+            [E: Dtype, D: Storage<E>] modules::Rnn<I, H, E, D>: H * (I + H + 2), H * (I + H);
+        [const I: usize, const H: usize,] recurrent::builder::Lstm<I, H>,
+            [E: Dtype, D: Storage<E>] modules::Lstm<I, H, E, D>: 4 * H * (I + H + 2), 4 * H * (I + H);
+        [const I: usize, const H: usize,] recurrent::builder::PeepholeLstm<I, H>,
+            [E: Dtype, D: Storage<E>] modules::PeepholeLstm<I, H, E, D>:
+                4 * H * (I + H + 2) + 3 * H, 4 * H * (I + H) + 3 * H;
+        [const I: usize, const H: usize,] recurrent::builder::Gru<I, H>,
+            [E: Dtype, D: Storage<E>] modules::Gru<I, H, E, D>: 3 * H * (I + H + 2), 3 * H * (I + H);
+        [R: Cost, const O: usize,] recurrent::builder::Bidirectional<R, O>,
+            [] modules::Bidirectional<R, O>: 2 * R::PARAMS, 2 * R::MACS;
+        [const M: usize, const H: usize, X,] attention::builder::MultiHeadAttention<M, H, X>,
+            [E: Dtype, D: Storage<E>] modules::MultiHeadAttention<M, H, E, D, X>: 4 * M * (M + 1), 4 * M * M;
+        [const M: usize, const H: usize, const F: usize, N, A, X,]
+            transformer::builder::TransformerEncoderBlock<M, H, F, N, A, X>,
+            [E: Dtype, D: Storage<E>] modules::TransformerEncoderBlock<M, H, F, E, D, N, A, X>:
+                4 * M * (M + 1) + 2 * M * F + F + M + 4 * M, 4 * M * M + 2 * M * F;
+        [const M: usize, const H: usize, const F: usize, N, A,]
+            transformer::builder::TransformerDecoderBlock<M, H, F, N, A>,
+            [E: Dtype, D: Storage<E>] modules::TransformerDecoderBlock<M, H, F, E, D, N, A>:
+                8 * M * (M + 1) + 2 * M * F + F + M + 6 * M, 8 * M * M + 2 * M * F;
+    }
+}
+
 macro_rules! free {
     ($($module:ty)*) => {$(
         impl Cost for $module {
@@ -73,7 +122,7 @@ macro_rules! free {
         }
     )*};
 }
-free!(() AlphaDropout Dropout FeatureDropout GaussianDropout GaussianNoise
+free!(() crate::embedding::SinusoidalPositions AlphaDropout Dropout FeatureDropout GaussianDropout GaussianNoise
       Identity Relu LeakyRelu Sigmoid Tanh Gelu Silu Softplus
       activation::Relu6 activation::ReluSquared activation::Selu activation::Elu activation::Celu
       activation::LogSigmoid activation::LecunTanh activation::GeluTanh activation::Swish activation::Mish

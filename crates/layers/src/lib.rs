@@ -3,6 +3,7 @@
 //! | I need | here |
 //! |---|---|
 //! | a fully connected layer, fused with its activation | [`modules::Linear`], built from [`builders::Linear`] |
+//! | tokens, recurrent layers, attention, Transformer blocks | [`embedding`], [`recurrent`], [`attention`], [`transformer`] |
 //! | activation functions as modules | [`activation`] |
 //! | dropout and noise, by key | [`dropout`] |
 //! | batch, layer, group, instance, RMS, response, spectral and weight normalisation | [`normalisation`] |
@@ -28,11 +29,13 @@
 
 pub mod activation;
 pub mod adam;
+pub mod attention;
 pub mod checkpoint;
 mod cost;
 mod dfdx_optimizers;
 pub mod dropout;
 pub mod dual;
+pub mod embedding;
 pub mod gated;
 pub mod init;
 pub mod linear;
@@ -42,6 +45,7 @@ pub mod optimizer;
 pub mod params;
 pub mod pooling;
 pub mod prelu;
+pub mod recurrent;
 pub mod resampling;
 pub mod rmsprop;
 pub mod rule;
@@ -49,6 +53,7 @@ pub mod sgd;
 pub mod step;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod transformer;
 
 pub use adam::{Adam, AdamConfig, AdamW, AdamWConfig};
 pub use checkpoint::{Checkpoint, CheckpointError, load, save};
@@ -71,7 +76,9 @@ pub mod modules {
         LecunTanh, Ln, LogSigmoid, Mish, Relu, Relu6, ReluSquared, Selu, Sigmoid, Silu, Sin, Softplus,
         SoftplusBeta, Softsign, Sqrt, Squareplus, Swish, Tanh,
     };
+    pub use crate::attention::MultiHeadAttention;
     pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
+    pub use crate::embedding::{Embedding, LearnedPositions, SinusoidalPositions};
     pub use crate::gated::{Glu, Maxout};
     pub use crate::linear::Linear;
     pub use crate::normalisation::{
@@ -82,7 +89,9 @@ pub mod modules {
         AdaptiveAvgPool2D, AvgPool2D, AvgPool2DCeil, GlobalAvgPool, GlobalMaxPool, MaxPool2D, MaxPool2DCeil,
     };
     pub use crate::prelu::PRelu;
+    pub use crate::recurrent::{Bidirectional, Gru, Lstm, PeepholeLstm, Rnn};
     pub use crate::resampling::{Concat, PixelShuffle, PixelUnshuffle, Upsample};
+    pub use crate::transformer::{TransformerDecoderBlock, TransformerEncoderBlock};
 }
 
 pub mod builders {
@@ -92,7 +101,10 @@ pub mod builders {
         LecunTanh, Ln, LogSigmoid, Mish, Relu, Relu6, ReluSquared, Selu, Sigmoid, Silu, Sin, Softplus,
         SoftplusBeta, Softsign, Sqrt, Squareplus, Swish, Tanh,
     };
+    pub use crate::attention::builder::MultiHeadAttention;
     pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
+    pub use crate::embedding::SinusoidalPositions;
+    pub use crate::embedding::builder::{Embedding, LearnedPositions};
     pub use crate::gated::{Glu, Maxout};
     pub use crate::linear::builder::Linear;
     pub use crate::normalisation::builder::{
@@ -103,13 +115,15 @@ pub mod builders {
         AdaptiveAvgPool2D, AvgPool2D, AvgPool2DCeil, GlobalAvgPool, GlobalMaxPool, MaxPool2D, MaxPool2DCeil,
     };
     pub use crate::prelu::builder::PRelu;
+    pub use crate::recurrent::builder::{Bidirectional, Gru, Lstm, PeepholeLstm, Rnn};
     pub use crate::resampling::{Concat, PixelShuffle, PixelUnshuffle, Upsample};
+    pub use crate::transformer::builder::{TransformerDecoderBlock, TransformerEncoderBlock};
 }
 
 pub mod prelude {
     //! dfdx's prelude without what this crate replaces: `use layers::prelude::*` instead of `use dfdx::prelude::*`.
     //!
-    //! Ours are `Linear`, dropout, normalisation, pooling, resampling and the activations (`Exp`, `Ln`, `Sin`, `Cos`, `Sqrt`,
+    //! Ours are `Linear`, dropout, normalisation, pooling, resampling, sequence layers and the activations (`Exp`, `Ln`, `Sin`, `Cos`, `Sqrt`,
     //! `Abs` among them); dfdx's `ReLU`, `LeakyReLU`, `GeLU`, `FastGeLU` and `AccurateGeLU` are left out, and so are its
     //! optimiser configurations (`SgdConfig`, `AdamConfig`, ..., in `dfdx::optim`).
     pub use crate::builders::*;
@@ -119,10 +133,8 @@ pub mod prelude {
     pub use crate::{builders, modules};
     pub use dfdx::losses::*;
     pub use dfdx::nn::builders::{
-        AddInto, Bias2D, DropoutOneIn, Embedding, GeneralizedResidual, LogSoftmax, MinPoolGlobal,
-        MultiHeadAttention, PReLU, PReLU1D, Repeated, Reshape, Residual, Softmax, SplitInto, Square,
-        Transformer, TransformerDecoder, TransformerDecoderBlock, TransformerEncoder,
-        TransformerEncoderBlock, UnbiasedLinear,
+        AddInto, Bias2D, DropoutOneIn, GeneralizedResidual, LogSoftmax, MinPoolGlobal, PReLU, PReLU1D,
+        Repeated, Reshape, Residual, Softmax, SplitInto, Square, UnbiasedLinear,
     };
     pub use dfdx::nn::*;
     pub use dfdx::optim::prelude::*;

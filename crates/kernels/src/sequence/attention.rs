@@ -65,6 +65,10 @@ impl Mask {
     pub fn causal() -> Self {
         Self { is_causal: true, ..Self::default() }
     }
+    /// This mask, and causal as well.
+    pub fn and_causal(self) -> Self {
+        Self { is_causal: true, ..self }
+    }
     /// Only these keys of each sequence: `(B, K)` in row-major order. PyTorch's `key_padding_mask` is the opposite.
     pub fn keys(self, may_be_used: Vec<bool>) -> Self {
         Self { keys: Some(may_be_used), ..self }

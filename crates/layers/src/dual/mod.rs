@@ -30,6 +30,7 @@ mod dfdx_layers;
 mod operations;
 pub(crate) mod own_layers;
 mod second_order;
+mod sequence;
 mod sparse;
 
 pub use along::Along;

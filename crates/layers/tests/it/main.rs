@@ -7,6 +7,7 @@ mod modules;
 mod normalisation;
 mod params;
 mod pooling;
+mod sequence;
 mod sgd;
 mod sparse;
 mod step;
