@@ -192,7 +192,9 @@ impl<const M: usize, const H: usize, E: Real, D: SequenceDevice<E>, V: Visibilit
         let k = self.w_k.try_forward(memory.clone()).map_err(device_error)?;
         try_attention_weights(&q, &k, &Attention::new(H).mask(V::restrict(mask.clone())))
     }
+}
 
+impl<const M: usize, const H: usize, E: Real, D: SequenceDevice<E>> MultiHeadAttention<M, H, E, D, Causal> {
     /// Causal self-attention of the next positions to all that `cache` holds and themselves: the rows that the whole
     /// sequence would give, without computing the earlier ones again.
     ///

@@ -19,7 +19,7 @@ use kernels::sequence::{
     AppendFeatures, SequenceDevice, try_embedding, try_gather_rows, try_sinusoid, unique_rows,
 };
 use kernels::{Device, Error, FeaturesLast, InputGradient, Real, try_linear};
-use rand_distr::StandardNormal;
+use rand_distr::{Distribution, StandardNormal};
 
 /// The description of an embedding, for `build_module`.
 pub mod builder {
@@ -30,6 +30,15 @@ pub mod builder {
     /// Builds [`LearnedPositions`](super::LearnedPositions) for up to `N` positions of `M` features.
     #[derive(Clone, Copy, Debug, Default)]
     pub struct LearnedPositions<const N: usize, const M: usize>;
+}
+
+/// The normal distribution with mean 0 and the given standard deviation, for f32 and f64.
+struct Gaussian(f64);
+impl<E: Real> Distribution<E> for Gaussian {
+    fn sample<R: rand::Rng + ?Sized>(&self, rng: &mut R) -> E {
+        let z: f64 = StandardNormal.sample(rng);
+        E::of(self.0 * z)
+    }
 }
 
 /// A table of `V` vectors in `C` dimensions.
@@ -55,8 +64,6 @@ pub struct Embedding<const V: usize, const C: usize, E: Dtype, D: Storage<E>> {
 
 impl<const V: usize, const C: usize, E: Real, D: dfdx::prelude::Device<E>> BuildOnDevice<D, E>
     for builder::Embedding<V, C>
-where
-    rand_distr::StandardNormal: rand_distr::Distribution<E>,
 {
     type Built = Embedding<V, C, E, D>;
     fn try_build_on_device(device: &D) -> Result<Self::Built, D::Err> {
@@ -66,8 +73,6 @@ where
 
 impl<const V: usize, const C: usize, E: Real, D: dfdx::prelude::Device<E>> TensorCollection<E, D>
     for Embedding<V, C, E, D>
-where
-    StandardNormal: rand_distr::Distribution<E>,
 {
     type To<E2: Dtype, D2: dfdx::prelude::Device<E2>> = Embedding<V, C, E2, D2>;
 
@@ -78,7 +83,7 @@ where
             "weight",
             |s| &s.weight,
             |s| &mut s.weight,
-            TensorOptions::reset_with(|weight| weight.try_fill_with_distr(StandardNormal)),
+            TensorOptions::reset_with(|weight| weight.try_fill_with_distr(Gaussian(1.0))),
         );
         visitor.visit_fields(weight, |weight| Embedding { weight })
     }
@@ -145,7 +150,7 @@ impl<const V: usize, const C: usize, E: Real> Embedding<V, C, E, Cpu> {
     /// let mut table = dev.build_module::<Embedding<10_000, 2>, f32>();
     /// let before = table.weight.array()[7];
     /// let mut batch = table.try_sparse(&[7, 3, 7])?;
-    /// let y: Tensor<(usize, Const<2>), f32, _> = batch.lookup(Default::default());
+    /// let y = batch.lookup(OwnedTape::<f32, Cpu>::default());
     /// let gradients = y.sum().backward();
     /// let step = gradients.get(&batch.table) * 0.5; // row 7 was used twice
     /// batch.table = batch.table.clone() - step;
@@ -295,8 +300,6 @@ pub struct LearnedPositions<const N: usize, const M: usize, E: Dtype, D: Storage
 
 impl<const N: usize, const M: usize, E: Real, D: dfdx::prelude::Device<E>> BuildOnDevice<D, E>
     for builder::LearnedPositions<N, M>
-where
-    StandardNormal: rand_distr::Distribution<E>,
 {
     type Built = LearnedPositions<N, M, E, D>;
     fn try_build_on_device(device: &D) -> Result<Self::Built, D::Err> {
@@ -306,8 +309,6 @@ where
 
 impl<const N: usize, const M: usize, E: Real, D: dfdx::prelude::Device<E>> TensorCollection<E, D>
     for LearnedPositions<N, M, E, D>
-where
-    StandardNormal: rand_distr::Distribution<E>,
 {
     type To<E2: Dtype, D2: dfdx::prelude::Device<E2>> = LearnedPositions<N, M, E2, D2>;
 
@@ -318,11 +319,7 @@ where
             "weight",
             |s| &s.weight,
             |s| &mut s.weight,
-            TensorOptions::reset_with(|weight| {
-                weight.try_fill_with_distr(StandardNormal)?;
-                *weight = weight.clone().try_mul(E::of(0.01))?;
-                Ok(())
-            }),
+            TensorOptions::reset_with(|weight| weight.try_fill_with_distr(Gaussian(0.01))),
         );
         visitor.visit_fields(weight, |weight| LearnedPositions { weight })
     }

@@ -14,7 +14,7 @@
 //!
 //! **Initialisation**: uniform in $[-1/\sqrt H, 1/\sqrt H]$, as PyTorch. A forget gate that starts open lets an LSTM
 //! remember from the first step (Jozefowicz, Zaremba & Sutskever 2015): [`Lstm::set_forget_bias`].
-use dfdx::nn::tensor_collection::{ModuleField, ModuleVisitor, TensorCollection, TensorOptions};
+use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection, TensorOptions};
 use dfdx::nn::{BuildModule, BuildOnDevice, Module, NonMutableModule};
 use dfdx::prelude::{
     Axis, Const, Dim, Dtype, HasShape, PutTape, Rank2, Rank3, ReshapeTo, SplitTape, Storage, Tape, Tensor,
@@ -355,10 +355,13 @@ impl<R: TensorCollection<E, D>, const O: usize, E: Dtype, D: dfdx::prelude::Devi
     fn iter_tensors<V: ModuleVisitor<Self, E, D>>(
         visitor: &mut V,
     ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        let forward: ModuleField<'_, _, _, Self, R> =
-            Self::module("forward", |s: &Self| &s.forward, |s: &mut Self| &mut s.forward);
-        let reverse = Self::module("reverse", |s: &Self| &s.reverse, |s: &mut Self| &mut s.reverse);
-        visitor.visit_fields((forward, reverse), |(forward, reverse)| Bidirectional { forward, reverse })
+        visitor.visit_fields(
+            (
+                Self::module("forward", |s| &s.forward, |s| &mut s.forward),
+                Self::module("reverse", |s| &s.reverse, |s| &mut s.reverse),
+            ),
+            |(forward, reverse)| Bidirectional { forward, reverse },
+        )
     }
 }
 

@@ -159,7 +159,7 @@ pub struct TransformerDecoderBlock<
 }
 
 macro_rules! collection {
-    ($name:ident<$($parameter:ident: $bound:ident),*> { $($field:ident)* }) => {
+    ($name:ident<$($parameter:ident: $bound:ident),*> { $([$($field:ident)*])* }) => {
         impl<const M: usize, const H: usize, const F: usize, E, D, $($parameter: $bound),*> BuildOnDevice<D, E>
             for builder::$name<M, H, F, $($parameter),*>
         where
@@ -187,8 +187,9 @@ macro_rules! collection {
                 visitor: &mut W,
             ) -> Result<Option<Self::To<W::E2, W::D2>>, W::Err> {
                 visitor.visit_fields(
-                    ($(Self::module(stringify!($field), |s| &s.$field, |s| &mut s.$field),)*),
-                    |($($field,)*)| $name { $($field,)* placement: N::default() },
+                    // Groups, because dfdx visits at most six fields at a time.
+                    ($(($(Self::module(stringify!($field), |s| &s.$field, |s| &mut s.$field),)*),)*),
+                    |($(($($field,)*),)*)| $name { $($($field,)*)* placement: N::default() },
                 )
             }
         }
@@ -200,10 +201,10 @@ macro_rules! collection {
     };
 }
 collection!(TransformerEncoderBlock<N: NormPlacement, A: Activation, V: Visibility> {
-    self_attn linear1 linear2 norm1 norm2
+    [self_attn] [linear1 linear2] [norm1 norm2]
 });
 collection!(TransformerDecoderBlock<N: NormPlacement, A: Activation> {
-    self_attn cross_attn linear1 linear2 norm1 norm2 norm3
+    [self_attn cross_attn] [linear1 linear2] [norm1 norm2 norm3]
 });
 
 /// One sublayer with its residual and normalisation.
@@ -221,7 +222,7 @@ fn sublayer<
     x: Sequence<B, S, M, E, D, T>,
     layer: impl FnOnce(Sequence<B, S, M, E, D, T>) -> Result<Sequence<B, S, M, E, D, T>, Error>,
 ) -> Result<Sequence<B, S, M, E, D, T>, Error> {
-    let normalise = |x| norm.try_forward(x).map_err(device_error);
+    let normalise = |x: Sequence<B, S, M, E, D, T>| norm.try_forward(x).map_err(device_error);
     let branch = x.with_empty_tape();
     if N::IS_FIRST {
         x.try_add(layer(normalise(branch)?)?).map_err(device_error)
@@ -255,6 +256,22 @@ where
         sublayer(self.placement, &self.norm2, x, |x| self.feed_forward(x))
     }
 
+    fn feed_forward<B: Dim, S: Dim, T: Tape<E, D>>(
+        &self,
+        x: Sequence<B, S, M, E, D, T>,
+    ) -> Result<Sequence<B, S, M, E, D, T>, Error> {
+        self.linear2.try_forward(self.linear1.try_forward(x).map_err(device_error)?).map_err(device_error)
+    }
+}
+
+impl<const M: usize, const H: usize, const F: usize, E, D, N, A>
+    TransformerEncoderBlock<M, H, F, E, D, N, A, Causal>
+where
+    E: Real,
+    D: SequenceDevice<E>,
+    N: NormPlacement,
+    A: Activation,
+{
     /// The next positions of a causal sequence, whose earlier ones `cache` holds.
     ///
     /// # Errors
@@ -266,13 +283,6 @@ where
     ) -> Result<Sequence<B, S, M, E, D>, Error> {
         let x = sublayer(self.placement, &self.norm1, x, |x| self.self_attn.try_decode(x, cache))?;
         sublayer(self.placement, &self.norm2, x, |x| self.feed_forward(x))
-    }
-
-    fn feed_forward<B: Dim, S: Dim, T: Tape<E, D>>(
-        &self,
-        x: Sequence<B, S, M, E, D, T>,
-    ) -> Result<Sequence<B, S, M, E, D, T>, Error> {
-        self.linear2.try_forward(self.linear1.try_forward(x).map_err(device_error)?).map_err(device_error)
     }
 }
 

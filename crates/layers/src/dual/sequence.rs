@@ -252,7 +252,7 @@ where
         let (k, dk) = self.w_k.try_forward(x.with_empty_tape())?.split();
         let (v, dv) = self.w_v.try_forward(x)?.split();
         let [q, dq] = [split_heads(q, H)?, split_heads(dq, H)?];
-        let turned = |k| {
+        let turned = |k: Tensor<(B, S, Const<M>), E, D, T>| {
             let k = split_heads(k, H)?.try_permute::<(usize, usize, usize, usize), Axes4<0, 1, 3, 2>>()?;
             k.try_contiguous()
         };
