@@ -123,9 +123,9 @@ pub mod builders {
 pub mod prelude {
     //! dfdx's prelude without what this crate replaces: `use layers::prelude::*` instead of `use dfdx::prelude::*`.
     //!
-    //! Ours are `Linear`, dropout, normalisation, pooling, resampling, sequence layers and the activations (`Exp`, `Ln`, `Sin`, `Cos`, `Sqrt`,
-    //! `Abs` among them); dfdx's `ReLU`, `LeakyReLU`, `GeLU`, `FastGeLU` and `AccurateGeLU` are left out, and so are its
-    //! optimiser configurations (`SgdConfig`, `AdamConfig`, ..., in `dfdx::optim`).
+    //! Ours are `Linear`, dropout, normalisation, pooling, resampling, the sequence layers and the activations (`Exp`,
+    //! `Ln`, `Sin`, `Cos`, `Sqrt`, `Abs` among them); dfdx's `ReLU`, `LeakyReLU`, `GeLU`, `FastGeLU` and `AccurateGeLU`
+    //! are left out, and so are its optimiser configurations (`SgdConfig`, `AdamConfig`, ..., in `dfdx::optim`).
     pub use crate::builders::*;
     pub use crate::{
         Adam, AdamConfig, AdamW, AdamWConfig, Momentum, RmsProp, RmsPropConfig, Sgd, SgdConfig, Step,
