@@ -112,6 +112,12 @@ pub fn has_valgrind() -> bool {
     quiet.is_ok_and(|status| status.success())
 }
 
+/// Tests of the kernels that valgrind would take minutes for. They repeat, at more places or larger sizes, what shorter
+/// tests run through the same `unsafe` code: every operation forward and backward by `f32_is_near_f64`, the pool and the
+/// cutting of slices by tests of their own.
+const LONG_UNDER_VALGRIND: [&str; 4] =
+    ["threads_change_no_bit", "bodies_agree", "gradients_are_differences", "errors_over_all_f32"];
+
 /// The kernels' unit tests, all of `unsafe` among them, under valgrind's memory checker.
 pub fn memory_command() -> Result<Command, String> {
     if !has_valgrind() {
@@ -123,6 +129,7 @@ pub fn memory_command() -> Result<Command, String> {
         .args(["--error-exitcode=9", "--quiet", "--fair-sched=yes"])
         .arg(binary)
         .args(["--test-threads=1"])
+        .args(LONG_UNDER_VALGRIND.iter().flat_map(|name| ["--skip", name]))
         .env("PROPTEST_CASES", "4")
         .current_dir(process::root().join("crates/kernels"));
     Ok(command)
