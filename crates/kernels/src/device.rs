@@ -42,6 +42,7 @@ pub trait BaseDevice<E: Real>:
 )]
 pub trait Device<E: Real>:
     BaseDevice<E>
+    + crate::convolution::ConvolutionDevice<E>
     + crate::update::UpdateDevice<E>
     + MatrixDevice<E>
     + NoiseDevice<E>

@@ -2,12 +2,14 @@
 pub mod activation;
 mod bridge;
 mod composed;
+pub mod convolution;
 mod cpu;
 mod device;
 pub mod dropout;
 pub mod elementwise;
 mod error;
 mod formulas;
+mod lanes;
 pub mod linear;
 mod loops;
 pub mod loss;

@@ -3,6 +3,7 @@ use dfdx::dtypes::Dtype;
 use num_traits::Float;
 use rand::distributions::uniform::SampleUniform;
 
+use crate::convolution::passes::ConvolutionPasses;
 use crate::loss::passes::Losses;
 use crate::normalisation::Norms;
 use crate::pooling::Pooling;
@@ -29,6 +30,7 @@ pub trait Real: Dtype + Float + SampleUniform + std::fmt::Display + std::iter::S
 /// What each element type brings: constants, and its own copy of every loop.
 pub trait Kernels:
     Constants
+    + ConvolutionPasses
     + Updates
     + Passes
     + Loops

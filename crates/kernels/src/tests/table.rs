@@ -105,6 +105,7 @@ use family;
 
 family!(sparse, "../sparse/mod.rs", crate::sparse::cases);
 family!(core, "../device.rs", super::super::core);
+family!(convolution, "../convolution/mod.rs", crate::convolution::cases);
 family!(
     sequence,
     "../sequence/mod.rs",

@@ -1,0 +1,123 @@
+//! Rows of the table for the convolutions.
+use super::{Axis, ConvolutionDevice, Sizes, composed};
+use crate::shape::Taps;
+use crate::tests::laws::{Body, Case, Everything, Flat, Input, Spec, Visit, flat};
+use crate::{InputGradient, Real};
+use dfdx::prelude::*;
+
+/// The methods of [`ConvolutionDevice`].
+pub const OPERATIONS: &[&str] = &["conv2d", "conv_transpose2d"];
+
+/// A convolution or its adjoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Convolved {
+    pub transposed: bool,
+    pub sizes: Sizes,
+}
+
+impl Convolved {
+    /// Kernel, stride, padding and dilation per axis; `[images, groups, channels of an image's group, of the windows']`.
+    pub fn new(
+        [images, groups, image_channels, window_channels]: [usize; 4],
+        [y, x]: [(usize, [usize; 4]); 2],
+    ) -> Self {
+        let axis = |(extent, [kernel, stride, padding, dilation]): (usize, [usize; 4])| {
+            let taps = Taps { kernel, stride, padding, dilation };
+            Axis { extent, windows: taps.positions(extent).expect("it fits"), taps }
+        };
+        let input_gradient = InputGradient::Needed;
+        let sizes =
+            Sizes { images, groups, image_channels, window_channels, y: axis(y), x: axis(x), input_gradient };
+        Self { transposed: false, sizes }
+    }
+}
+
+impl Case for Convolved {
+    fn operation(self) -> &'static str {
+        if self.transposed { "conv_transpose2d" } else { "conv2d" }
+    }
+    fn inputs(self) -> Vec<Spec> {
+        let Sizes { images, groups, image_channels, window_channels, y, x, .. } = self.sizes;
+        let (c, o, h, w) = match self.transposed {
+            false => (image_channels, window_channels, y.extent, x.extent),
+            true => (window_channels, image_channels, y.windows, x.windows),
+        };
+        let scale = ((c * y.taps.kernel * x.taps.kernel) as f64).sqrt().recip();
+        let weight = [groups * window_channels, image_channels, y.taps.kernel, x.taps.kernel];
+        vec![
+            Spec::new([images, groups * c, h, w]),
+            Spec::new(weight).scaled(scale),
+            Spec::new([groups * o]).pinned(),
+        ]
+    }
+    fn is_linear(self) -> bool {
+        true
+    }
+    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
+    where
+        Cpu: Everything<E>,
+    {
+        let Sizes { images, groups, image_channels, window_channels, y, x: along_x, .. } = self.sizes;
+        let shape = |input: &Input<E>| -> (usize, usize, usize, usize) {
+            let s = &input.shape;
+            (s[0], s[1], s[2], s[3])
+        };
+        let image = x[0].taped::<_, T>(shape(&x[0]));
+        let weight = x[1].plain(shape(&x[1]));
+        let bias = x[2].plain((x[2].shape[0],));
+        let (to, sizes) = match self.transposed {
+            false => ((images, groups * window_channels, y.windows, along_x.windows), self.sizes),
+            true => ((images, groups * image_channels, y.extent, along_x.extent), self.sizes),
+        };
+        flat(
+            match (body, self.transposed) {
+                (Body::Fused, false) => {
+                    <Cpu as ConvolutionDevice<E>>::conv2d(image, &weight, Some(&bias), sizes, to)
+                }
+                (Body::Composed, false) => composed::conv2d(image, &weight, Some(&bias), sizes, to),
+                (Body::Fused, true) => {
+                    <Cpu as ConvolutionDevice<E>>::conv_transpose2d(image, &weight, Some(&bias), sizes, to)
+                }
+                (Body::Composed, true) => composed::conv_transpose2d(image, &weight, Some(&bias), sizes, to),
+            }
+            .unwrap(),
+        )
+    }
+}
+
+fn visit(visitor: &mut impl Visit, case: Convolved) {
+    visitor.visit(case);
+    visitor.visit(Convolved { transposed: true, ..case });
+}
+
+/// Kernels, strides, paddings and dilations of all kinds, also different ones along the two axes.
+pub fn cases(visitor: &mut impl Visit) {
+    for (channels, axes) in [
+        ([2, 1, 3, 4], [(5, [3, 1, 1, 1]), (6, [3, 1, 1, 1])]),
+        ([1, 1, 2, 3], [(7, [3, 2, 1, 1]), (8, [3, 2, 1, 1])]),
+        ([2, 1, 2, 2], [(7, [2, 2, 0, 1]), (6, [2, 2, 0, 1])]),
+        ([1, 1, 1, 9], [(9, [5, 1, 2, 1]), (7, [5, 2, 2, 1])]),
+        ([2, 1, 5, 3], [(4, [1, 1, 0, 1]), (5, [1, 1, 0, 1])]),
+        ([1, 1, 3, 2], [(5, [1, 2, 0, 1]), (6, [1, 3, 1, 1])]),
+        ([2, 4, 1, 1], [(5, [3, 1, 1, 1]), (5, [3, 1, 1, 1])]),
+        ([1, 3, 1, 2], [(6, [3, 2, 1, 1]), (5, [3, 1, 1, 1])]),
+        ([1, 2, 3, 2], [(9, [3, 1, 2, 2]), (11, [3, 2, 3, 3])]),
+        ([1, 1, 2, 3], [(1, [1, 1, 0, 1]), (9, [7, 1, 3, 1])]),
+        ([1, 1, 1, 1], [(3, [3, 1, 4, 1]), (3, [2, 1, 3, 1])]),
+        ([5, 1, 1, 7], [(10, [3, 3, 1, 1]), (7, [2, 2, 0, 2])]),
+    ] {
+        visit(visitor, Convolved::new(channels, axes));
+    }
+}
+
+/// Cases of several parts.
+pub fn large_cases(visitor: &mut impl Visit) {
+    for (channels, axes) in [
+        ([9, 1, 5, 17], [(20, [3, 1, 1, 1]), (23, [3, 1, 1, 1])]),
+        ([2, 1, 16, 32], [(20, [3, 2, 1, 1]), (23, [3, 2, 1, 1])]),
+        ([3, 48, 1, 1], [(30, [5, 1, 2, 1]), (31, [5, 1, 2, 1])]),
+        ([6, 1, 24, 16], [(30, [1, 1, 0, 1]), (31, [1, 1, 0, 1])]),
+    ] {
+        visit(visitor, Convolved::new(channels, axes));
+    }
+}

@@ -1,0 +1,159 @@
+//! Against PyTorch, against loops that anyone can check, and against the errors that shapes must give.
+use super::*;
+use crate::random::Key;
+use serde_json::Value;
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value["data"].as_array().expect("data").iter().map(|x| x.as_f64().expect("a number")).collect()
+}
+
+fn lengths<const N: usize>(value: &Value) -> [usize; N] {
+    let lengths = value.as_array().expect("lengths");
+    assert_eq!(lengths.len(), N);
+    std::array::from_fn(|i| lengths[i].as_u64().expect("a length") as usize)
+}
+
+fn tensor(value: &Value) -> Tensor<(usize, usize, usize, usize), f64, Cpu> {
+    let [n, c, h, w] = lengths(&value["shape"]);
+    Cpu::default().tensor_from_vec(numbers(value), (n, c, h, w))
+}
+
+/// The files hold 12 digits.
+#[track_caller]
+fn assert_close(got: &[f64], want: &[f64], what: &str) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        assert!((got - want).abs() <= 1e-11 * want.abs().max(1.0), "{what} [{i}]: {got} instead of {want}");
+    }
+}
+
+fn agrees_with_pytorch(file: &str, transposed: bool) {
+    let file: Value = serde_json::from_str(file).expect("a generator wrote it");
+    let cases = file["cases"].as_array().expect("cases");
+    assert!(cases.len() >= 9);
+    for (i, case) in cases.iter().enumerate() {
+        let (x, w) = (tensor(&case["x"]), tensor(&case["w"]));
+        let y_shape: [usize; 4] = lengths(&case["y"]["shape"]);
+        let bias = case.get("b").map(|b| {
+            let b = numbers(b);
+            let n = b.len();
+            Cpu::default().tensor_from_vec(b, (n,))
+        });
+        let [stride, padding, dilation]: [[usize; 2]; 3] =
+            ["stride", "padding", "dilation"].map(|key| lengths(&case[key]));
+        let groups = case["groups"].as_u64().expect("groups") as usize;
+        let (image, windows) = match transposed {
+            false => (x.shape().concrete(), y_shape),
+            true => (y_shape, x.shape().concrete()),
+        };
+        let kernel = [w.shape().2, w.shape().3];
+        let axis = |a: usize| {
+            let taps =
+                Taps { kernel: kernel[a], stride: stride[a], padding: padding[a], dilation: dilation[a] };
+            if transposed {
+                let output_padding: [usize; 2] = lengths(&case["output_padding"]);
+                assert_eq!(taps.transposed(windows[2 + a], output_padding[a]).unwrap(), image[2 + a]);
+            } else {
+                assert_eq!(taps.positions(image[2 + a]).unwrap(), windows[2 + a]);
+            }
+            Axis { extent: image[2 + a], windows: windows[2 + a], taps }
+        };
+        let sizes = Sizes {
+            images: image[0],
+            groups,
+            image_channels: image[1] / groups,
+            window_channels: windows[1] / groups,
+            y: axis(0),
+            x: axis(1),
+            input_gradient: InputGradient::Needed,
+        };
+        let shape = (y_shape[0], y_shape[1], y_shape[2], y_shape[3]);
+        let y = match transposed {
+            false => Cpu::conv2d(x.leaky_trace(), &w, bias.as_ref(), sizes, shape),
+            true => Cpu::conv_transpose2d(x.leaky_trace(), &w, bias.as_ref(), sizes, shape),
+        }
+        .unwrap();
+        assert_close(&y.as_vec(), &numbers(&case["y"]), &format!("y of case {i}"));
+        let grads = (y * tensor(&case["gy"])).sum::<(), _>().backward();
+        assert_close(&grads.get(&x).as_vec(), &numbers(&case["gx"]), &format!("gx of case {i}"));
+        assert_close(&grads.get(&w).as_vec(), &numbers(&case["gw"]), &format!("gw of case {i}"));
+        if let Some(bias) = &bias {
+            assert_close(&grads.get(bias).as_vec(), &numbers(&case["gb"]), &format!("gb of case {i}"));
+        }
+    }
+}
+
+#[test]
+fn convolution_agrees_with_pytorch() {
+    agrees_with_pytorch(include_str!("../../tests/golden/conv2d.json"), false);
+}
+
+#[test]
+fn transposed_convolution_agrees_with_pytorch() {
+    agrees_with_pytorch(include_str!("../../tests/golden/conv_transpose2d.json"), true);
+}
+
+/// A kernel with a single 1 copies its input; constant shapes come out constant.
+#[test]
+fn a_delta_kernel_is_the_identity() {
+    let device = Cpu::default();
+    let x = Key::new(1).normal::<Rank4<2, 1, 5, 6>, f32, _>(&device, Default::default());
+    let mut delta = device.zeros::<Rank4<1, 1, 3, 3>>();
+    delta[[0, 0, 1, 1]] = 1.0;
+    let y: Tensor<Rank4<2, 1, 5, 6>, f32, _> =
+        conv2d(x.clone(), &delta, None, Convolution::square(Steps::<1, 1>));
+    assert_eq!(y.array(), x.array());
+}
+
+#[test]
+fn a_skipped_input_gradient_is_not_computed() {
+    let device = Cpu::default();
+    let x = Key::new(2).normal::<Rank4<2, 3, 5, 5>, f64, _>(&device, Default::default());
+    let w = Key::new(3).normal::<Rank4<4, 3, 3, 3>, f64, _>(&device, Default::default());
+    let run = |wanted| {
+        let convolution = Convolution::square(Steps::<1, 1>).with_input_gradient(wanted);
+        conv2d(x.leaky_trace(), &w, None, convolution).square().sum::<(), _>().backward()
+    };
+    let (needed, mut skipped) = (run(InputGradient::Needed), run(InputGradient::Skipped));
+    assert!(skipped.get_or_alloc_mut(&x).unwrap().iter().all(|&g| g == 0.0), "allocated here, as zeros");
+    assert!(needed.get(&x).as_vec().iter().any(|&g| g != 0.0));
+    assert_eq!(needed.get(&w).array(), skipped.get(&w).array());
+}
+
+/// A batch of nothing: no output, and the weights have gradient 0.
+#[test]
+fn an_empty_batch_is_fine() {
+    let device = Cpu::default();
+    let x = device.zeros_like(&(0_usize, Const::<2>, Const::<5>, Const::<5>));
+    let w = Key::new(4).normal::<Rank4<3, 2, 3, 3>, f32, _>(&device, Default::default());
+    let b = Key::new(5).normal::<Rank1<3>, f32, _>(&device, Default::default());
+    let y = conv2d(x.leaky_trace(), &w, Some(&b), Convolution::square(Steps::<1>));
+    assert_eq!(y.shape(), &(0, Const, Const::<3>, Const::<3>));
+    let grads = crate::sum_all(y).backward();
+    assert_eq!(grads.get(&b).array(), [0.0; 3]);
+    assert!(grads.get(&w).as_vec().iter().all(|&g| g == 0.0));
+}
+
+#[test]
+fn shapes_of_the_run_that_do_not_fit_are_errors() {
+    let device = Cpu::default();
+    let x = |c: usize, h: usize| device.zeros_like(&(1_usize, c, h, h));
+    let w: Tensor<(usize, usize, Const<3>, Const<3>), f32, Cpu> =
+        device.zeros_like(&(4_usize, 2_usize, Const, Const));
+    let plain = Convolution::square(Steps::<1>);
+    let error = |x: Tensor<(usize, usize, usize, usize), f32, Cpu>| {
+        try_conv2d(x, &w, None, plain).map(|_| ()).unwrap_err()
+    };
+    assert!(matches!(error(x(2, 2)), Error::WindowTooLong { extent: 2, padding: 0, span: 3 }));
+    assert!(matches!(error(x(3, 5)), Error::AxisLength { expected: 3, found: 2, .. }));
+    let grouped = try_conv2d(x(4, 5), &w, None, plain.in_groups::<3>()).map(|_| ()).unwrap_err();
+    assert!(matches!(grouped, Error::Indivisible { size: 4, divisor: 3 }), "{grouped}");
+    let bias: Tensor<(usize,), f32, Cpu> = device.zeros_like(&(5,));
+    let biased = try_conv2d(x(2, 5), &w, Some(&bias), plain);
+    assert!(biased.is_err());
+    let up = Convolution::square(Steps::<1, 3>);
+    let empty = try_conv_transpose2d(x(4, 2), &w, None, up, OutputPadding::<0, 0>).map(|_| ()).unwrap_err();
+    assert!(matches!(empty, Error::TransposedEmpty { full: 4, padding: 3 }), "{empty}");
+    let much = try_conv_transpose2d(x(4, 2), &w, None, plain, OutputPadding::<1, 1>).map(|_| ()).unwrap_err();
+    assert!(matches!(much, Error::OutputPadding { .. }), "{much}");
+}
