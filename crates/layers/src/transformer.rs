@@ -17,8 +17,8 @@
 //! normalisation. Sublayers have PyTorch's names. Dropout is not part of a block: put it between blocks.
 use crate::activation::{Activation, Relu};
 use crate::attention::{Causal, Everything, MultiHeadAttention, Visibility, device_error};
+use crate::modules::LayerNorm1D;
 use crate::modules::Linear;
-use dfdx::nn::modules::LayerNorm1D;
 use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection};
 use dfdx::nn::{BuildModule, BuildOnDevice, Module, NonMutableModule};
 use dfdx::prelude::{

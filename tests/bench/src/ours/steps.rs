@@ -6,7 +6,10 @@ use datasets::graphs::{NodeGraph, debian};
 use kernels::sequence::gather_rows;
 use kernels::sparse::{Csr, Segments, segment_mean, spmm};
 use kernels::{Identity as NoActivation, InputGradient};
+use layers::attention::Causal;
 use layers::prelude::*;
+use layers::recurrent::Recurrent;
+use layers::transformer::PreNorm;
 use std::hint::black_box;
 
 /// Name and preparation of each.
@@ -16,6 +19,9 @@ pub(super) fn cases() -> Vec<(&'static str, Prepare)> {
         ("mlp-small", |_| mlp_small()),
         ("vae", |_| vae()),
         ("wgan-gp", |_| wgan_gp()),
+        ("lstm", |_| lstm()),
+        ("transformer-block", |_| transformer_block()),
+        ("gpt", |_| gpt()),
         ("ntk", |_| ntk()),
         ("gcn", |_| gcn()),
         ("graphsage", |_| graphsage()),
@@ -119,6 +125,51 @@ fn wgan_gp() -> Case {
         let of_fake = kernels::mean_all(critic.forward(fake.trace(gradients)));
         let of_real = kernels::mean_all(critic.forward(real.leaky_trace()));
         of_fake - of_real + layers::gradient_penalty(critic, &between, 1.0) * 10.0
+    })
+}
+
+fn lstm() -> Case {
+    type Classifier = (Lstm<64, 128>, Linear<128, 10>);
+    let mut model = fill(device().build_module::<Classifier, f32>(), 100);
+    model.0.input_gradient = InputGradient::Skipped;
+    let (x, y) = (uniform(1, Rank3::<32, 64, 64>::default(), 1.0), labels(2, 32, 10));
+    let optimizer = adam(&model);
+    training(model, optimizer, move |model, gradients| {
+        let output = model.0.run(x.trace(gradients), &Default::default());
+        let (_, tape) = output.y.split_tape();
+        kernels::cross_entropy_mean(model.1.forward(output.hidden.put_tape(tape)), &y)
+    })
+}
+
+fn transformer_block() -> Case {
+    type Block = TransformerEncoderBlock<128, 4, 512, PreNorm, Gelu>;
+    type Tokens = Rank3<32, 64, 128>;
+    let model = fill(device().build_module::<Block, f32>(), 100);
+    let (x, y) = (uniform(1, Tokens::default(), 1.0), uniform(2, Tokens::default(), 1.0));
+    let optimizer = adam(&model);
+    training(model, optimizer, move |model, gradients| {
+        kernels::mse_mean(model.forward(x.trace(gradients)), y.clone())
+    })
+}
+
+fn gpt() -> Case {
+    type Block = TransformerEncoderBlock<128, 4, 512, PreNorm, Gelu, Causal>;
+    type Gpt = (
+        Embedding<65, 128>,
+        LearnedPositions<128, 128>,
+        Repeated<Block, 4>,
+        LayerNorm1D<128>,
+        Linear<128, 65>,
+    );
+    let model = fill(device().build_module::<Gpt, f32>(), 100);
+    let text = labels(1, 16 * 129, 65);
+    let tokens = text.chunks_exact(129).flat_map(|line| &line[..128]).copied().collect();
+    let tokens: Tensor<Rank2<16, 128>, usize, Cpu> = device().tensor_from_vec(tokens, Default::default());
+    let next: Vec<usize> = text.chunks_exact(129).flat_map(|line| &line[1..]).copied().collect();
+    let optimizer = adam(&model);
+    training(model, optimizer, move |model, gradients| {
+        let logits: Taped<Rank3<16, 128, 65>> = model.forward(tokens.trace(gradients));
+        kernels::cross_entropy_mean(logits.reshape::<Rank2<2048, 65>>(), &next)
     })
 }
 
