@@ -81,8 +81,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "data",
-        arguments: "[list | verify]",
-        does: "the data sets in this repository: sizes, checksums, licences",
+        arguments: "[list | fetch NAME | import NAME PATH | verify [NAME] | path]",
+        does: "the data sets: sizes, checksums, licences; fetch or import the larger ones",
         action: Action::Forward("course", &["data"]),
     },
     Command {

@@ -2,6 +2,7 @@
 use crate::Unit;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, value_parser};
+use datasets::catalogue::DISK_SETS;
 use std::path::PathBuf;
 
 /// The whole command line; every experiment is a subcommand of `run` with flags of its own.
@@ -34,12 +35,45 @@ pub(crate) fn command(units: &[Unit]) -> Command {
         .disable_help_subcommand(true)
         .args_conflicts_with_subcommands(false)
         .subcommands(experiments.map(lab::Entry::command));
+    let set = || {
+        Arg::new("name")
+            .value_name("NAME")
+            .value_parser(PossibleValuesParser::new(DISK_SETS.iter().map(|set| set.name)))
+    };
     let data = Command::new("data")
-        .about("The data sets in this repository")
+        .about("The data sets: those in this repository, and larger ones that you fetch")
         .subcommand_required(true)
         .disable_help_subcommand(true)
+        .arg(
+            Arg::new("data-dir")
+                .long("data-dir")
+                .value_name("DIR")
+                .value_parser(value_parser!(PathBuf))
+                .global(true)
+                .help("Where fetched sets live [default: $DLTA_DATA, else the user's data directory]"),
+        )
         .subcommand(Command::new("list").about("Every set with files, splits, source, licence, citation"))
-        .subcommand(Command::new("verify").about("Recompute every checksum"));
+        .subcommand(
+            Command::new("fetch")
+                .about("Download a set with curl or wget, check it, keep it")
+                .arg(set().required(true)),
+        )
+        .subcommand(
+            Command::new("import")
+                .about("Copy a set that you have already, after checking it")
+                .arg(set().required(true))
+                .arg(
+                    Arg::new("path")
+                        .value_name("PATH")
+                        .required(true)
+                        .value_parser(value_parser!(PathBuf))
+                        .help("A file of the set under its own name, or a folder with some of them"),
+                ),
+        )
+        .subcommand(
+            Command::new("verify").about("Recompute every checksum, or those of one fetched set").arg(set()),
+        )
+        .subcommand(Command::new("path").about("The folder of fetched sets"));
     Command::new("course")
         .about("The experiments of the course: each one a claim, a number and a verdict")
         .subcommand_required(true)

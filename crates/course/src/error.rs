@@ -1,4 +1,5 @@
 //! Why a command ended early, and with which exit code.
+use datasets::DataError;
 use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 
@@ -20,7 +21,7 @@ pub enum Error {
     Lab(#[from] lab::Error),
     /// A data set.
     #[error(transparent)]
-    Data(#[from] datasets::DataError),
+    Data(#[from] DataError),
     /// Standard output does not take what is written.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
@@ -40,6 +41,7 @@ impl Error {
             Self::Outside { .. } => 2,
             Self::Lab(lab::Error::Interrupted { .. }) => 130,
             Self::Lab(error) if error.is_bad_use() => 2,
+            Self::Data(DataError::UnknownSet { .. } | DataError::NotFetchable { .. }) => 2,
             // Whoever closed the pipe has read enough.
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => 0,
             Self::Lab(_) | Self::Data(_) | Self::Output(_) => 1,

@@ -7,7 +7,7 @@
 //! | `claims` | every claim with our number and whether it holds |
 //! | `figures [NAME]` | draws the figures again from the recorded results |
 //! | `results` | what is recorded; `--check` reruns the quick versions and judges them |
-//! | `data list`, `data verify` | the embedded data sets and their checksums |
+//! | `data list`, `fetch`, `import`, `verify`, `path` | the data sets, embedded and on disk, and their checksums |
 //!
 //! Exit code 0: done. 1: a run, a claim or a file failed. 2: bad use. 130: interrupted, the checkpoint is kept.
 //! Messages and progress go to standard error, tables to standard output.
@@ -21,11 +21,13 @@ mod error;
 mod figures;
 mod house;
 mod list;
+mod overview;
 mod results;
 mod run;
 mod text;
 
 pub use error::Error;
+pub use overview::{DatasetsOverview, OverviewConfig, OverviewReport};
 
 use house::House;
 use lab::Entry;
@@ -44,7 +46,10 @@ pub struct Unit {
 
 /// Every unit of the course that is built, in the order of lectures.
 pub fn units() -> Vec<Unit> {
-    vec![Unit { name: "optim", experiments: optim::experiments::experiments() }]
+    vec![
+        Unit { name: "datasets", experiments: vec![lab::entry::<DatasetsOverview>()] },
+        Unit { name: "optim", experiments: optim::experiments::experiments() },
+    ]
 }
 
 /// Does what `arguments` ask for, on standard output, and returns the exit code.

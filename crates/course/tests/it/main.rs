@@ -318,8 +318,51 @@ fn a_full_disk_leaves_the_old_result_and_no_half_written_file() {
 #[test]
 fn data_is_listed_and_verified() {
     let house = house();
-    let (done, text) = course(house.path(), "data list");
+    let course = |arguments: &str| {
+        course(house.path(), &format!("{arguments} --data-dir {}", house.path().join("data").display()))
+    };
+    let (done, text) = course("data list");
     assert!(code(&done) == 0 && text.contains("digits") && text.contains("licence"), "{text}");
-    let (done, text) = course(house.path(), "data verify");
-    assert!(code(&done) == 0 && text.lines().last().is_some_and(|line| line.ends_with("0 not")), "{text}");
+    assert!(text.contains("absent, `cargo xtask data fetch cifar-10`"), "{text}");
+    assert!(text.lines().last().is_some_and(|line| line == "sets: 24 embedded, 8 on disk"), "{text}");
+    let (done, text) = course("data verify");
+    assert_eq!((code(&done), text.lines().last()), (0, Some("files: 41 as recorded, 0 not")), "{text}");
+    let (done, text) = course("data path");
+    assert!(code(&done) == 0 && text.trim_end().ends_with("/data"), "{text}");
+}
+
+#[test]
+fn a_set_is_imported_verified_and_refused_when_it_changes() {
+    let house = house();
+    let course = |arguments: &str| {
+        course(house.path(), &format!("{arguments} --data-dir {}", house.path().join("data").display()))
+    };
+    let mine = house.path().join("delaney-processed.csv");
+    std::fs::write(&mine, "smiles,measured log solubility in mols per litre\nCCO,1.1\n").unwrap();
+    let (done, text) = course(&format!("data import esol {}", mine.display()));
+    assert_eq!(
+        (code(&done), text.lines().last()),
+        (0, Some("esol: 1 of 1 files, checked")),
+        "{done:?} {text}"
+    );
+    let (done, text) = course("data verify esol");
+    assert_eq!((code(&done), text.lines().last()), (0, Some("files: 1 as recorded, 0 not")), "{text}");
+    assert!(course("data list").1.contains("delaney-processed.csv: checked, "));
+    std::fs::write(house.path().join("data/esol/delaney-processed.csv"), "other").unwrap();
+    let (done, text) = course("data verify");
+    assert!(code(&done) == 1 && text.contains("not used, get it"), "{text}");
+    assert_eq!(text.lines().last(), Some("files: 41 as recorded, 1 not"));
+
+    for (arguments, code, expected) in [
+        ("data verify mnist", 1, "type `cargo xtask data fetch mnist`"),
+        ("data fetch cora", 2, "convert the Planetoid release"),
+        ("data fetch cifar", 2, "cifar-10"),
+        ("data import mnist /nowhere", 1, "`nowhere` is not here"),
+        ("data import mnist", 2, "PATH"),
+    ] {
+        let (done, _) = course(arguments);
+        let error = done.expect_err(arguments);
+        assert_eq!(error.code(), code, "{arguments}: {error}");
+        assert!(error.to_string().contains(expected), "{arguments}: {error}");
+    }
 }

@@ -478,6 +478,8 @@ pub enum Ramp {
         /// Largest magnitude.
         extreme: f64,
     },
+    /// A value is a colour itself: red · 65,536 + green · 256 + blue, each 0 to 255.
+    Rgb,
 }
 
 /// One picture of a [`Raster`].

@@ -42,7 +42,7 @@ pub(super) fn draw(raster: &Raster) -> Result<Vec<u8>, FigureError> {
     let mut sheet = Sheet::new(columns * cell.0 + GAP, rows * cell.1 + GAP);
     for (i, tile) in raster.tiles.iter().enumerate() {
         let (left, top) = (GAP + i % columns * cell.0, GAP + i / columns * cell.1);
-        sheet.fill((left - 1, top - 1), (width * scale + 2, height * scale + 2), OUTLINE);
+        sheet.fill((left - 1, top - 1), (width * scale + 2, height * scale + 2), Pixel::Step(OUTLINE));
         for (y, row) in tile.pixels.iter().enumerate() {
             for (x, &value) in row.iter().enumerate() {
                 sheet.fill((left + x * scale, top + y * scale), (scale, scale), index(raster.ramp, value));
@@ -56,14 +56,18 @@ pub(super) fn draw(raster: &Raster) -> Result<Vec<u8>, FigureError> {
     Ok(sheet.encode(raster.ramp))
 }
 
-/// Place of a value in the ramp.
-fn index(ramp: Ramp, value: f64) -> u8 {
+/// Place of a value in the ramp, or its colour when that is no ramp.
+fn index(ramp: Ramp, value: f64) -> Pixel {
     let part = match ramp {
         Ramp::Ink { low, high } => (value - low) / (high - low),
         Ramp::Diverging { extreme } => 0.5 + 0.5 * value / extreme,
+        Ramp::Rgb => {
+            let [_, red, green, blue] = (value.clamp(0.0, 16_777_215.0).round() as u32).to_be_bytes();
+            return Pixel::Colour([red, green, blue]);
+        }
     };
     // A flat range gives NaN or infinity here; the cast sends NaN to the first step.
-    (part.clamp(0.0, 1.0) * f64::from(STEPS)).round() as u8
+    Pixel::Step((part.clamp(0.0, 1.0) * f64::from(STEPS)).round() as u8)
 }
 
 /// Red, green and blue of every palette entry.
@@ -78,23 +82,31 @@ fn palette(ramp: Ramp) -> Vec<u8> {
             Ramp::Ink { .. } => mix(WHITE, [0.0; 3], part),
             Ramp::Diverging { .. } if part < 0.5 => mix(BLUE, WHITE, part * 2.0),
             Ramp::Diverging { .. } => mix(WHITE, VERMILION, part * 2.0 - 1.0),
+            Ramp::Rgb => [0; 3], // its pixels are no steps
         }
     };
     (0..=STEPS).flat_map(colour).chain([0, 0, 0]).chain([255, 255, 255]).chain([204, 204, 204]).collect()
 }
 
+/// What is painted: an entry of the palette, or a colour.
+#[derive(Clone, Copy)]
+enum Pixel {
+    Step(u8),
+    Colour([u8; 3]),
+}
+
 struct Sheet {
     width: usize,
     height: usize,
-    pixels: Vec<u8>,
+    pixels: Vec<Pixel>,
 }
 
 impl Sheet {
     fn new(width: usize, height: usize) -> Self {
-        Self { width, height, pixels: vec![GROUND; width * height] }
+        Self { width, height, pixels: vec![Pixel::Step(GROUND); width * height] }
     }
 
-    fn fill(&mut self, (left, top): (usize, usize), (width, height): (usize, usize), colour: u8) {
+    fn fill(&mut self, (left, top): (usize, usize), (width, height): (usize, usize), colour: Pixel) {
         for row in self.pixels.chunks_mut(self.width).skip(top).take(height) {
             row.iter_mut().skip(left).take(width).for_each(|pixel| *pixel = colour);
         }
@@ -113,7 +125,7 @@ impl Sheet {
             for (x, column) in columns.into_iter().enumerate() {
                 for y in (0..GLYPH_HEIGHT).filter(|y| column >> y & 1 == 1) {
                     let at = (left + i * advance + x * LETTER_SCALE, top + y * LETTER_SCALE);
-                    self.fill(at, (LETTER_SCALE, LETTER_SCALE), INK);
+                    self.fill(at, (LETTER_SCALE, LETTER_SCALE), Pixel::Step(INK));
                 }
             }
         }
@@ -123,13 +135,28 @@ impl Sheet {
     fn encode(&self, ramp: Ramp) -> Vec<u8> {
         let mut file = Vec::new();
         let mut encoder = png::Encoder::new(&mut file, self.width as u32, self.height as u32);
-        encoder.set_color(png::ColorType::Indexed);
         encoder.set_depth(png::BitDepth::Eight);
-        encoder.set_palette(palette(ramp));
         encoder.set_compression(png::Compression::High);
+        let palette = palette(ramp);
+        let pixels: Vec<u8> = if ramp == Ramp::Rgb {
+            encoder.set_color(png::ColorType::Rgb);
+            let colour = |pixel: &Pixel| match *pixel {
+                Pixel::Step(step) => [0, 1, 2].map(|i| palette[3 * usize::from(step) + i]),
+                Pixel::Colour(colour) => colour,
+            };
+            self.pixels.iter().flat_map(colour).collect()
+        } else {
+            encoder.set_color(png::ColorType::Indexed);
+            encoder.set_palette(palette);
+            let step = |pixel: &Pixel| match *pixel {
+                Pixel::Step(step) => step,
+                Pixel::Colour(_) => INK, // `index` gives colours for `Ramp::Rgb` alone
+            };
+            self.pixels.iter().map(step).collect()
+        };
         encoder
             .write_header()
-            .and_then(|mut writer| writer.write_image_data(&self.pixels))
+            .and_then(|mut writer| writer.write_image_data(&pixels))
             .expect("the header fits the pixels and a Vec takes everything");
         file
     }
@@ -165,6 +192,20 @@ mod tests {
         };
         let got = [pixel(0, 0), pixel(1, 0), pixel(0, 1), pixel(1, 1)];
         assert_eq!(got, [[0, 114, 178], [255, 255, 255], [213, 94, 0], [213, 94, 0]]);
+    }
+
+    #[test]
+    fn colours_come_back_from_the_file() {
+        let tile = Tile::new(2, &[16_711_680.0, 65_280.0, 255.0, 1_193_046.0]); // red, green, blue, #123456
+        let (width, _, pixels) =
+            decoded(&draw(&Raster { tiles: vec![tile.caption("a")], columns: 1, ramp: Ramp::Rgb }).unwrap());
+        let pixel = |x: usize, y: usize| {
+            let at = 3 * ((GAP + y * LARGEST_SCALE) * width as usize + GAP + x * LARGEST_SCALE);
+            [pixels[at], pixels[at + 1], pixels[at + 2]]
+        };
+        let got = [pixel(0, 0), pixel(1, 0), pixel(0, 1), pixel(1, 1)];
+        assert_eq!(got, [[255, 0, 0], [0, 255, 0], [0, 0, 255], [0x12, 0x34, 0x56]]);
+        assert_eq!(pixels[..3], [255; 3], "the ground is white");
     }
 
     #[test]
