@@ -80,6 +80,24 @@ pub enum Error {
         /// The value given.
         value: f64,
     },
+    /// A schedule has no steps.
+    #[error("{what} needs at least one step, got none; a constant rate is a number")]
+    EmptySchedule {
+        /// The schedule, and the part of it.
+        what: &'static str,
+    },
+    /// A linear system has no solution.
+    #[error("{what} has no inverse; use a damped or saddle-free step")]
+    Singular {
+        /// The matrix.
+        what: &'static str,
+    },
+    /// An optimiser refused a step, a setting or a state.
+    #[error(transparent)]
+    Step(#[from] layers::StepError),
+    /// A flat vector does not fit a model.
+    #[error(transparent)]
+    Params(#[from] layers::params::ParamsError),
     /// A parameter became NaN or infinite.
     #[error("{path} became {value} in step {step}; lower learning_rate or scale the inputs")]
     NonFinite {

@@ -9,7 +9,7 @@
 //! | 5 | losses, activations, initialisation | not built yet |
 //! | 6 | regularisation | not built yet |
 //! | 7 | architectures and the project proposal | not built yet |
-//! | 8 | variations on stochastic gradient descent, loss surfaces | not built yet |
+//! | 8 | variations on stochastic gradient descent | [`optimizers`], [`schedules`], [`range_test`], [`second_order`] |
 //!
 //! Inputs are one nalgebra vector per example; accuracy is a share in \[0, 1\]; whatever draws takes its random
 //! generator as an argument. The feature `experiments` adds the claims of the lectures as runnable experiments.
@@ -21,7 +21,11 @@ mod error;
 pub mod experiments;
 pub mod logic;
 pub mod nielsen;
+pub mod optimizers;
 pub mod perceptron;
+pub mod range_test;
+pub mod schedules;
+pub mod second_order;
 
 pub use error::Error;
 

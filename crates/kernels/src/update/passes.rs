@@ -203,6 +203,12 @@ pub struct AdamStep {
     pub keeps_maximum: bool,
 }
 
+/// a / b, and 0 for 0 / 0: with $\epsilon = 0$ a weight that has never had a gradient does not move.
+#[inline(always)]
+fn ratio<E: Real>(a: E, b: E) -> E {
+    if a == E::zero() { a } else { a / b }
+}
+
 #[derive(Clone, Copy)]
 struct Adam<E> {
     rate: E,
@@ -220,7 +226,7 @@ impl<E: Real> Adam<E> {
     }
     #[inline(always)]
     fn moved(self, w: E, m: E, v: E) -> E {
-        w - self.rate * m / v.sqrt().mul_add(self.inverse_root, self.epsilon)
+        w - ratio(self.rate * m, v.sqrt().mul_add(self.inverse_root, self.epsilon))
     }
 }
 impl<E: Real> Element<E, 2> for Adam<E> {
@@ -279,7 +285,7 @@ impl<E: Real> Element<E, 3> for RmsProp<E> {
         let v = self.alpha.mul_add(v, self.share * (g * g));
         let mean = self.alpha.mul_add(mean, self.share * g);
         let variance = v - self.centred * (mean * mean);
-        let direction = g / ((variance + self.epsilon[0]).sqrt() + self.epsilon[1]);
+        let direction = ratio(g, (variance + self.epsilon[0]).sqrt() + self.epsilon[1]);
         let buffer = self.momentum.mul_add(buffer, direction);
         (w - self.rate * buffer, [v, mean, buffer])
     }

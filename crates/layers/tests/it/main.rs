@@ -5,6 +5,7 @@ mod dropout;
 mod dual;
 mod modules;
 mod normalisation;
+mod optimizer;
 mod params;
 mod pooling;
 mod sequence;

@@ -3,7 +3,10 @@
 mod experiments;
 mod golden;
 mod gradients;
+mod optimizers;
 mod properties;
 mod robustness;
+mod schedules;
+mod second_order;
 #[cfg(feature = "experiments")]
 mod trainer;

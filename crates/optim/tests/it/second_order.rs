@@ -1,0 +1,333 @@
+//! Curvature: golden iterates, conjugacy, the Wolfe conditions, and methods that must agree on quadratics.
+use dfdx::prelude::*;
+use layers::testing::Golden;
+use layers::{Along, Dual, assert_close, builders, params};
+use nalgebra::{DMatrix, DVector};
+use optim::Error;
+use optim::second_order::*;
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+fn golden(name: &str) -> Golden {
+    Golden::open(format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR")))
+}
+
+fn rosenbrock(x: &[f64]) -> (f64, Vec<f64>) {
+    let (a, b) = (1.0 - x[0], x[1] - x[0] * x[0]);
+    (a * a + 100.0 * b * b, vec![-2.0 * a - 400.0 * x[0] * b, 200.0 * b])
+}
+
+fn quadratic(a: DMatrix<f64>, b: DVector<f64>) -> impl Fn(&[f64]) -> (f64, Vec<f64>) + Clone {
+    move |x| {
+        let x = DVector::from_column_slice(x);
+        let image = &a * &x;
+        (0.5 * x.dot(&image) - b.dot(&x), (image - &b).as_slice().to_vec())
+    }
+}
+
+/// Every iterate of scipy and numpy.
+#[test]
+fn iterates_are_those_of_the_references() {
+    let golden = golden("second_order.json");
+    let (a, b) = (DMatrix::from_row_slice(5, 5, &golden.numbers("A")), golden.numbers("b"));
+    let product = |v: &[f64]| (&a * DVector::from_column_slice(v)).as_slice().to_vec();
+    let config = CgConfig { tolerance: 0.0, max_iterations: 5 };
+    let found = conjugate_gradient(product, &b, config);
+    assert_close!(found.iterates.concat(), golden.numbers("cg_iterates"), 1e-9, 0.0);
+    assert_close!(found.x, golden.numbers("solution"), 1e-9, 0.0);
+
+    let full = |x: &[f64]| {
+        let (value, gradient) = rosenbrock(x);
+        let h = [1200.0 * x[0] * x[0] - 400.0 * x[1] + 2.0, -400.0 * x[0], -400.0 * x[0], 200.0];
+        (value, DVector::from_vec(gradient), DMatrix::from_row_slice(2, 2, &h))
+    };
+    let (found, iterates) = newton(full, &[-1.2, 1.0], NewtonKind::Plain, 0.0, 7).unwrap();
+    assert_close!(
+        iterates.concat(),
+        golden.numbers("rosenbrock/newton")[..iterates.len() * 2].to_vec(),
+        1e-9,
+        0.0
+    );
+    assert!(iterates.len() >= 7 && found.value < 1e-20);
+
+    let residuals = |x: &[f64]| {
+        let r = DVector::from_vec(vec![10.0 * (x[1] - x[0] * x[0]), 1.0 - x[0]]);
+        (r, DMatrix::from_row_slice(2, 2, &[-20.0 * x[0], 10.0, -1.0, 0.0]))
+    };
+    let mut x = DVector::from_vec(vec![-1.2, 1.0]);
+    let mut path = x.as_slice().to_vec();
+    for _ in 0..3 {
+        let (r, j) = residuals(x.as_slice());
+        x += gauss_newton_step(&r, &j).unwrap();
+        path.extend(x.iter());
+    }
+    assert_close!(path, golden.numbers("rosenbrock/gauss_newton"), 1e-9, 0.0);
+
+    let config = LevenbergMarquardtConfig { tolerance: 0.0, max_iterations: 25, ..Default::default() };
+    let (found, iterates) = levenberg_marquardt(residuals, &[-1.2, 1.0], config).unwrap();
+    let want = golden.numbers("rosenbrock/levenberg_marquardt");
+    assert!(iterates.len() >= 24, "it ends early only where the gradient is 0: {found:?}");
+    assert_close!(iterates.concat(), want[..2 * iterates.len()].to_vec(), 1e-9, 0.0);
+    assert_close!(found.x, want[50..].to_vec(), 1e-9);
+
+    let found =
+        Bfgs::try_new(BfgsConfig::default()).unwrap().minimise(rosenbrock, &[-1.2, 1.0], 100).unwrap();
+    assert_eq!(found.stop, Stop::Converged);
+    assert_close!(found.x, golden.numbers("rosenbrock/bfgs_minimum"), 1e-6); // scipy stops at 1e-5
+
+    for elsewhere in
+        ["source", "eigenvalues", "rates", "clipping", "reddi_counterexample", "rosenbrock/lm_rule"]
+    {
+        golden.skip(elsewhere);
+    }
+    golden.finish();
+}
+
+/// PyTorch's L-BFGS with one iteration per step, fixed steps and strong Wolfe: iterates and counts of evaluations.
+#[test]
+fn lbfgs_follows_pytorch() {
+    for (problem, n) in [("quadratic", 4), ("rosenbrock", 2), ("logistic", 3)] {
+        let golden = golden(&format!("trajectories_{problem}.json"));
+        let mut function: Box<dyn FnMut(&[f64]) -> (f64, Vec<f64>)> = match problem {
+            "quadratic" => {
+                let a = DMatrix::from_row_slice(n, n, &golden.numbers("A"));
+                Box::new(quadratic(a, DVector::from_vec(golden.numbers("b"))))
+            }
+            "rosenbrock" => Box::new(rosenbrock),
+            _ => {
+                let (x, y, l2) = (golden.numbers("X"), golden.numbers("y"), golden.number("l2"));
+                Box::new(move |w: &[f64]| {
+                    let mut value = 0.5 * l2 * w.iter().map(|w| w * w).sum::<f64>();
+                    let mut gradient: Vec<f64> = w.iter().map(|w| l2 * w).collect();
+                    for (row, y) in x.chunks(n).zip(&y) {
+                        let z: f64 = row.iter().zip(w).map(|(x, w)| x * w).sum();
+                        let count = (x.len() / n) as f64;
+                        value += (z.max(0.0) + (-z.abs()).exp().ln_1p() - y * z) / count;
+                        let error = (1.0 / (1.0 + (-z).exp()) - y) / count;
+                        gradient.iter_mut().zip(row).for_each(|(g, x)| *g += error * x);
+                    }
+                    (value, gradient)
+                })
+            }
+        };
+        let is_ours = |key: &str| matches!(key, "runs" | "x0" | "A" | "b" | "X" | "y" | "l2");
+        golden.keys("").into_iter().filter(|key| !is_ours(key)).for_each(|key| golden.skip(key));
+        let others = golden.keys("runs").into_iter().filter(|run| !run.starts_with("lbfgs"));
+        others.for_each(|run| golden.skip(&format!("runs/{run}"))); // in `optimizers`
+        for (run, line_search) in [
+            ("lbfgs_fixed_step", None),
+            ("lbfgs_strong_wolfe", Some(StrongWolfe { max_evaluations: 24, ..Default::default() })),
+        ] {
+            let path = format!("runs/{run}");
+            let config = LbfgsConfig {
+                learning_rate: golden.number(&format!("{path}/params/lr")),
+                history: golden.number(&format!("{path}/params/history_size")) as usize,
+                line_search,
+                tolerance: 1e-7,
+            };
+            let mut lbfgs = Lbfgs::try_new(config).unwrap();
+            let want = golden.numbers(&format!("{path}/x"));
+            let values = golden.numbers(&format!("{path}/f"));
+            let found = lbfgs.minimise(&mut *function, &golden.numbers("x0"), 50).unwrap();
+            assert_close!(
+                found.history,
+                values[..found.history.len()].to_vec(),
+                1e-7,
+                1e-9,
+                "{problem}: {run}"
+            );
+            // After convergence PyTorch stays where it is.
+            let last = want[want.len() - n..].to_vec();
+            assert_close!(found.x, last, 1e-7, 1e-9, "{problem}: {run}");
+            let evaluations = golden.number(&format!("{path}/function_evaluations"));
+            for key in golden.keys(&format!("{path}/params")) {
+                if !matches!(key, "lr" | "history_size") {
+                    golden.skip(&format!("{path}/params/{key}")); // one iteration per step: see the generator
+                }
+            }
+            if line_search.is_some() {
+                // PyTorch evaluates once more in each of its 50 steps, and goes on after convergence.
+                assert_eq!(found.evaluations as f64 + 49.0, evaluations, "{problem}: {run}");
+            } else {
+                assert_eq!(evaluations, 50.0);
+            }
+        }
+    }
+}
+
+fn spd(seed: [f64; 9], n: usize) -> DMatrix<f64> {
+    let m = DMatrix::from_fn(n, n, |i, j| seed[(3 * i + j) % 9] + if i == j { 2.0 } else { 0.0 });
+    &m * m.transpose() + DMatrix::identity(n, n)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        rng_seed: RngSeed::Fixed(2026), failure_persistence: None, cases: 64, ..Default::default()
+    })]
+
+    #[test]
+    fn conjugate_gradients_are_conjugate_and_end(
+        entries in prop::array::uniform9(-1.0..1.0_f64), b in prop::array::uniform3(-2.0..2.0_f64),
+    ) {
+        let a = spd(entries, 3);
+        let product = |v: &[f64]| (&a * DVector::from_column_slice(v)).as_slice().to_vec();
+        let found = conjugate_gradient(product, &b, CgConfig { tolerance: 1e-12, max_iterations: 4 });
+        prop_assert!(found.residual_norm <= 1e-8 * DVector::from_column_slice(&b).norm().max(1.0));
+        for (i, p) in found.directions.iter().enumerate() {
+            for q in &found.directions[..i] {
+                let inner = DVector::from_column_slice(p).dot(&(&a * DVector::from_column_slice(q)));
+                let scale = DVector::from_column_slice(p).norm() * DVector::from_column_slice(q).norm() * a.norm();
+                prop_assert!(inner.abs() <= 1e-9 * scale.max(1e-12), "{inner:e}");
+            }
+        }
+    }
+
+    #[test]
+    fn newton_solves_a_quadratic_in_one_step(
+        entries in prop::array::uniform9(-1.0..1.0_f64), b in prop::array::uniform3(-2.0..2.0_f64),
+    ) {
+        let a = spd(entries, 3);
+        let f = quadratic(a.clone(), DVector::from_column_slice(&b));
+        let full = |x: &[f64]| { let (v, g) = f(x); (v, DVector::from_vec(g), a.clone()) };
+        let (found, _) = newton(full, &[1.0, -1.0, 0.5], NewtonKind::Plain, 1e-9, 2).unwrap();
+        prop_assert!(found.stop == Stop::Converged && found.iterations <= 1, "{found:?}");
+    }
+
+    #[test]
+    fn accepted_steps_satisfy_the_strong_wolfe_conditions(
+        start in prop::array::uniform2(-2.0..2.0_f64), first in 0.001..10.0_f64,
+    ) {
+        let (value, gradient) = rosenbrock(&start);
+        prop_assume!(gradient.iter().any(|g| g.abs() > 1e-3));
+        let direction: Vec<f64> = gradient.iter().map(|g| -g).collect();
+        let constants = StrongWolfe { max_evaluations: 60, tolerance: 1e-14, ..Default::default() };
+        let at = (value, &gradient[..]);
+        let found = strong_wolfe(&mut rosenbrock, &start, at, &direction, first, constants).unwrap();
+        let slope: f64 = gradient.iter().zip(&direction).map(|(g, d)| g * d).sum();
+        let new_slope: f64 = found.gradient.iter().zip(&direction).map(|(g, d)| g * d).sum();
+        prop_assert!(found.value <= value + 1e-4 * found.step * slope);
+        prop_assert!(new_slope.abs() <= 0.9 * slope.abs(), "slope {new_slope} of {slope}");
+    }
+}
+
+/// With full memory and nearly exact line searches, all of these are conjugate gradients on a quadratic.
+#[test]
+fn quasi_newton_and_conjugate_gradients_agree_on_a_quadratic() {
+    let a = spd([0.3, -0.7, 0.2, 0.9, -0.1, 0.4, -0.5, 0.8, 0.6], 3);
+    let f = quadratic(a.clone(), DVector::from_vec(vec![1.0, -2.0, 0.5]));
+    let exact = StrongWolfe { curvature: 1e-10, decrease: 1e-12, max_evaluations: 200, tolerance: 1e-16 };
+    let start = [0.0; 3];
+    let solution = a.lu().solve(&DVector::from_vec(vec![1.0, -2.0, 0.5])).unwrap();
+    let bfgs = BfgsConfig { line_search: exact, tolerance: 1e-9 };
+    let bfgs = Bfgs::try_new(bfgs).unwrap().minimise(f.clone(), &start, 3).unwrap();
+    let config = LbfgsConfig { line_search: Some(exact), tolerance: 1e-9, ..Default::default() };
+    let lbfgs = Lbfgs::try_new(config).unwrap().minimise(f.clone(), &start, 3).unwrap();
+    let mut ends = vec![bfgs.x, lbfgs.x];
+    for update in
+        [CgUpdate::FletcherReeves, CgUpdate::PolakRibiere, CgUpdate::HestenesStiefel, CgUpdate::DaiYuan]
+    {
+        let config = NonlinearCgConfig { update, line_search: exact, ..Default::default() };
+        ends.push(NonlinearCg::try_new(config).unwrap().minimise(f.clone(), &start, 3).unwrap().x);
+    }
+    for x in ends {
+        assert_close!(x, solution.as_slice().to_vec(), 1e-6, 1e-7);
+    }
+}
+
+#[test]
+fn nonlinear_conjugate_gradients_find_the_minimum_of_rosenbrock() {
+    for update in
+        [CgUpdate::FletcherReeves, CgUpdate::PolakRibiere, CgUpdate::HestenesStiefel, CgUpdate::DaiYuan]
+    {
+        let config = NonlinearCgConfig { update, ..Default::default() };
+        let found = NonlinearCg::try_new(config).unwrap().minimise(rosenbrock, &[-1.2, 1.0], 400).unwrap();
+        assert!((found.x[0] - 1.0).abs() < 1e-4 && (found.x[1] - 1.0).abs() < 1e-4, "{update:?}: {found:?}");
+    }
+}
+
+/// x² − y² + y⁴/4: plain Newton stays at the saddle, saddle-free Newton leaves it for a minimum at y = ±√2.
+#[test]
+fn saddle_free_newton_leaves_saddles() {
+    let f = |x: &[f64]| {
+        let (a, b) = (x[0], x[1]);
+        let hessian = DMatrix::from_row_slice(2, 2, &[2.0, 0.0, 0.0, 3.0 * b * b - 2.0]);
+        (a * a - b * b + 0.25 * b.powi(4), DVector::from_vec(vec![2.0 * a, b.powi(3) - 2.0 * b]), hessian)
+    };
+    let start = [0.5, 0.1];
+    let (plain, _) = newton(f, &start, NewtonKind::Plain, 1e-10, 50).unwrap();
+    assert!(plain.x[1].abs() < 1e-9, "{plain:?}");
+    let (free, _) = newton(f, &start, NewtonKind::SaddleFree(1e-3), 1e-10, 200).unwrap();
+    assert!((free.x[1].abs() - 2.0_f64.sqrt()).abs() < 1e-8, "{free:?}");
+}
+
+type Net = (builders::Linear<2, 6, builders::Tanh>, builders::Linear<6, 1>);
+type Built = <Net as BuildOnDevice<Cpu, f64>>::Built;
+
+/// A network by Hessian-free steps, whose products are those of `layers`, against L-BFGS from the same start.
+#[test]
+fn hessian_free_trains_a_network() {
+    let dev = Cpu::seed_from_u64(3);
+    let mut model: Built = BuildModule::build(&dev);
+    let x: Tensor<Rank2<20, 2>, f64, _> = dev.sample_normal();
+    let y: Tensor<Rank2<20, 1>, f64, _> = (x.clone().sum::<Rank1<20>, _>() * 0.7).sin().reshape();
+    let loss = |model: &Built| {
+        let loss = kernels::mse_mean(model.forward(x.leaky_trace()), y.clone());
+        Ok((loss.array(), loss.backward()))
+    };
+    let start = params::flatten(&model);
+    let mut twin = model.clone();
+    let product = |at: &[f64], v: &[f64]| -> Result<Vec<f64>, Error> {
+        params::unflatten(&mut twin, at)?;
+        Ok(layers::hessian_vector_product(&twin, v, |model, direction| {
+            model.along(direction, Dual::constant(x.leaky_trace())).mse_mean(y.clone())
+        })?)
+    };
+    let config = HessianFreeConfig { max_iterations: 40, ..Default::default() };
+    let objective = ModelObjective::new(&mut model, loss);
+    let found = hessian_free(objective, product, &start, config).unwrap();
+    assert!(found.history.windows(2).all(|pair| pair[1] < pair[0]), "every step descends");
+    assert!(found.value < 0.02 * found.history[0], "{} from {}", found.value, found.history[0]);
+    let objective = ModelObjective::new(&mut model, loss);
+    let by_lbfgs = Lbfgs::try_new(LbfgsConfig::default()).unwrap().minimise(objective, &start, 200).unwrap();
+    assert!(by_lbfgs.value < 0.02 * by_lbfgs.history[0]);
+}
+
+/// On a quadratic the gradient uphill is known: SAM's step is that of plain descent with H(w + ρ g/|g|).
+#[test]
+fn sam_takes_the_gradient_uphill() {
+    let mut w = Cpu::default().tensor([3.0_f64, 4.0]);
+    let config = layers::SgdConfig { learning_rate: 0.5, ..Default::default() };
+    let inner = layers::Sgd::try_new(&w, config).unwrap();
+    let mut sam = Sam::try_new(inner, SamConfig { radius: 0.5 }).unwrap();
+    sam.step(&mut w, |w: &Tensor<Rank1<2>, f64, Cpu>| Ok(w.leaky_trace().square().sum().backward())).unwrap();
+    // g = (6, 8), uphill (3.3, 4.4), gradient there (6.6, 8.8).
+    assert_close!(w.array(), [3.0 - 3.3, 4.0 - 4.4], 1e-12, 1e-14);
+    assert!(matches!(
+        Sam::try_new((), SamConfig { radius: f64::NAN }),
+        Err(Error::InvalidHyper { name: "radius", .. })
+    ));
+}
+
+#[test]
+fn broken_functions_and_hyperparameters_are_told() {
+    let nan = |x: &[f64]| (f64::NAN, vec![f64::NAN; x.len()]);
+    let found = Lbfgs::try_new(LbfgsConfig::default()).unwrap().minimise(nan, &[1.0], 5).unwrap();
+    assert_eq!((found.stop, found.iterations), (Stop::NotFinite, 0));
+    let refused = |config: LbfgsConfig| match Lbfgs::try_new(config) {
+        Err(Error::InvalidHyper { name, .. }) => name,
+        other => panic!("{other:?}"),
+    };
+    for wrong in [0.0, -1.0, f64::NAN] {
+        assert_eq!(refused(LbfgsConfig { learning_rate: wrong, ..Default::default() }), "learning_rate");
+        let search = StrongWolfe { curvature: wrong, ..Default::default() };
+        assert_eq!(refused(LbfgsConfig { line_search: Some(search), ..Default::default() }), "curvature");
+    }
+    assert_eq!(refused(LbfgsConfig { history: 0, ..Default::default() }), "history");
+    let singular = newton_step(&DVector::from_vec(vec![1.0]), &DMatrix::zeros(1, 1), NewtonKind::Plain);
+    assert!(matches!(singular, Err(Error::Singular { .. })), "{singular:?}");
+    let indefinite = conjugate_gradient(|v| vec![v[0], -v[1]], &[1.0, 2.0], CgConfig::default());
+    assert_eq!(indefinite.stop, CgStop::NegativeCurvature);
+    let uphill =
+        armijo(&mut rosenbrock, &[0.0, 0.0], (1.0, &[-2.0, 0.0]), &[-1.0, 0.0], 1.0, [1e-4, 0.5]).unwrap();
+    assert!(uphill.is_none());
+}
