@@ -108,7 +108,7 @@ fn train<R: Rule>(
 /// Two spirals that wind around each other, +1 and −1.
 fn spirals(device: &Cpu) -> Points {
     let point = |i: usize| {
-        let sign = if i % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = if i.is_multiple_of(2) { 1.0 } else { -1.0 };
         let t = 0.5 + 2.0 * std::f32::consts::PI * (i / 2) as f32 / 100.0;
         ([sign * t.cos() * t / 7.0, sign * t.sin() * t / 7.0], [sign])
     };

@@ -90,7 +90,7 @@ pub fn range_test<M: Clone, E: Real, D: Storage<E>, O: Step<M, E, D>>(
     if !(0.0..1.0).contains(&smoothing) {
         return refuse("smoothing", "in [0, 1)", smoothing);
     }
-    if !(stop_factor > 1.0) {
+    if stop_factor.is_nan() || stop_factor <= 1.0 {
         return refuse("stop_factor", "above 1", stop_factor);
     }
     let saved = (model.clone(), optimizer.state()?);

@@ -1,6 +1,6 @@
 //! Learning-rate schedules of lecture 8: closed forms of the step, without hidden state.
 //!
-//! Every schedule is a [`Schedule`](layers::Schedule): `learning_rate(step)` for any step in any order, the first being
+//! Every schedule is a [`layers::Schedule`]: `learning_rate(step)` for any step in any order, the first being
 //! 0. `check` refuses values out of range; the fields are public.
 //!
 //! | schedule | $\eta_t$ |

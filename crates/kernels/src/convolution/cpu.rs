@@ -95,8 +95,19 @@ impl Grid {
     }
     /// Offsets of all taps of all channels into the planes of an image.
     fn offsets(&self, channels: usize) -> Vec<usize> {
-        let of = |c: usize, tap| (c * self.phases() + self.phase(tap)) * self.plane + self.shift(tap);
-        (0..channels).flat_map(|c| self.taps().map(move |tap| of(c, tap))).collect()
+        let (rows, cols) = (self.y.taps.kernel, self.x.taps.kernel);
+        let mut offsets = Vec::with_capacity(channels * rows * cols);
+        // Loops: a `flat_map` in a `flat_map` is compiled to a jump on memory that was never written, harmless but
+        // reported by valgrind.
+        for c in 0..channels {
+            for u in 0..rows {
+                for v in 0..cols {
+                    let plane = c * self.phases() + self.phase((u, v));
+                    offsets.push(plane * self.plane + self.shift((u, v)));
+                }
+            }
+        }
+        offsets
     }
     /// Copies channels of an image into zeroed planes.
     fn pad<E: Real>(&self, image: &[E], planes: &mut [E]) {

@@ -6,7 +6,7 @@ use dfdx::prelude::*;
 
 /// Bodies of this family.
 pub trait UpdateDevice<E: Real>: BaseDevice<E> {
-    /// Body of [`with_tensors`].
+    /// Body of [`with_tensors`](super::with_tensors).
     fn with_tensors<M: TensorCollection<E, Self>, R>(
         model: &mut M,
         gradients: Option<&mut Gradients<E, Self>>,

@@ -60,7 +60,7 @@ impl<E: Real> Moments<E> {
 rule! {
     /// Hyperparameters of [`AdaGrad`]; the defaults are PyTorch's.
     AdaGradConfig,
-    /// AdaGrad; see the [table](self).
+    /// AdaGrad; see the [table](crate::optimizers).
     ///
     /// The sum only grows, so the rate falls as $1/\sqrt t$: right for convex problems and rare features, too fast for
     /// deep networks.
@@ -106,7 +106,7 @@ pub(super) fn divide<E: Real>(a: E, b: E) -> E {
 rule! {
     /// Hyperparameters of [`Adadelta`].
     AdadeltaConfig,
-    /// Adadelta; see the [table](self).
+    /// Adadelta; see the [table](crate::optimizers).
     ///
     /// Steps have the unit of the weights, so the paper has no learning rate ($\eta = 1$). Everything starts from
     /// $\epsilon$: with $\epsilon = 0$ it never moves.
@@ -149,7 +149,7 @@ rule! {
 rule! {
     /// Hyperparameters of [`Adamax`].
     AdamaxConfig,
-    /// Adamax, Adam with the largest gradient in place of the root mean square; see the [table](self).
+    /// Adamax, Adam with the largest gradient in place of the root mean square; see the [table](crate::optimizers).
     Adamax, "adamax", Coupled(0.0),
     {
         /// $\eta$.
@@ -207,7 +207,7 @@ impl<E: Real> Element<E, 2> for General<E> {
 rule! {
     /// Hyperparameters of [`NAdam`]; the defaults are PyTorch's.
     NAdamConfig,
-    /// NAdam, Adam with Nesterov's momentum; see the [table](self).
+    /// NAdam, Adam with Nesterov's momentum; see the [table](crate::optimizers).
     NAdam, "nadam", Coupled(0.0),
     {
         /// $\eta$.
@@ -268,7 +268,7 @@ impl Code for ColdStart {
 rule! {
     /// Hyperparameters of [`RAdam`].
     RAdamConfig,
-    /// Rectified Adam; see the [table](self).
+    /// Rectified Adam; see the [table](crate::optimizers).
     ///
     /// With $\rho_\infty = 2/(1-\beta_2) - 1$ and $\rho_t = \rho_\infty - 2t\beta_2^t/(1-\beta_2^t)$ the step of Adam is
     /// multiplied by $r_t = \sqrt{\frac{(\rho_t-4)(\rho_t-2)\rho_\infty}{(\rho_\infty-4)(\rho_\infty-2)\rho_t}}$ where
@@ -336,7 +336,7 @@ impl Code for AmsGradVariant {
 rule! {
     /// Hyperparameters of [`AmsGrad`]; Adam's.
     AmsGradConfig,
-    /// AMSGrad, Adam whose rates never grow; see the [table](self).
+    /// AMSGrad, Adam whose rates never grow; see the [table](crate::optimizers).
     ///
     /// Adam forgets large, rare gradients and can converge to the worst point; this is the paper's cure.
     AmsGrad, "amsgrad", Coupled(0.0),
@@ -400,7 +400,7 @@ rule! {
 rule! {
     /// Hyperparameters of [`Yogi`]; the defaults are the paper's.
     YogiConfig,
-    /// Yogi, Adam whose second moment changes by at most $(1-\beta_2) g^2$ in either direction; see the [table](self).
+    /// Yogi, Adam whose second moment changes by at most $(1-\beta_2) g^2$ in either direction; see the [table](crate::optimizers).
     Yogi, "yogi", Coupled(0.0),
     {
         /// $\eta$.
@@ -446,7 +446,7 @@ rule! {
 rule! {
     /// Hyperparameters of [`AdaBelief`].
     AdaBeliefConfig,
-    /// AdaBelief: long steps where gradients agree with their mean; see the [table](self).
+    /// AdaBelief: long steps where gradients agree with their mean; see the [table](crate::optimizers).
     AdaBelief, "adabelief", Coupled(0.0),
     {
         /// $\eta$.
@@ -494,7 +494,7 @@ rule! {
 rule! {
     /// Hyperparameters of [`AdaBound`]; the defaults are those of the authors' code.
     AdaBoundConfig,
-    /// AdaBound, Adam that becomes SGD; see the [table](self).
+    /// AdaBound, Adam that becomes SGD; see the [table](crate::optimizers).
     ///
     /// The rate of each coordinate, $\eta\sqrt{1-\beta_2^t}/(1-\beta_1^t)/(\sqrt v+\epsilon)$, is clipped to
     /// $\eta^*(1-\frac1{\gamma t+1})$ and $\eta^*(1+\frac1{\gamma t})$.

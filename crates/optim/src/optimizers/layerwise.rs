@@ -24,7 +24,7 @@ fn ratio(at: &At<'_>, norm: f64, of: f64) -> f64 {
 rule! {
     /// Hyperparameters of [`Lars`].
     LarsConfig,
-    /// LARS; see the [table](self).
+    /// LARS; see the [table](crate::optimizers).
     Lars, "lars", Coupled(0.0),
     {
         /// $\eta$.
@@ -63,7 +63,7 @@ rule! {
 rule! {
     /// Hyperparameters of [`Lamb`]; the defaults are the paper's.
     LambConfig,
-    /// LAMB; see the [table](self).
+    /// LAMB; see the [table](crate::optimizers).
     Lamb, "lamb", InRule(0.01),
     {
         /// $\eta$.

@@ -29,7 +29,7 @@ fn norm<E: Real>(x: &[E]) -> f64 {
 rule! {
     /// Hyperparameters of [`Adafactor`]; the defaults are PyTorch's.
     AdafactorConfig,
-    /// Adafactor, in the form of PyTorch; see the [table](self).
+    /// Adafactor, in the form of PyTorch; see the [table](crate::optimizers).
     ///
     /// For an (n, m) matrix it remembers n + m numbers where Adam remembers 2nm; vectors keep a full second moment. With
     /// more than two axes, the last two are the matrix. The step is relative: $\eta_t$ is $\min(\eta, 1/\sqrt t)$ times the
@@ -127,7 +127,7 @@ impl Code for MuonScale {
 rule! {
     /// Hyperparameters of [`Muon`]; the defaults are PyTorch's.
     MuonConfig,
-    /// Muon; see the [table](self).
+    /// Muon; see the [table](crate::optimizers).
     ///
     /// For weight matrices of hidden layers; give vectors, embeddings and the last layer to
     /// [`AdamW`](super::AdamW). A tensor of one axis is refused.
@@ -216,7 +216,7 @@ pub fn orthogonalise(x: DMatrix<f64>, epsilon: f64) -> DMatrix<f64> {
 rule! {
     /// Hyperparameters of [`Shampoo`].
     ShampooConfig,
-    /// Shampoo; see the [table](self). A vector is a matrix of one column.
+    /// Shampoo; see the [table](crate::optimizers). A vector is a matrix of one column.
     ///
     /// **Deviation**: roots of the preconditioners are taken in every step, by the eigenvalue decomposition in f64; large
     /// models take them every few hundred steps.
@@ -271,7 +271,7 @@ rule! {
 rule! {
     /// Hyperparameters of [`SparseAdam`]; Adam's.
     SparseAdamConfig,
-    /// Adam for embeddings: a row whose gradient is all zeros keeps its weights and moments; see the [table](self).
+    /// Adam for embeddings: a row whose gradient is all zeros keeps its weights and moments; see the [table](crate::optimizers).
     ///
     /// Bias correction uses the number of all steps. $\epsilon$ stands beside the root before correction, as in PyTorch.
     SparseAdam, "sparse_adam", Coupled(0.0),

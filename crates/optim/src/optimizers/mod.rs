@@ -36,7 +36,7 @@ mod adaptive;
 mod layerwise;
 mod matrix;
 mod momentum;
-mod schedule_free;
+pub mod schedule_free;
 mod sign;
 
 pub use adaptive::{

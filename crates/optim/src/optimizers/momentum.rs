@@ -18,7 +18,7 @@ use layers::rule::{At, SlotSpec};
 rule! {
     /// Hyperparameters of [`NesterovAgd`].
     NesterovAgdConfig,
-    /// Nesterov's accelerated gradient descent; see the [table](self).
+    /// Nesterov's accelerated gradient descent; see the [table](crate::optimizers).
     ///
     /// The model holds $y$, where gradients are taken; [`Optim::evaluation`](layers::Optim::evaluation) gives $x$. On a
     /// convex function with Lipschitz constant $1/\eta$ of the gradient, $f(x_t) - f^* \le 2|x_0-x^*|^2/(\eta(t+1)^2)$.
@@ -62,7 +62,7 @@ rule! {
 rule! {
     /// Hyperparameters of [`Asgd`]; the defaults are PyTorch's.
     AsgdConfig,
-    /// Averaged stochastic gradient descent; see the [table](self).
+    /// Averaged stochastic gradient descent; see the [table](crate::optimizers).
     ///
     /// [`Optim::evaluation`](layers::Optim::evaluation) gives the average. Any rule can be averaged:
     /// [`Average::Uniform`](super::Average::Uniform).
@@ -109,7 +109,7 @@ rule! {
 rule! {
     /// Hyperparameters of [`Qhm`]; the defaults are the paper's.
     QhmConfig,
-    /// Quasi-hyperbolic momentum; see the [table](self). $\nu = 1$ is momentum, $\nu = 0$ plain descent.
+    /// Quasi-hyperbolic momentum; see the [table](crate::optimizers). $\nu = 1$ is momentum, $\nu = 0$ plain descent.
     Qhm, "qhm", Coupled(0.0),
     {
         /// $\eta$.
@@ -150,7 +150,7 @@ rule! {
 rule! {
     /// Hyperparameters of [`AggMo`]; the defaults are the paper's.
     AggMoConfig,
-    /// Aggregated momentum: three velocities, of which the slow ones are damped by the fast; see the [table](self).
+    /// Aggregated momentum: three velocities, of which the slow ones are damped by the fast; see the [table](crate::optimizers).
     AggMo, "aggmo", Coupled(0.0),
     {
         /// $\eta$.

@@ -21,7 +21,7 @@ pub(super) fn sign<E: Real>(x: E) -> E {
 rule! {
     /// Hyperparameters of [`Lion`]; the defaults are the paper's.
     LionConfig,
-    /// Lion; see the [table](self).
+    /// Lion; see the [table](crate::optimizers).
     ///
     /// Every coordinate moves by $\eta$, so the learning rate is 3 to 10 times smaller than Adam's, and the decay as much
     /// larger. One slot where Adam has two.
@@ -60,7 +60,7 @@ rule! {
 rule! {
     /// Hyperparameters of [`Rprop`]; the defaults are PyTorch's.
     RpropConfig,
-    /// Rprop; see the [table](self). For full gradients: noise turns signs, and steps collapse.
+    /// Rprop; see the [table](crate::optimizers). For full gradients: noise turns signs, and steps collapse.
     ///
     /// The learning rate is the first step of every coordinate; changing it later does nothing.
     Rprop, "rprop", Coupled(0.0),

@@ -105,7 +105,7 @@ pub fn conjugate_gradient(
 }
 // ANCHOR_END: conjugate_gradient
 
-/// $\beta$ of nonlinear conjugate gradients; see the [module](self).
+/// $\beta$ of nonlinear conjugate gradients; see the [methods](crate::second_order).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CgUpdate {
     /// Fletcher & Reeves 1964.
@@ -139,7 +139,7 @@ impl Default for NonlinearCgConfig {
     }
 }
 
-/// Nonlinear conjugate gradients; see the [module](self).
+/// Nonlinear conjugate gradients; see the [methods](crate::second_order).
 #[derive(Clone, Debug)]
 pub struct NonlinearCg {
     config: NonlinearCgConfig,

@@ -1,6 +1,6 @@
 //! Hessian-free optimisation: Newton's step by conjugate gradients, from products with a curvature matrix alone.
 //!
-//! Each iteration solves $(B + \lambda I)\,d = -g$ by [`conjugate_gradient`](super::conjugate_gradient), to a residual of
+//! Each iteration solves $(B + \lambda I)\,d = -g$ by [`conjugate_gradient`](super::conjugate_gradient()), to a residual of
 //! $\min(\frac12, \sqrt{\lvert g\rvert})\lvert g\rvert$ or negative curvature, and searches along $d$ by Armijo's rule. The
 //! damping $\lambda$ follows the ratio of the real decrease to that of the quadratic model, as in Levenberg and Marquardt:
 //! times 2/3 above 3/4, times 3/2 below 1/4.

@@ -189,7 +189,7 @@ pub fn armijo(
 ) -> Result<Option<Searched>, Error> {
     const MAX_STEPS: usize = 60; // 2^-60 of the first step is nothing in f64
     let slope = dot(gradient, direction);
-    if !(slope < 0.0) {
+    if slope.is_nan() || slope >= 0.0 {
         return Ok(None);
     }
     let mut step = first;

@@ -25,10 +25,10 @@
 //! assert!((minimum.x[0] - 1.0).abs() < 1e-6 && minimum.evaluations < 60);
 //! # Ok::<(), optim::Error>(())
 //! ```
-mod bfgs;
+pub mod bfgs;
 mod conjugate_gradient;
 mod hessian_free;
-mod lbfgs;
+pub mod lbfgs;
 mod line_search;
 mod model;
 mod newton;
