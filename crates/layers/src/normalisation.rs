@@ -796,7 +796,7 @@ impl<S: ChannelsSecond, E: Real, D: Device<E>, T: Tape<E, D>> Module<Dual<S, E, 
 /// use layers::prelude::*;
 /// let dev = Cpu::default();
 /// let norm = LocalResponseNorm { config: LocalResponse::averaged(5, 1.0, 1e-4, 0.75) };
-/// let y = norm.forward(dev.ones::<Rank4<1, 2, 1, 1>>());
+/// let y: Tensor<Rank4<1, 2, 1, 1>, f64, _> = norm.forward(dev.ones());
 /// assert!((y.array()[0][0][0][0] - (1.0 + 2.0 * 2e-5_f64).powf(-0.75)).abs() < 1e-15);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -32,7 +32,7 @@
 //!     norms.push(optimizer.step(&mut model, &mut loss.backward())?.gradient_norm);
 //! }
 //! let smooth = optimizer.evaluation(&model)?;
-//! assert!((smooth.forward(x) - 1.0).square().mean().array() < 0.01);
+//! assert!((smooth.forward(x) - 1.0).square().mean::<Rank0, _>().array() < 0.01);
 //! # Ok::<(), layers::StepError>(())
 //! ```
 use crate::params::{self, DeviceError, MissingGradients, Parameter};
