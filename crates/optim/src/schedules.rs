@@ -557,7 +557,7 @@ impl Schedule for Sequence {
 /// use optim::schedules::{Plateau, PlateauConfig};
 /// let mut plateau = Plateau::try_new(PlateauConfig { patience: 1, ..Default::default() })?;
 /// let rates: Vec<f64> = [1.0, 1.0, 1.0].iter().map(|&loss| plateau.observe(loss)).collect();
-/// assert_eq!(rates, [0.1, 0.1, 0.01]);
+/// assert!(rates[..2] == [0.1, 0.1] && (rates[2] - 0.01).abs() < 1e-15);
 /// # Ok::<(), optim::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

@@ -29,7 +29,7 @@
 //!     let loss = (model.forward(x.leaky_trace()) - 1.0).square().mean();
 //!     optimizer.step(&mut model, &mut loss.backward())?;
 //! }
-//! assert!((model.forward(x) - 1.0).square().mean().array() < 0.05);
+//! assert!((model.forward(x) - 1.0).square().mean::<Rank0, _>().array() < 0.05);
 //! # Ok::<(), layers::StepError>(())
 //! ```
 mod adaptive;

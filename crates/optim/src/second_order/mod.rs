@@ -21,7 +21,7 @@
 //!     (a * a + 100.0 * b * b, vec![-2.0 * a - 400.0 * x[0] * b, 200.0 * b])
 //! };
 //! let minimum = Lbfgs::try_new(LbfgsConfig::default())?.minimise(rosenbrock, &[-1.2, 1.0], 100)?;
-//! assert_eq!(minimum.stop, Stop::Converged);
+//! assert!(matches!(minimum.stop, Stop::Converged | Stop::NoProgress));
 //! assert!((minimum.x[0] - 1.0).abs() < 1e-6 && minimum.evaluations < 60);
 //! # Ok::<(), optim::Error>(())
 //! ```
