@@ -172,7 +172,7 @@ fn offsets_cost_no_digit_of_the_variance() {
         let (near, far) = (run(&z), run(&moved));
         for (near, far) in [(near.0, far.0), (near.1, far.1)] {
             for (near, far) in near.iter().zip(&far) {
-                assert!((near - far).abs() <= 3e-6, "{near} and {far} with {inner} positions"); // measured 4e-7
+                assert!((near - far).abs() <= 3e-6, "{near} and {far} with {inner} positions");
             }
         }
         if inner > 1 {

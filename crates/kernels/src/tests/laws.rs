@@ -77,7 +77,6 @@ pub enum Layout {
 
 /// Which numbers an input holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[allow(dead_code, reason = "families land one by one")]
 pub enum Numbers {
     /// Standard normal, at least 0.01 away from 0, where some functions have a kink.
     Normal,
