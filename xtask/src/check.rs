@@ -1,7 +1,5 @@
 //! `test`, `check` and `check-cuda`: parts of `test-all` that one runs while working.
 use crate::process::{self, Exit, FAILED, OK, USAGE, cargo};
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Crates whose code has a CUDA body. Never `--all-features`: `ci-check` makes kernels that cannot run.
@@ -74,12 +72,15 @@ pub fn check(arguments: &[String]) -> Exit {
             let all = [format_command(), lint_command(), cuda_command()];
             all.into_iter().map(process::status).fold(OK, Exit::max)
         }
-        ["--memory"] => match memory_command() {
-            Ok(command) => process::status(command),
-            Err(why) => {
-                eprintln!("{why}");
-                FAILED
-            }
+        ["--memory"] if !has_valgrind() => {
+            eprintln!("{NO_VALGRIND}");
+            FAILED
+        }
+        ["--memory"] => match process::build(cargo(&["test", "-q", "-p", "kernels", "--lib"])) {
+            Ok(built) => built
+                .executable("kernels")
+                .map_or(FAILED, |tests| process::status(memory_command(Command::new(tests)))),
+            Err(code) => code,
         },
         ["--loom"] => process::status(loom_command()),
         _ => {
@@ -100,10 +101,13 @@ pub fn check_cuda(arguments: &[String]) -> Exit {
 
 /// The thread pool under the model checker: another `cfg`, so another target folder.
 pub fn loom_command() -> Command {
-    let mut command = cargo(&["test", "-p", "kernels", "--lib", "loom", "--target-dir", "target/loom"]);
+    let mut command = cargo(&["test", "-p", "pool-models", "--target-dir", "target/loom"]);
     command.env("RUSTFLAGS", "--cfg loom").env("LOOM_MAX_PREEMPTIONS", "2");
     command
 }
+
+/// What to do where [`has_valgrind`] is false.
+pub const NO_VALGRIND: &str = "valgrind is not installed; on Debian: apt-get install valgrind";
 
 /// Whether valgrind is on this machine.
 pub fn has_valgrind() -> bool {
@@ -119,36 +123,14 @@ const LONG_UNDER_VALGRIND: [&str; 4] =
     ["threads_change_no_bit", "bodies_agree", "gradients_are_differences", "errors_over_all_f32"];
 
 /// The kernels' unit tests, all of `unsafe` among them, under valgrind's memory checker.
-pub fn memory_command() -> Result<Command, String> {
-    if !has_valgrind() {
-        return Err("valgrind is not installed; on Debian: apt-get install valgrind".into());
-    }
-    let binary = test_binary("kernels")?;
+pub fn memory_command(tests: Command) -> Command {
     let mut command = Command::new("valgrind");
     command
         .args(["--error-exitcode=9", "--quiet", "--fair-sched=yes"])
-        .arg(binary)
+        .arg(tests.get_program())
         .args(["--test-threads=1"])
         .args(LONG_UNDER_VALGRIND.iter().flat_map(|name| ["--skip", name]))
         .env("PROPTEST_CASES", "4")
         .current_dir(process::root().join("crates/kernels"));
-    Ok(command)
-}
-
-/// Builds the unit tests of a package without running them.
-fn test_binary(package: &str) -> Result<PathBuf, String> {
-    let mut command = cargo(&[
-        "test",
-        "-q",
-        "-p",
-        package,
-        "--lib",
-        "--no-run",
-        "--message-format=json-render-diagnostics",
-    ]);
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|e| format!("cannot start cargo: {e}"))?;
-    let lines = child.stdout.take().map(|out| BufReader::new(out).lines().map_while(Result::ok));
-    let path = lines.into_iter().flatten().filter_map(|line| process::executable(&line, package)).last();
-    let built = child.wait().is_ok_and(|status| status.success());
-    path.filter(|_| built).ok_or_else(|| format!("the tests of {package} do not build"))
+    command
 }

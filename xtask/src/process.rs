@@ -41,12 +41,12 @@ pub fn cannot_start(command: &Command, error: &Error) -> Exit {
 
 /// Builds a binary of this workspace and runs it where the person stands.
 pub fn forward(binary: &str, before: &[&str], arguments: &[String]) -> Exit {
-    run_built(build(binary, &[]), before, arguments)
+    run_built(build_binary(binary, &[]), before, arguments)
 }
 
 /// The same with all optimisations, as whoever times something wants it.
 pub fn forward_release(binary: &str, arguments: &[String]) -> Exit {
-    run_built(build(binary, &["--release"]), &[], arguments)
+    run_built(build_binary(binary, &["--release"]), &[], arguments)
 }
 
 fn run_built(built: Result<PathBuf, Exit>, before: &[&str], arguments: &[String]) -> Exit {
@@ -60,35 +60,59 @@ fn run_built(built: Result<PathBuf, Exit>, before: &[&str], arguments: &[String]
     }
 }
 
+/// What cargo has built: the paths of binaries and test programs.
+pub struct Built(Vec<PathBuf>);
+
+impl Built {
+    /// The binary of this name, or the unit tests of the package of this name.
+    pub fn executable(&self, name: &str) -> Option<&Path> {
+        let named =
+            |is: fn(&Path, &str) -> bool| self.0.iter().map(PathBuf::as_path).find(|path| is(path, name));
+        named(is_binary).or_else(|| named(are_tests))
+    }
+}
+
 /// Builds the binary of the package of the same name and finds out where cargo put it.
+fn build_binary(package: &str, flags: &[&str]) -> Result<PathBuf, Exit> {
+    let mut command = cargo(&["build", "--package", package]);
+    command.args(flags);
+    build(command)?.executable(package).map(Path::to_path_buf).ok_or(FAILED)
+}
+
+/// Runs a command of cargo that compiles (`test` does not run what it has compiled) and reads what it has built.
 ///
 /// Cargo shows its progress on standard error, which takes minutes on a fresh machine and one line afterwards.
-fn build(package: &str, flags: &[&str]) -> Result<PathBuf, Exit> {
-    let mut command = cargo(&["build", "--package", package, "--message-format=json-render-diagnostics"]);
-    command.args(flags);
+pub fn build(mut command: Command) -> Result<Built, Exit> {
+    if command.get_args().next().is_some_and(|first| first == "test") {
+        command.arg("--no-run");
+    }
+    command.arg("--message-format=json-render-diagnostics");
     let mut child = match command.stdout(Stdio::piped()).spawn() {
         Ok(child) => child,
         Err(error) => return Err(cannot_start(&command, &error)),
     };
-    let mut path = None;
-    if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            path = executable(&line, package).or(path);
-        }
-    }
-    match (child.wait(), path) {
-        (Ok(status), Some(path)) if status.success() => Ok(path),
+    let lines = child.stdout.take().map(|stdout| BufReader::new(stdout).lines().map_while(Result::ok));
+    let paths = lines.into_iter().flatten().filter_map(|line| executable(&line)).collect();
+    match child.wait() {
+        Ok(status) if status.success() => Ok(Built(paths)),
         _ => Err(FAILED),
     }
 }
 
-/// The path in cargo's JSON message about a finished binary of this name, if the line is one.
-pub fn executable(line: &str, name: &str) -> Option<PathBuf> {
+/// The path in cargo's JSON message about a finished binary, if the line is one.
+fn executable(line: &str) -> Option<PathBuf> {
     let quoted = line.split_once("\"executable\":\"")?.1;
-    let path = PathBuf::from(quoted.split('"').next()?.replace("\\\\", "\\"));
-    let stem = path.file_stem()?.to_str()?;
-    // Test binaries carry a hash: `kernels-0123456789abcdef`.
-    (stem == name || stem.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'))).then_some(path)
+    Some(PathBuf::from(quoted.split('"').next()?.replace("\\\\", "\\")))
+}
+
+fn is_binary(path: &Path, name: &str) -> bool {
+    path.file_stem().is_some_and(|stem| stem == name)
+}
+
+/// Programs of tests carry a hash: `kernels-0123456789abcdef`.
+fn are_tests(path: &Path, name: &str) -> bool {
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    stem.and_then(|stem| stem.rsplit_once('-')).is_some_and(|(stem, _)| stem == name)
 }
 
 #[cfg(test)]
@@ -98,12 +122,17 @@ mod tests {
     #[test]
     fn finds_the_executable_in_cargos_messages() {
         let line = r#"{"reason":"compiler-artifact","target":{"name":"course"},"executable":"/t/debug/course","fresh":true}"#;
-        assert_eq!(executable(line, "course"), Some(PathBuf::from("/t/debug/course")));
-        assert_eq!(executable(line, "cours"), None);
-        assert_eq!(executable(r#"{"reason":"build-finished","success":true}"#, "course"), None);
-        let test = r#"{"executable":"/t/debug/deps/kernels-00ff","fresh":true}"#;
-        assert_eq!(executable(test, "kernels"), Some(PathBuf::from("/t/debug/deps/kernels-00ff")));
+        assert_eq!(executable(line), Some(PathBuf::from("/t/debug/course")));
+        assert_eq!(executable(r#"{"reason":"build-finished","success":true}"#), None);
         let windows = r#"{"executable":"C:\\t\\course.exe","fresh":true}"#;
-        assert!(executable(windows, "course").is_some() || !cfg!(windows));
+        assert_eq!(executable(windows), Some(PathBuf::from(r"C:\t\course.exe")));
+    }
+
+    #[test]
+    fn knows_a_binary_and_unit_tests_by_their_names() {
+        let built = Built(["/t/deps/course-0f", "/t/course", "/t/deps/kernels-0f"].map(PathBuf::from).into());
+        assert_eq!(built.executable("kernels"), Some(Path::new("/t/deps/kernels-0f")));
+        assert_eq!(built.executable("course"), Some(Path::new("/t/course")));
+        assert_eq!(built.executable("kern"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! `test-all`: every stage in turn, going on after a failing one; a table of stages; one closing line.
 use crate::check;
 use crate::count::{Count, closing_line};
-use crate::process::{Exit, FAILED, OK, USAGE, cannot_start, cargo};
+use crate::process::{self, Built, Exit, FAILED, OK, USAGE, cannot_start, cargo};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,80 +9,131 @@ use std::time::{Duration, Instant};
 /// One row of the table.
 struct Stage {
     name: &'static str,
-    /// Runs it; where it is strict, tools learn that nothing may be left out.
-    run: fn(strict: bool) -> Count,
+    run: fn(&mut Session) -> Count,
+}
+
+/// What the stages of one run share.
+struct Session {
+    /// Tools learn that nothing may be left out.
+    strict: bool,
+    /// What the stage "build" made, if it has.
+    built: Option<Built>,
+}
+
+impl Session {
+    /// A binary of the workspace as the stage "build" made it. `cargo run -p` would compile dfdx and all that rests on
+    /// it once more, because one package alone asks for other features of the crates below than all packages together.
+    fn binary(&self, name: &str) -> Result<Command, String> {
+        let built = self.built.as_ref().ok_or("what this stage runs was not built")?;
+        let mut command = Command::new(built.executable(name).ok_or(format!("cargo built no {name}"))?);
+        command.current_dir(process::root());
+        Ok(command)
+    }
+
+    fn perform(&self, command: Result<Command, String>) -> Count {
+        match command {
+            Ok(command) => perform(command, self.strict),
+            Err(why) => {
+                println!("{why}");
+                Count { failed: 1, ..Count::default() }
+            }
+        }
+    }
+
+    fn booktool(&self, command: &str) -> Count {
+        self.perform(self.binary("booktool").map(|mut booktool| {
+            booktool.arg(command);
+            booktool
+        }))
+    }
+
+    fn course(&self, arguments: &[&str]) -> Count {
+        self.perform(self.binary("course").map(|mut course| {
+            course.args(arguments);
+            course
+        }))
+    }
 }
 
 /// In this order: cheap and telling first.
 const STAGES: &[Stage] = &[
-    Stage { name: "format", run: |strict| perform(check::format_command(), strict) },
-    Stage { name: "lints", run: |strict| perform(check::lint_command(), strict) },
-    Stage { name: "cuda types", run: |strict| perform(check::cuda_command(), strict) },
-    Stage {
-        name: "tests",
-        run: |strict| {
-            let kinds = ["--lib", "--bins", "--tests", "--examples"];
-            let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
-            command.args(kinds);
-            perform(command, strict)
-        },
-    },
-    Stage {
-        name: "doctests",
-        run: |strict| perform(doctests(&["--workspace", "--exclude", "book"]), strict),
-    },
-    Stage { name: "listings", run: listings },
-    Stage { name: "loom", run: |strict| perform(check::loom_command(), strict) },
-    Stage {
-        name: "memory",
-        run: |strict| match check::memory_command() {
-            Ok(command) => perform(command, strict),
-            Err(why) => skipped(&why),
-        },
-    },
+    Stage { name: "format", run: |session| perform(check::format_command(), session.strict) },
+    Stage { name: "lints", run: |session| perform(check::lint_command(), session.strict) },
+    Stage { name: "cuda types", run: |session| perform(check::cuda_command(), session.strict) },
+    Stage { name: "build", run: build },
+    Stage { name: "tests", run: tests },
+    Stage { name: "doctests", run: doctests },
+    Stage { name: "loom", run: |session| perform(check::loom_command(), session.strict) },
+    Stage { name: "memory", run: memory },
     Stage { name: "documentation", run: documentation },
-    Stage { name: "book", run: |strict| perform(booktool("build"), strict) },
-    Stage { name: "book pages", run: |strict| perform(booktool("check"), strict) },
-    Stage { name: "claims", run: |strict| perform(course(&["claims", "--check"]), strict) },
-    Stage { name: "figures", run: |strict| perform(course(&["figures", "--check"]), strict) },
-    Stage { name: "quick results", run: |strict| perform(course(&["results", "--check"]), strict) },
+    Stage { name: "book", run: |session| session.booktool("build") },
+    Stage { name: "book pages", run: |session| session.booktool("check") },
+    Stage { name: "claims", run: |session| session.course(&["claims", "--check"]) },
+    Stage { name: "figures", run: |session| session.course(&["figures", "--check"]) },
+    Stage { name: "quick results", run: |session| session.course(&["results", "--check"]) },
 ];
 
-fn booktool(command: &str) -> Command {
-    cargo(&["run", "-q", "-p", "booktool", "--", command])
+/// Compiles every test and binary: what the later stages run.
+fn build(session: &mut Session) -> Count {
+    let mut command = cargo(&["test"]);
+    command.args(TARGETS);
+    session.built = process::build(command).ok();
+    match session.built {
+        Some(_) => Count { passed: 1, ..Count::default() },
+        None => Count { failed: 1, ..Count::default() },
+    }
 }
 
-fn course(arguments: &[&str]) -> Command {
-    let mut command = cargo(&["run", "-q", "-p", "course", "--"]);
-    command.args(arguments);
-    command
+/// All that `cargo test` runs but documentation.
+const TARGETS: [&str; 5] = ["--workspace", "--lib", "--bins", "--tests", "--examples"];
+
+fn tests(session: &mut Session) -> Count {
+    let mut command = cargo(&["test", "--no-fail-fast"]);
+    command.args(TARGETS);
+    if let Some(folder) = session.built.as_ref().and_then(|built| built.executable("course")?.parent()) {
+        command.env("COURSE_BINARIES", folder); // read by tests/it/support.rs
+    }
+    perform(command, session.strict)
 }
 
-fn doctests(packages: &[&str]) -> Command {
-    let mut command = cargo(&["test", "--no-fail-fast", "--doc"]);
-    command.args(packages).env(check::DOCTEST_FLAGS.0, check::DOCTEST_FLAGS.1).env_remove("BLESS");
-    command
-}
-
-/// The listings of the book: each runs, and none has escaped, so their number is the one that booktool counts.
-fn listings(strict: bool) -> Count {
-    let mut count = perform(doctests(&["-p", "book"]), strict);
-    let counted = booktool("listings").stdin(Stdio::null()).output();
-    let wanted = counted.ok().and_then(|output| String::from_utf8_lossy(&output.stdout).trim().parse().ok());
-    if wanted == Some(count.total()) {
+/// The examples in the documentation and the listings of the book. No listing has escaped: their number is the one that
+/// booktool counts.
+fn doctests(session: &mut Session) -> Count {
+    let mut command = cargo(&["test", "--no-fail-fast", "--doc", "--workspace"]);
+    command.env(check::DOCTEST_FLAGS.0, check::DOCTEST_FLAGS.1).env_remove("BLESS");
+    let mut listings = 0;
+    let mut count = perform_each(command, session.strict, |line| listings += u64::from(is_listing(line)));
+    let counted = session.binary("booktool").map(|mut booktool| booktool.arg("listings").output());
+    let wanted = counted
+        .ok()
+        .and_then(Result::ok)
+        .and_then(|output| String::from_utf8_lossy(&output.stdout).trim().parse().ok());
+    if wanted == Some(listings) {
         count.passed += 1;
     } else {
-        let wanted = wanted.map_or("an unknown number of".into(), |number| number.to_string());
-        println!("the chapters have {wanted} listings, rustdoc found {}", count.total());
+        let wanted = wanted.map_or("an unknown number of".into(), |number: u64| number.to_string());
+        println!("the chapters have {wanted} listings, rustdoc found {listings}");
         count.failed += 1;
     }
     count
 }
 
-fn documentation(strict: bool) -> Count {
+/// Whether a line of rustdoc's report is about a listing of the book, which is documentation of a module `chapters`.
+fn is_listing(line: &str) -> bool {
+    line.starts_with("test ") && line.contains(".md - chapters::")
+}
+
+fn memory(session: &mut Session) -> Count {
+    if !check::has_valgrind() {
+        return skipped(check::NO_VALGRIND);
+    }
+    session.perform(session.binary("kernels").map(check::memory_command))
+}
+
+fn documentation(session: &mut Session) -> Count {
     let mut command = cargo(&["doc", "-q", "--workspace", "--no-deps"]);
     command.env("RUSTDOCFLAGS", "-D warnings");
-    perform(command, strict)
+    perform(command, session.strict)
 }
 
 fn skipped(why: &str) -> Count {
@@ -137,10 +188,11 @@ pub fn run(arguments: &[String]) -> Exit {
 fn all(strict: bool) -> Exit {
     let before = book_changes();
     let mut rows = Vec::new();
+    let mut session = Session { strict, built: None };
     for (i, stage) in STAGES.iter().enumerate() {
         println!("\n== {}/{} {}", i + 1, STAGES.len(), stage.name);
         let start = Instant::now();
-        let count = (stage.run)(strict);
+        let count = (stage.run)(&mut session);
         rows.push(Row { name: stage.name, time: start.elapsed(), count });
     }
     rows.push(Row { name: "book untouched", time: Duration::ZERO, count: untouched(before) });
@@ -154,7 +206,12 @@ fn all(strict: bool) -> Exit {
 ///
 /// A command without closing lines is one check itself. One that fails although its lines name no failure (it did
 /// not compile, or crashed) counts as one failed check more.
-fn perform(mut command: Command, strict: bool) -> Count {
+fn perform(command: Command, strict: bool) -> Count {
+    perform_each(command, strict, |_| ())
+}
+
+/// [`perform`], which shows `look` each line of the output.
+fn perform_each(mut command: Command, strict: bool, mut look: impl FnMut(&str)) -> Count {
     if strict {
         command.env("CI", "true");
     }
@@ -170,6 +227,7 @@ fn perform(mut command: Command, strict: bool) -> Count {
         for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line);
             println!("{line}");
+            look(&line);
             if let Some(counted) = closing_line(&line) {
                 count.add(counted);
             }
@@ -215,6 +273,12 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         command
+    }
+
+    #[test]
+    fn knows_listings_from_other_examples() {
+        assert!(is_listing("test /t/out/lecture-01.md - chapters::lecture_01 (line 154) ... ok"));
+        assert!(!is_listing("test crates/kernels/src/pool.rs - pool::parallel (line 343) ... ok"));
     }
 
     #[test]
