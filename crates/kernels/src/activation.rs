@@ -62,10 +62,11 @@ use dfdx::prelude::*;
 ///     assert_eq!(activate(device.tensor([-1.0_f32]), kind).array(), [want]);
 /// }
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum ActivationKind {
     /// See [`Identity`].
+    #[default]
     Identity,
     /// See [`Relu`].
     Relu,

@@ -284,6 +284,19 @@ pub enum Error {
         /// The larger of the two paddings.
         padding: usize,
     },
+    /// A circle has no positions left to show.
+    #[error(
+        "circular padding of {padding} must be at most the axis of {extent}; pad with zeros or replicate"
+    )]
+    Wrap {
+        /// Length of the axis.
+        extent: usize,
+        /// The larger of the two paddings.
+        padding: usize,
+    },
+    /// An axis of 0 has no first and no last position.
+    #[error("an axis of 0 has nothing to replicate; pad with zeros")]
+    Replication,
     /// Nothing would be left of a cropped axis.
     #[error("a crop of {before} and {after} positions leaves nothing of an axis of {extent}; crop less")]
     Crop {

@@ -86,8 +86,9 @@ pub use reduce::{
     try_sum_along, try_var_along, var_along,
 };
 pub use resampling::{
-    Corners, CountPadding, concat_channels, pixel_shuffle, pixel_unshuffle, resize_bilinear, resize_nearest,
-    try_concat_channels, try_pixel_shuffle, try_pixel_unshuffle, try_resize_bilinear, try_resize_nearest,
+    Corners, CountPadding, concat_channels, pad1d, pad2d, pixel_shuffle, pixel_unshuffle, resize_bilinear,
+    resize_nearest, try_concat_channels, try_pad1d, try_pad2d, try_pixel_shuffle, try_pixel_unshuffle,
+    try_resize_bilinear, try_resize_nearest,
 };
 pub use softmax::{log_softmax, softmax, try_log_softmax, try_softmax};
 

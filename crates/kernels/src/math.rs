@@ -614,7 +614,8 @@ mod tests {
     /// Every 977th number, or every `FLOAT_STEP`-th: after a change of a formula run it with 1, which takes two hours.
     #[test]
     fn errors_over_all_f32_are_within_bounds() {
-        let step = std::env::var("FLOAT_STEP").map_or(977, |text| text.parse().expect("FLOAT_STEP is a number"));
+        let step =
+            std::env::var("FLOAT_STEP").map_or(977, |text| text.parse().expect("FLOAT_STEP is a number"));
         hold_bounds(step);
     }
 

@@ -27,6 +27,7 @@ use dfdx::shapes::{Const, Dim};
 mod algebra;
 use algebra::{
     CeilPositions, Cut, Dividend, Known, PoolPositions, Positions, Reflectable, ToDim, Un, UpPositions,
+    Wrappable,
 };
 use std::ops::{Add, Mul};
 use typenum::{Prod, Sum};
@@ -195,6 +196,18 @@ pub fn reflected(extent: usize, before: usize, after: usize) -> Result<usize, Er
     let padding = before.max(after);
     if padding >= extent {
         return Err(Error::Reflection { extent, padding });
+    }
+    padded(extent, before, after)
+}
+
+/// Length of an axis of `extent` with `before` and `after` positions added from its other end.
+///
+/// # Errors
+/// [`Error::Wrap`] when a side needs more than `extent`, and [`Error::SizeOverflow`].
+pub fn wrapped(extent: usize, before: usize, after: usize) -> Result<usize, Error> {
+    let padding = before.max(after);
+    if padding > extent {
+        return Err(Error::Wrap { extent, padding });
     }
     padded(extent, before, after)
 }
@@ -521,6 +534,52 @@ where
 {
     type Out = <<Un<N> as Reflectable<Un<BEFORE>, Un<AFTER>>>::Out as ToDim>::Dim;
     fn try_reflect(&self) -> Result<Self::Out, Error> {
+        Ok(Default::default())
+    }
+}
+
+/// An axis with `BEFORE` and `AFTER` positions added from its other end: both at most its length.
+///
+/// ```
+/// use dfdx::shapes::Const;
+/// use kernels::shape::Wrap;
+/// let Const::<7> = Wrap::<3, 1>::try_wrap(&Const::<3>)?;
+/// assert!(Wrap::<4, 1>::try_wrap(&3_usize).is_err());
+/// # Ok::<(), kernels::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "the axis `{Self}` cannot be padded by {BEFORE} and {AFTER} positions of its other end",
+    note = "the rule: padding <= extent on each side",
+    note = "sizes are at most 1024 or a power of two, and results at most 4096, or multiples of 64 to 16384 and \
+            of 512 to 65536; an axis of another size is a `usize`"
+)]
+pub trait Wrap<const BEFORE: usize, const AFTER: usize>: Dim {
+    /// The longer axis.
+    type Out: Dim;
+    /// Its length.
+    ///
+    /// # Errors
+    /// Those of [`wrapped`]; none for a `Const`.
+    fn try_wrap(&self) -> Result<Self::Out, Error>;
+}
+
+impl<const BEFORE: usize, const AFTER: usize> Wrap<BEFORE, AFTER> for usize {
+    type Out = usize;
+    fn try_wrap(&self) -> Result<usize, Error> {
+        wrapped(*self, BEFORE, AFTER)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<const N: usize, const BEFORE: usize, const AFTER: usize> Wrap<BEFORE, AFTER> for Const<N>
+where
+    Const<N>: Known,
+    Const<BEFORE>: Known,
+    Const<AFTER>: Known,
+    Un<N>: Wrappable<Un<BEFORE>, Un<AFTER>, Out: ToDim>,
+{
+    type Out = <<Un<N> as Wrappable<Un<BEFORE>, Un<AFTER>>>::Out as ToDim>::Dim;
+    fn try_wrap(&self) -> Result<Self::Out, Error> {
         Ok(Default::default())
     }
 }

@@ -2,7 +2,7 @@
 use super::{Axis, ConvolutionDevice, Sizes, composed};
 use crate::shape::Taps;
 use crate::tests::laws::{Body, Case, Everything, Flat, Input, Spec, Visit, flat};
-use crate::{InputGradient, Real};
+use crate::{ActivationKind, InputGradient, Real};
 use dfdx::prelude::*;
 
 /// The methods of [`ConvolutionDevice`].
@@ -25,9 +25,16 @@ impl Convolved {
             let taps = Taps { kernel, stride, padding, dilation };
             Axis { extent, windows: taps.positions(extent).expect("it fits"), taps }
         };
-        let input_gradient = InputGradient::Needed;
-        let sizes =
-            Sizes { images, groups, image_channels, window_channels, y: axis(y), x: axis(x), input_gradient };
+        let sizes = Sizes {
+            images,
+            groups,
+            image_channels,
+            window_channels,
+            y: axis(y),
+            x: axis(x),
+            input_gradient: InputGradient::Needed,
+            activation: ActivationKind::Identity,
+        };
         Self { transposed: false, sizes }
     }
 }
@@ -51,7 +58,7 @@ impl Case for Convolved {
         ]
     }
     fn is_linear(self) -> bool {
-        true
+        self.sizes.activation == ActivationKind::Identity
     }
     fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
     where
@@ -85,6 +92,13 @@ impl Case for Convolved {
     }
 }
 
+/// With what follows a convolution: kinds whose slope the output tells, and one whose slope is kept.
+fn visit_activated(visitor: &mut impl Visit, case: Convolved) {
+    for activation in [ActivationKind::Relu, ActivationKind::Tanh, ActivationKind::Gelu] {
+        visit(visitor, Convolved { sizes: Sizes { activation, ..case.sizes }, ..case });
+    }
+}
+
 fn visit(visitor: &mut impl Visit, case: Convolved) {
     visitor.visit(case);
     visitor.visit(Convolved { transposed: true, ..case });
@@ -108,6 +122,7 @@ pub fn cases(visitor: &mut impl Visit) {
     ] {
         visit(visitor, Convolved::new(channels, axes));
     }
+    visit_activated(visitor, Convolved::new([2, 1, 3, 4], [(5, [3, 1, 1, 1]), (6, [3, 1, 1, 1])]));
 }
 
 /// Cases of several parts.
@@ -120,4 +135,9 @@ pub fn large_cases(visitor: &mut impl Visit) {
     ] {
         visit(visitor, Convolved::new(channels, axes));
     }
+    let activated = Convolved::new([9, 1, 5, 17], [(20, [3, 1, 1, 1]), (23, [3, 1, 1, 1])]);
+    visit(
+        visitor,
+        Convolved { sizes: Sizes { activation: ActivationKind::Relu, ..activated.sizes }, ..activated },
+    );
 }

@@ -4,7 +4,7 @@
 //! padding). All taps of both axes are two matrix products; the transposed convolution is their transposes.
 use super::{Axis, Sizes};
 use crate::device::BaseDevice;
-use crate::{InputGradient, Real};
+use crate::{ActivationKind, Device, InputGradient, Real, composed};
 use dfdx::prelude::*;
 
 /// `(extent, taps · windows)`: column `(u, i)` is the position that tap `u` of window `i` sees.
@@ -36,10 +36,11 @@ fn input<X: Shape, E: Real, D: BaseDevice<E>, T: Tape<E, D>>(
     }
 }
 
-/// `y` of `(N, O, ..)` plus `bias` along `O`.
-fn add_bias<O: Dim, Y: Shape, E: Real, D: BaseDevice<E>, T: Tape<E, D>>(
+/// `y` of `(N, O, ..)` plus `bias` along `O`, and what follows.
+fn finish<O: Dim, Y: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
     y: Tensor<(usize, usize, usize), E, D, T>,
     bias: Option<&Tensor<(O,), E, D>>,
+    activation: ActivationKind,
     shape: Y,
 ) -> Result<Tensor<Y, E, D, T>, D::Err> {
     let y = match bias {
@@ -50,10 +51,10 @@ fn add_bias<O: Dim, Y: Shape, E: Real, D: BaseDevice<E>, T: Tape<E, D>>(
         }
         None => y,
     };
-    y.try_reshape_like(&shape)
+    composed::activate(y.try_reshape_like(&shape)?, activation)
 }
 
-pub fn conv2d<X: Shape, W: Shape, O: Dim, Y: Shape, E: Real, D: BaseDevice<E>, T: Tape<E, D>>(
+pub fn conv2d<X: Shape, W: Shape, O: Dim, Y: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
     x: Tensor<X, E, D, T>,
     weight: &Tensor<W, E, D>,
     bias: Option<&Tensor<(O,), E, D>>,
@@ -79,10 +80,10 @@ pub fn conv2d<X: Shape, W: Shape, O: Dim, Y: Shape, E: Real, D: BaseDevice<E>, T
     let weight = weight.try_permute::<(usize, usize, usize, usize, usize), Axes5<0, 1, 2, 4, 3>>()?;
     let weight = weight.try_reshape_like(&(g, o, c * kw * kh))?;
     let y = weight.try_matmul(patches)?.try_reshape_like(&(g * o, n, oh * ow))?;
-    add_bias(y.try_permute::<(usize, usize, usize), Axes3<1, 0, 2>>()?, bias, shape)
+    finish(y.try_permute::<(usize, usize, usize), Axes3<1, 0, 2>>()?, bias, sizes.activation, shape)
 }
 
-pub fn conv_transpose2d<X: Shape, W: Shape, O: Dim, Y: Shape, E: Real, D: BaseDevice<E>, T: Tape<E, D>>(
+pub fn conv_transpose2d<X: Shape, W: Shape, O: Dim, Y: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
     x: Tensor<X, E, D, T>,
     weight: &Tensor<W, E, D>,
     bias: Option<&Tensor<(O,), E, D>>,
@@ -109,5 +110,5 @@ pub fn conv_transpose2d<X: Shape, W: Shape, O: Dim, Y: Shape, E: Real, D: BaseDe
         .try_reshape_like(&(n * g * o, kw * w, oh))?
         .try_permute::<(usize, usize, usize), Axes3<0, 2, 1>>()?;
     let y = y.try_reshape_like(&(n * g * o * oh, kw * w))?.try_matmul(pick_x)?; // (N G O OH, OW)
-    add_bias(y.try_reshape_like(&(n, g * o, oh * ow))?, bias, shape)
+    finish(y.try_reshape_like(&(n, g * o, oh * ow))?, bias, sizes.activation, shape)
 }

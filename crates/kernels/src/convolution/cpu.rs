@@ -5,10 +5,12 @@
 use super::passes::{Correlate, Inner, Rows, SLACK, most_rows};
 use super::{Axis, ConvolutionDevice, Sizes};
 use crate::bridge::{buffer, flat, recycle};
-use crate::cpu::contiguous;
-use crate::pool::chunks_mut;
+use crate::cpu::{activate, contiguous, part};
+use crate::formulas::{Kept, slope_is_stored};
+use crate::loops::{CHUNK, rows_per_part};
+use crate::pool::{chunks_mut, chunks_mut2};
 use crate::product::{Layout, multiply};
-use crate::{InputGradient, Real};
+use crate::{ActivationKind, InputGradient, Real};
 use dfdx::prelude::*;
 use std::mem::take;
 
@@ -540,14 +542,33 @@ fn to_weights<E: Real>(device: &Cpu, sizes: &Sizes, x: &[E], y: &[E], gw: &mut [
     Ok(())
 }
 
-/// `gb[c] += Σ` of the planes of channel `c`.
-fn to_bias<E: Real>(y: &[E], plane: usize, gb: &mut [E]) {
-    let image = gb.len() * plane;
-    if image > 0 {
-        for y in y.chunks_exact(image) {
-            E::channel_sums(y, gb.len(), gb, 1);
-        }
+/// The gradient before the activation, from its output: `g = gy φ′`, unless there is none; and the sums of the planes
+/// of each channel of each image.
+fn before_activation<E: Real>(
+    kind: ActivationKind,
+    y: &[E],
+    gy: &[E],
+    g: &mut [E],
+    sums: &mut [E],
+    plane: usize,
+) {
+    if sums.is_empty() {
+        return;
     }
+    // Planes that make a part.
+    let channels = rows_per_part(plane);
+    if kind == ActivationKind::Identity {
+        return chunks_mut(sums, channels, |first, sums| {
+            sums.fill(E::zero());
+            E::channel_sums(&gy[first * plane..][..sums.len() * plane], sums)
+        });
+    }
+    chunks_mut2((g, channels * plane), (sums, channels), |start, g, sums| {
+        g.fill(E::zero());
+        E::back(kind, Kept::Output(part(y, start, g)), part(gy, start, g), g);
+        sums.fill(E::zero());
+        E::channel_sums(g, sums)
+    })
 }
 
 /// Which side of the convolution an operation reads.
@@ -565,6 +586,11 @@ fn convolve<X: Shape, W: Shape, O: Dim, Y: Shape, E: Real, T: Tape<E, Cpu>>(
     sizes: Sizes,
     shape: Y,
 ) -> Result<Tensor<Y, E, Cpu, T>, CpuError> {
+    if slope_is_stored(sizes.activation) {
+        // Backward reads the derivative, which only the activation's own pass can keep.
+        let linear = Sizes { activation: ActivationKind::Identity, ..sizes };
+        return activate(convolve(reads, x, weight, bias, linear, shape)?, sizes.activation);
+    }
     // dfdx cannot copy a permuted tensor without elements; it needs no copy either.
     let x = if x.shape().num_elements() == 0 { x } else { x.try_contiguous()? };
     let (x, tape) = x.split_tape();
@@ -578,36 +604,50 @@ fn convolve<X: Shape, W: Shape, O: Dim, Y: Shape, E: Real, T: Tape<E, Cpu>>(
         None => None,
     };
     let device = x.device().clone();
+    let kind = sizes.activation;
     let mut y = buffer(&device, shape.num_elements())?;
     let with_bias = Some(bias.as_ref().map(|bias| flat(bias)));
     match reads {
         Reads::Image => to_windows(&sizes, flat(&x), flat(&weight), with_bias, &mut y),
         Reads::Windows => to_image(&sizes, flat(&x), flat(&weight), with_bias, &mut y),
     }
+    if kind != ActivationKind::Identity {
+        chunks_mut(&mut y, CHUNK, |_, y| E::activate_in_place(kind, y));
+    }
     let y = device.try_tensor_from_vec(y, shape)?;
-    let ghost = y.ghost();
+    let (ghost, output) = (y.ghost(), (kind != ActivationKind::Identity).then(|| y.clone()));
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&ghost)?);
+        let (channels, plane) = match reads {
+            Reads::Image => (sizes.groups * sizes.window_channels, sizes.window_plane()),
+            Reads::Windows => (sizes.groups * sizes.image_channels, sizes.image_plane()),
+        };
+        let mut sums =
+            buffer(&device, if bias.is_some() || output.is_some() { sizes.images * channels } else { 0 })?;
+        let mut g = buffer(&device, if output.is_some() { gy.len() } else { 0 })?;
+        before_activation(kind, output.as_ref().map_or(&[], flat), &gy, &mut g, &mut sums, plane);
         if let Some(bias) = &bias {
-            let plane = match reads {
-                Reads::Image => sizes.window_plane(),
-                Reads::Windows => sizes.image_plane(),
-            };
-            to_bias(&gy, plane, grads.get_or_alloc_mut(bias)?);
+            let gb = grads.get_or_alloc_mut(bias)?;
+            for sums in sums.chunks_exact(channels.max(1)) {
+                E::add_to(sums, gb);
+            }
         }
+        let gradient = if output.is_some() { &g } else { &gy };
         let gw = grads.get_or_alloc_mut(&weight)?;
         match reads {
-            Reads::Image => to_weights(&device, &sizes, flat(&x), &gy, gw)?,
-            Reads::Windows => to_weights(&device, &sizes, &gy, flat(&x), gw)?,
+            Reads::Image => to_weights(&device, &sizes, flat(&x), gradient, gw)?,
+            Reads::Windows => to_weights(&device, &sizes, gradient, flat(&x), gw)?,
         }
         if sizes.input_gradient == InputGradient::Needed {
             let gx = grads.get_or_alloc_mut(&x)?;
             match reads {
-                Reads::Image => to_image(&sizes, &gy, flat(&weight), None, gx),
-                Reads::Windows => to_windows(&sizes, &gy, flat(&weight), None, gx),
+                Reads::Image => to_image(&sizes, gradient, flat(&weight), None, gx),
+                Reads::Windows => to_windows(&sizes, gradient, flat(&weight), None, gx),
             }
         }
         **grads.get_or_alloc_mut(&ghost)? = gy;
+        recycle(&device, sums);
+        recycle(&device, g);
         Ok(())
     });
     Ok(y.put_tape(tape))

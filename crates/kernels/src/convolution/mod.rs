@@ -1,4 +1,4 @@
-//! Convolution and transposed convolution over images.
+//! Convolution and transposed convolution over images and sequences.
 //!
 //! $$ Y_{n,o,i,j} = b_o + \sum_{c,u,v} W_{o,c,u,v}\; X_{n,\;g(o) C/G + c,\;\; i S_y - P_y + u L_y,\;\; j S_x - P_x + v L_x},
 //!    \qquad g(o) = \Bigl\lfloor \frac{o}{O/G} \Bigr\rfloor $$
@@ -16,6 +16,10 @@
 //! | $G$ | [`Convolution`] | groups; $G = C$ is the depthwise convolution, with $O / C$ maps per channel |
 //! | $Y$ | result | `(N, O, H′, W′)`, see [`shape`](crate::shape) |
 //!
+//! A sequence `(N, C, L)` is an image of height 1: [`conv1d`] and [`conv_transpose1d`] read and write it in place. What
+//! follows a convolution element by element, such as ReLU, is part of it if the [`Convolution`] says so: its pass over
+//! the result, and that over the gradient, are made while both are in the cache.
+//!
 //! **Algorithm** on the CPU: each image is copied once into padded planes whose rows are joined, one plane per phase of
 //! the stride. A tap of the kernel is then one offset, and the convolution a sum of shifted lines, computed by a tile
 //! that keeps 3 vectors of 4 or 8 output channels in registers. The gradient of the input is the same loop over the
@@ -31,22 +35,24 @@ pub(crate) mod passes;
 
 use crate::device::BaseDevice;
 use crate::shape::{Over, Taps, Times, UpWindow, Window};
-use crate::{Device, Error, InputGradient, Real};
+use crate::{Activation, ActivationKind, Device, Error, InputGradient, Real};
 use dfdx::prelude::*;
 
 /// Step `S`, padding `P` and dilation `L` of a convolution along one axis, as types.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Steps<const S: usize = 1, const P: usize = 0, const L: usize = 1>;
 
-/// A convolution but its weights: steps along both axes, groups `G`, what backward computes.
+/// A convolution but its weights: steps along both axes, groups `G`, what backward computes, what follows.
 ///
 /// ```
+/// use kernels::Relu;
 /// use kernels::convolution::{Convolution, Steps};
-/// let same = Convolution::square(Steps::<1, 1>); // 3×3, keeps the size
+/// let same = Convolution::square(Steps::<1, 1>).with_activation(Relu); // 3×3, keeps the size
 /// let halved = Convolution::square(Steps::<2, 1>).in_groups::<4>();
 /// let row = Convolution::new(Steps::<1, 0>, Steps::<1, 3>); // 1×7, keeps the size
+/// let causal = Convolution::line(Steps::<1, 0, 2>); // a sequence, dilated by 2
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Convolution<Y, X, const G: usize = 1> {
     /// Along the height.
     pub y: Y,
@@ -54,12 +60,21 @@ pub struct Convolution<Y, X, const G: usize = 1> {
     pub x: X,
     /// Whether backward computes the gradient of the input, a third of all work.
     pub input_gradient: InputGradient,
+    /// What is applied to the sum of products and bias.
+    pub activation: ActivationKind,
 }
 
 impl<Y, X> Convolution<Y, X> {
-    /// Different steps along height and width, one group.
+    /// Different steps along height and width, one group, nothing that follows.
     pub fn new(y: Y, x: X) -> Self {
-        Self { y, x, input_gradient: InputGradient::Needed }
+        Self { y, x, input_gradient: InputGradient::Needed, activation: ActivationKind::Identity }
+    }
+}
+
+impl<X> Convolution<Steps, X> {
+    /// Steps along a sequence, one group.
+    pub fn line(steps: X) -> Self {
+        Self::new(Steps, steps)
     }
 }
 
@@ -73,12 +88,18 @@ impl<S: Copy> Convolution<S, S> {
 impl<Y, X, const G: usize> Convolution<Y, X, G> {
     /// `NEW` groups: output channels of a group see its input channels alone.
     pub fn in_groups<const NEW: usize>(self) -> Convolution<Y, X, NEW> {
-        Convolution { y: self.y, x: self.x, input_gradient: self.input_gradient }
+        let Self { y, x, input_gradient, activation } = self;
+        Convolution { y, x, input_gradient, activation }
     }
 
     /// With or without the gradient of the input.
     pub fn with_input_gradient(self, input_gradient: InputGradient) -> Self {
         Self { input_gradient, ..self }
+    }
+
+    /// Followed by an activation function, in the same pass.
+    pub fn with_activation(self, activation: impl Activation) -> Self {
+        Self { activation: activation.kind(), ..self }
     }
 }
 
@@ -94,7 +115,7 @@ pub struct Axis {
 }
 
 /// A convolution in numbers, which its types have checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sizes {
     /// Length of the batch.
     pub images: usize,
@@ -110,11 +131,14 @@ pub struct Sizes {
     pub x: Axis,
     /// Whether backward computes the gradient of the input.
     pub input_gradient: InputGradient,
+    /// What is applied to the result.
+    pub activation: ActivationKind,
 }
 
 /// A device that runs the convolutions for elements of type `E`.
 ///
-/// The methods are the bodies of the functions of [`convolution`](crate::convolution): call those.
+/// The methods are the bodies of the functions of [`convolution`](crate::convolution): call those. They read images and
+/// sequences alike, for the numbers in [`Sizes`] say how the elements lie.
 pub trait ConvolutionDevice<E: Real>: BaseDevice<E> {
     /// Body of [`try_conv2d`]: `x` is the image, `shape` that of the windows.
     fn conv2d<X: Shape, W: Shape, O: Dim, Y: Shape, T: Tape<E, Self>>(
@@ -123,7 +147,10 @@ pub trait ConvolutionDevice<E: Real>: BaseDevice<E> {
         bias: Option<&Tensor<(O,), E, Self>>,
         sizes: Sizes,
         shape: Y,
-    ) -> Result<Tensor<Y, E, Self, T>, Self::Err> {
+    ) -> Result<Tensor<Y, E, Self, T>, Self::Err>
+    where
+        Self: Device<E>,
+    {
         composed::conv2d(x, weight, bias, sizes, shape)
     }
 
@@ -134,7 +161,10 @@ pub trait ConvolutionDevice<E: Real>: BaseDevice<E> {
         bias: Option<&Tensor<(O,), E, Self>>,
         sizes: Sizes,
         shape: Y,
-    ) -> Result<Tensor<Y, E, Self, T>, Self::Err> {
+    ) -> Result<Tensor<Y, E, Self, T>, Self::Err>
+    where
+        Self: Device<E>,
+    {
         composed::conv_transpose2d(x, weight, bias, sizes, shape)
     }
 }
@@ -244,6 +274,7 @@ pub fn try_conv2d<
             taps: Taps { kernel: KW, stride: SX, padding: PX, dilation: LX },
         },
         input_gradient: convolution.input_gradient,
+        activation: convolution.activation,
     };
     D::conv2d(x, weight, bias, sizes, shape).map_err(Error::device)
 }
@@ -355,6 +386,185 @@ pub fn try_conv_transpose2d<
             taps: Taps { kernel: KW, stride: SX, padding: PX, dilation: LX },
         },
         input_gradient: convolution.input_gradient,
+        activation: convolution.activation,
+    };
+    D::conv_transpose2d(x, weight, bias, sizes, shape).map_err(Error::device)
+}
+
+/// The height of a sequence.
+const LINE: Axis = Axis { extent: 1, windows: 1, taps: Taps::new(1) };
+
+/// Convolution of sequences `(N, C, L)` with `weight` `(O, C / G, K)`, plus `bias`.
+///
+/// ```
+/// use dfdx::prelude::*;
+/// use kernels::convolution::{Convolution, Steps, conv1d};
+/// let device = Cpu::default();
+/// let x = device.tensor([[[1.0_f32, 4.0, 9.0, 16.0]]]);
+/// let difference = device.tensor([[[-1.0_f32, 1.0]]]);
+/// let y: Tensor<Rank3<1, 1, 3>, f32, _> =
+///     conv1d(x, &difference, None, Convolution::line(Steps::<1>));
+/// assert_eq!(y.array(), [[[3.0, 5.0, 7.0]]]);
+/// ```
+///
+/// # Panics
+/// On the errors of [`try_conv1d`].
+pub fn conv1d<
+    N: Dim,
+    C: Dim + Over<Const<G>>,
+    L: Window<K, S, P, DILATION>,
+    O: Dim + Over<Const<G>>,
+    E: Real,
+    D: Device<E>,
+    T: Tape<E, D>,
+    const K: usize,
+    const S: usize,
+    const P: usize,
+    const DILATION: usize,
+    const G: usize,
+>(
+    x: Tensor<(N, C, L), E, D, T>,
+    weight: &Tensor<(O, C::Out, Const<K>), E, D>,
+    bias: Option<&Tensor<(O,), E, D>>,
+    convolution: Convolution<Steps, Steps<S, P, DILATION>, G>,
+) -> Tensor<(N, O, L::Out), E, D, T> {
+    try_conv1d(x, weight, bias, convolution).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Fallible twin of [`conv1d`].
+///
+/// # Errors
+/// As [`try_conv2d`].
+pub fn try_conv1d<
+    N: Dim,
+    C: Dim + Over<Const<G>>,
+    L: Window<K, S, P, DILATION>,
+    O: Dim + Over<Const<G>>,
+    E: Real,
+    D: Device<E>,
+    T: Tape<E, D>,
+    const K: usize,
+    const S: usize,
+    const P: usize,
+    const DILATION: usize,
+    const G: usize,
+>(
+    x: Tensor<(N, C, L), E, D, T>,
+    weight: &Tensor<(O, <C as Over<Const<G>>>::Out, Const<K>), E, D>,
+    bias: Option<&Tensor<(O,), E, D>>,
+    convolution: Convolution<Steps, Steps<S, P, DILATION>, G>,
+) -> Result<Tensor<(N, O, L::Out), E, D, T>, Error> {
+    let (n, c, length) = *x.shape();
+    let (o, per_group, _) = *weight.shape();
+    let shape = (n, o, length.try_window()?);
+    same("number of channels per group", c.try_over(Const::<G>)?.size(), per_group.size())?;
+    if let Some(bias) = bias {
+        same("length of the bias", o.size(), bias.shape().0.size())?;
+    }
+    let sizes = Sizes {
+        images: n.size(),
+        groups: G,
+        image_channels: per_group.size(),
+        window_channels: o.try_over(Const::<G>)?.size(),
+        y: LINE,
+        x: Axis {
+            extent: length.size(),
+            windows: shape.2.size(),
+            taps: Taps { kernel: K, stride: S, padding: P, dilation: DILATION },
+        },
+        input_gradient: convolution.input_gradient,
+        activation: convolution.activation,
+    };
+    D::conv2d(x, weight, bias, sizes, shape).map_err(Error::device)
+}
+
+/// Transposed convolution of sequences `(N, C, L)` with `weight` `(C, O / G, K)`, plus `bias`; `Q` is the output padding
+/// of [`UpWindow`].
+///
+/// ```
+/// use dfdx::prelude::*;
+/// use kernels::convolution::{Convolution, OutputPadding, Steps, conv_transpose1d};
+/// let device = Cpu::default();
+/// let x = device.tensor([[[1.0_f32, 2.0, 3.0]]]);
+/// let weight = device.tensor([[[1.0_f32, 10.0]]]);
+/// let y: Tensor<Rank3<1, 1, 6>, f32, _> =
+///     conv_transpose1d(x, &weight, None, Convolution::line(Steps::<2>), OutputPadding::<0, 0>);
+/// assert_eq!(y.array(), [[[1.0, 10.0, 2.0, 20.0, 3.0, 30.0]]]);
+/// ```
+///
+/// # Panics
+/// On the errors of [`try_conv_transpose1d`].
+pub fn conv_transpose1d<
+    N: Dim,
+    C: Dim + Over<Const<G>>,
+    L: UpWindow<K, S, P, DILATION, Q>,
+    OG: Dim + Times<Const<G>>,
+    E: Real,
+    D: Device<E>,
+    T: Tape<E, D>,
+    const K: usize,
+    const S: usize,
+    const P: usize,
+    const DILATION: usize,
+    const G: usize,
+    const Q: usize,
+>(
+    x: Tensor<(N, C, L), E, D, T>,
+    weight: &Tensor<(C, OG, Const<K>), E, D>,
+    bias: Option<&Tensor<(<OG as Times<Const<G>>>::Out,), E, D>>,
+    convolution: Convolution<Steps, Steps<S, P, DILATION>, G>,
+    output_padding: OutputPadding<0, Q>,
+) -> Tensor<(N, <OG as Times<Const<G>>>::Out, L::Out), E, D, T> {
+    try_conv_transpose1d(x, weight, bias, convolution, output_padding)
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Fallible twin of [`conv_transpose1d`].
+///
+/// # Errors
+/// As [`try_conv_transpose2d`].
+pub fn try_conv_transpose1d<
+    N: Dim,
+    C: Dim + Over<Const<G>>,
+    L: UpWindow<K, S, P, DILATION, Q>,
+    OG: Dim + Times<Const<G>>,
+    E: Real,
+    D: Device<E>,
+    T: Tape<E, D>,
+    const K: usize,
+    const S: usize,
+    const P: usize,
+    const DILATION: usize,
+    const G: usize,
+    const Q: usize,
+>(
+    x: Tensor<(N, C, L), E, D, T>,
+    weight: &Tensor<(C, OG, Const<K>), E, D>,
+    bias: Option<&Tensor<(<OG as Times<Const<G>>>::Out,), E, D>>,
+    convolution: Convolution<Steps, Steps<S, P, DILATION>, G>,
+    _: OutputPadding<0, Q>,
+) -> Result<Tensor<(N, <OG as Times<Const<G>>>::Out, L::Out), E, D, T>, Error> {
+    let (n, c, length) = *x.shape();
+    let (channels, per_group, _) = *weight.shape();
+    same("number of channels", channels.size(), c.size())?;
+    let o = per_group.try_times(Const::<G>)?;
+    let shape = (n, o, length.try_up_window()?);
+    if let Some(bias) = bias {
+        same("length of the bias", o.size(), bias.shape().0.size())?;
+    }
+    let sizes = Sizes {
+        images: n.size(),
+        groups: G,
+        image_channels: per_group.size(),
+        window_channels: c.try_over(Const::<G>)?.size(),
+        y: LINE,
+        x: Axis {
+            extent: shape.2.size(),
+            windows: length.size(),
+            taps: Taps { kernel: K, stride: S, padding: P, dilation: DILATION },
+        },
+        input_gradient: convolution.input_gradient,
+        activation: convolution.activation,
     };
     D::conv_transpose2d(x, weight, bias, sizes, shape).map_err(Error::device)
 }

@@ -1,8 +1,9 @@
 //! The two register-tiled loops of convolution, and the copies around them.
 //!
 //! Planes are padded and their rows joined, so that a tap is one offset and a convolution is a sum of shifted lines.
+use crate::ActivationKind;
 use crate::lanes::{Lanes, Simd, WithSimd, dispatch};
-use crate::loops::lane_sum;
+use crate::loops::{BLOCK, lane_sum};
 use crate::simd::{Body, simd};
 use std::cell::RefCell;
 
@@ -262,22 +263,27 @@ fn copy<E: Copy>(from: &[E], to: &mut [E]) {
     }
 }
 
-/// `sums[c] += Σ` over the elements of channel `c`, which are `x.len() / sums` each, `step` apart in `sums`.
-struct ChannelSums<'a, E> {
-    x: &'a [E],
-    channels: usize,
-    sums: &'a mut [E],
-    step: usize,
-}
+/// `sums[c] += Σ` over the elements of plane `c`.
+struct ChannelSums<'a, E>(&'a [E], &'a mut [E]);
 
 impl<E: crate::Real> Body for ChannelSums<'_, E> {
     type Out = ();
     #[inline(always)]
     fn run(self) {
-        let plane = self.x.len() / self.channels;
-        for (sum, x) in self.sums.iter_mut().step_by(self.step).zip(self.x.chunks_exact(plane)) {
+        let plane = self.0.len() / self.1.len();
+        for (sum, x) in self.1.iter_mut().zip(self.0.chunks_exact(plane)) {
             *sum += lane_sum(x);
         }
+    }
+}
+
+/// y = φ(y), a block at a time.
+fn activate_in_place<E: crate::Real>(kind: ActivationKind, y: &mut [E]) {
+    let mut before = [E::zero(); BLOCK];
+    for y in y.chunks_mut(BLOCK) {
+        let before = &mut before[..y.len()];
+        before.copy_from_slice(y);
+        E::value(kind, before, y);
     }
 }
 
@@ -289,8 +295,10 @@ pub trait ConvolutionPasses: Sized {
     fn inner(job: Inner<'_, Self>);
     /// Runs a [`Rows`].
     fn copy_rows(job: Rows<'_, Self>);
-    /// Adds the sum of each of `channels` planes of `x` to every `step`-th element of `sums`.
-    fn channel_sums(x: &[Self], channels: usize, sums: &mut [Self], step: usize);
+    /// Adds the sums of the planes of `x`, as many as `sums` has elements.
+    fn channel_sums(x: &[Self], sums: &mut [Self]);
+    /// y = φ(y).
+    fn activate_in_place(kind: ActivationKind, y: &mut [Self]);
     /// Calls `f` with `n` zeros that belong to this thread.
     fn scratch<R>(n: usize, f: impl FnOnce(&mut [Self]) -> R) -> R;
 }
@@ -307,10 +315,13 @@ macro_rules! passes {
             fn copy_rows(job: Rows<'_, Self>) {
                 simd(job)
             }
-            fn channel_sums(x: &[Self], channels: usize, sums: &mut [Self], step: usize) {
+            fn channel_sums(x: &[Self], sums: &mut [Self]) {
                 if !x.is_empty() {
-                    simd(ChannelSums { x, channels, sums, step })
+                    simd(ChannelSums(x, sums))
                 }
+            }
+            fn activate_in_place(kind: ActivationKind, y: &mut [Self]) {
+                activate_in_place(kind, y)
             }
             fn scratch<R>(n: usize, f: impl FnOnce(&mut [Self]) -> R) -> R {
                 thread_local! {

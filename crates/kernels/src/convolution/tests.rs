@@ -66,6 +66,7 @@ fn agrees_with_pytorch(file: &str, transposed: bool) {
             y: axis(0),
             x: axis(1),
             input_gradient: InputGradient::Needed,
+            activation: ActivationKind::Identity,
         };
         let shape = (y_shape[0], y_shape[1], y_shape[2], y_shape[3]);
         let y = match transposed {
@@ -91,6 +92,35 @@ fn convolution_agrees_with_pytorch() {
 #[test]
 fn transposed_convolution_agrees_with_pytorch() {
     agrees_with_pytorch(include_str!("../../tests/golden/conv_transpose2d.json"), true);
+}
+
+/// A sequence is an image of height 1, values and gradients to the bit.
+#[test]
+fn sequences_are_images_of_height_one() {
+    let device = Cpu::default();
+    let x = Key::new(6).normal::<Rank3<2, 4, 11>, f64, _>(&device, Default::default());
+    let w = Key::new(7).normal::<Rank3<6, 2, 3>, f64, _>(&device, Default::default());
+    let b = Key::new(8).normal::<Rank1<6>, f64, _>(&device, Default::default());
+    let line = Convolution::line(Steps::<2, 3, 2>).in_groups::<2>().with_activation(crate::Relu);
+    let y: Tensor<Rank3<2, 6, 7>, f64, _, _> = conv1d(x.leaky_trace(), &w, Some(&b), line);
+    let image = x.clone().reshape::<Rank4<2, 4, 1, 11>>();
+    let square = Convolution::new(Steps::<1>, Steps::<2, 3, 2>).in_groups::<2>().with_activation(crate::Relu);
+    let kernel = w.clone().reshape::<Rank4<6, 2, 1, 3>>();
+    let want = conv2d(image.leaky_trace(), &kernel, Some(&b), square);
+    assert_eq!(y.as_vec(), want.as_vec());
+    assert!(y.as_vec().contains(&0.0) && y.as_vec().iter().any(|&y| y > 0.0));
+    let (got, want) = (y.square().sum::<(), _>().backward(), want.square().sum::<(), _>().backward());
+    assert_eq!(got.get(&x).as_vec(), want.get(&image).as_vec());
+    assert_eq!(got.get(&w).as_vec(), want.get(&kernel).as_vec());
+    assert_eq!(got.get(&b).array(), want.get(&b).array());
+
+    let w = Key::new(9).normal::<Rank3<4, 3, 3>, f64, _>(&device, Default::default());
+    let kernel = w.clone().reshape::<Rank4<4, 3, 1, 3>>();
+    let up = OutputPadding::<0, 1>;
+    let line = Convolution::line(Steps::<2, 1>).in_groups::<2>();
+    let y: Tensor<Rank3<2, 6, 22>, f64, _> = conv_transpose1d(x.clone(), &w, Some(&b), line, up);
+    let square = Convolution::new(Steps::<1>, Steps::<2, 1>).in_groups::<2>();
+    assert_eq!(y.as_vec(), conv_transpose2d(image, &kernel, Some(&b), square, up).as_vec());
 }
 
 /// A kernel with a single 1 copies its input; constant shapes come out constant.

@@ -1,4 +1,5 @@
 //! Banded matrices: linear maps of one axis, of which each output sees a few neighbouring inputs.
+use super::{Edge, Filling};
 use crate::Error;
 use crate::shape::Taps;
 
@@ -52,6 +53,12 @@ impl Band {
     /// The axis as it is.
     pub(crate) fn identity(extent: usize) -> Self {
         Self::of_rows(extent, (0..extent).map(|i| (i, vec![1.0])))
+    }
+
+    /// The axis with a border.
+    pub(crate) fn border(filling: Filling, edge: Edge) -> Self {
+        let shown = |i| filling.shown(edge, i).map_or((0, vec![]), |position| (position, vec![1.0]));
+        Self::of_rows(edge.extent, (0..edge.padded()).map(shown))
     }
 
     /// The mean over the whole axis.

@@ -1,12 +1,12 @@
 //! Rows of the table for resampling, all means of pooling among them.
-use super::{Band, Corners, CountPadding, Rearrangement, ResamplingDevice, composed};
+use super::{Band, Corners, CountPadding, Edge, Filling, Rearrangement, ResamplingDevice, composed};
 use crate::Real;
 use crate::shape::{Rounding, Taps};
 use crate::tests::laws::{Body, Case, Everything, Flat, Input, Spec, Visit, flat};
 use dfdx::prelude::*;
 
 /// Every method of [`ResamplingDevice`](super::ResamplingDevice).
-pub const OPERATIONS: &[&str] = &["separable", "rearrange", "concat_channels"];
+pub const OPERATIONS: &[&str] = &["separable", "pad", "rearrange", "concat_channels"];
 
 /// What is done along an axis.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,8 @@ impl Along {
 #[derive(Clone, Copy, Debug)]
 enum Op {
     Separable([Along; 2], [usize; 3]),
+    /// The filling; planes; rows and columns with what is added.
+    Pad(Filling, usize, [[usize; 3]; 2]),
     Rearrange(usize, Rearrangement, [usize; 4]),
     /// Samples, first and second channels, positions.
     Concat([usize; 4]),
@@ -44,6 +46,7 @@ impl Case for Op {
     fn operation(self) -> &'static str {
         match self {
             Self::Separable(..) => "separable",
+            Self::Pad(..) => "pad",
             Self::Rearrange(..) => "rearrange",
             Self::Concat(_) => "concat_channels",
         }
@@ -52,6 +55,7 @@ impl Case for Op {
     fn inputs(self) -> Vec<Spec> {
         match self {
             Self::Separable(_, shape) => vec![Spec::new(shape)],
+            Self::Pad(_, planes, [[height, ..], [width, ..]]) => vec![Spec::new([planes, height, width])],
             Self::Rearrange(_, _, shape) => vec![Spec::new(shape)],
             Self::Concat([n, c, k, m]) => vec![Spec::new([n, c, m]), Spec::new([n, k, m])],
         }
@@ -77,6 +81,14 @@ impl Case for Op {
                     Cpu::separable(planes(0), [&rows, &cols]).unwrap()
                 } else {
                     composed::separable(planes(0), [&rows, &cols]).unwrap()
+                })
+            }
+            Self::Pad(filling, _, edges) => {
+                let edges = edges.map(|[extent, before, after]| Edge { extent, before, after });
+                flat(if is_fused {
+                    Cpu::pad(planes(0), filling, edges).unwrap()
+                } else {
+                    composed::pad(planes(0), filling, edges).unwrap()
                 })
             }
             Self::Rearrange(factor, way, [n, c, h, w]) => {
@@ -121,6 +133,12 @@ pub fn cases(visit: &mut impl Visit) {
     ] {
         visit.visit(Op::Separable(axes, shape));
     }
+    for filling in [Filling::Zeros, Filling::Replication, Filling::Reflection, Filling::Circular] {
+        visit.visit(Op::Pad(filling, 3, [[4, 3, 1], [5, 2, 4]]));
+        visit.visit(Op::Pad(filling, 2, [[1, 0, 0], [3, 0, 2]]));
+    }
+    visit.visit(Op::Pad(Filling::Replication, 2, [[1, 3, 2], [1, 0, 4]]));
+    visit.visit(Op::Pad(Filling::Zeros, 2, [[2, 5, 0], [1, 3, 3]]));
     for factor in [1, 2, 3] {
         visit.visit(Op::Rearrange(factor, Rearrangement::Shuffle, [2, 2 * factor * factor, 3, 2]));
         visit.visit(Op::Rearrange(factor, Rearrangement::Unshuffle, [2, 2, 3 * factor, 2 * factor]));
@@ -133,6 +151,7 @@ pub fn cases(visit: &mut impl Visit) {
 pub fn large_cases(visit: &mut impl Visit) {
     let axes = [Along::Linear(40, Corners::Edges), Along::Nearest(50)];
     visit.visit(Op::Separable(axes, [60, 20, 25]));
+    visit.visit(Op::Pad(Filling::Reflection, 61, [[30, 3, 4], [31, 4, 3]]));
     visit.visit(Op::Rearrange(2, Rearrangement::Shuffle, [9, 32, 20, 20]));
     visit.visit(Op::Rearrange(2, Rearrangement::Unshuffle, [9, 8, 40, 40]));
     visit.visit(Op::Concat([9, 10, 20, 300]));

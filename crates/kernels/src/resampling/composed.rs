@@ -1,5 +1,5 @@
 //! Resampling composed of dfdx operations: banded matrices as full ones, and permutations.
-use super::{Band, Rearrangement};
+use super::{Band, Edge, Filling, Rearrangement};
 use crate::{Device, Real};
 use dfdx::prelude::*;
 
@@ -24,6 +24,15 @@ pub fn separable<E: Real, D: Device<E>, T: Tape<E, D>>(
     [rows, cols]: [&Band; 2],
 ) -> Result<Tensor<Planes, E, D, T>, D::Err> {
     along_rows(along_rows(x, cols)?, rows)
+}
+
+pub fn pad<E: Real, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<Planes, E, D, T>,
+    filling: Filling,
+    edges: [Edge; 2],
+) -> Result<Tensor<Planes, E, D, T>, D::Err> {
+    let [rows, cols] = edges.map(|edge| Band::border(filling, edge));
+    separable(x, [&rows, &cols])
 }
 
 pub fn rearrange<E: Real, D: Device<E>, T: Tape<E, D>>(

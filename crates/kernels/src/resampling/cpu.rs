@@ -1,6 +1,6 @@
 //! The fused bodies of resampling and of moving channels.
-use super::passes::{Bands, Squares, room};
-use super::{Band, Rearrangement, ResamplingDevice};
+use super::passes::{Bands, Shown, Squares, room};
+use super::{Band, Edge, Filling, Rearrangement, ResamplingDevice};
 use crate::Real;
 use crate::bridge::{buffer, flat};
 use crate::cpu::{Out, part};
@@ -38,6 +38,34 @@ fn separable<E: Real, T: Tape<E, Cpu>>(
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&ghost)?);
         planes(&rows, &cols, &gy, grads.get_or_alloc_mut(&x)?, true);
+        **grads.get_or_alloc_mut(&ghost)? = gy;
+        Ok(())
+    });
+    Ok(y.put_tape(tape))
+}
+
+fn pad<E: Real, T: Tape<E, Cpu>>(
+    x: Tensor<(usize, usize, usize), E, Cpu, T>,
+    filling: Filling,
+    edges: [Edge; 2],
+) -> Out<(usize, usize, usize), E, T> {
+    let (x, mut tape) = x.split_tape();
+    let device = x.device().clone();
+    let shape = (x.shape().0, edges[0].padded(), edges[1].padded());
+    let shown = Shown::new(filling, edges);
+    let [before, after] = shown.sizes;
+    let planes = rows_per_part(before.max(after));
+    let mut y = buffer(&device, shape.num_elements())?;
+    chunks_mut(&mut y, (planes * after).max(1), |start, y| {
+        E::pad(&shown, &flat(&x)[start / after * before..], y)
+    });
+    let y = device.try_tensor_from_vec(y, shape)?;
+    let (x, ghost) = (x.ghost(), y.ghost());
+    tape.add_backward_op(move |grads| {
+        let gy = take(&mut **grads.get_or_alloc_mut(&ghost)?);
+        chunks_mut(grads.get_or_alloc_mut(&x)?, (planes * before).max(1), |start, gx| {
+            E::pad_back(&shown, &gy[start / before * after..], gx)
+        });
         **grads.get_or_alloc_mut(&ghost)? = gy;
         Ok(())
     });
@@ -125,6 +153,13 @@ macro_rules! fused {
                 axes: [&Band; 2],
             ) -> Out<(usize, usize, usize), $E, T> {
                 separable(x, axes)
+            }
+            fn pad<T: Tape<$E, Cpu>>(
+                x: Tensor<(usize, usize, usize), $E, Cpu, T>,
+                filling: Filling,
+                edges: [Edge; 2],
+            ) -> Out<(usize, usize, usize), $E, T> {
+                pad(x, filling, edges)
             }
             fn rearrange<T: Tape<$E, Cpu>>(
                 x: Tensor<(usize, usize, usize, usize), $E, Cpu, T>,

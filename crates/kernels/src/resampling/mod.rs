@@ -13,6 +13,7 @@
 //! | [`resize_bilinear`] | `(B, C, H, W)` → `(B, C, O, P)` | two neighbours per axis, see [`Corners`] |
 //! | [`pixel_shuffle`] | `(B, C r², H, W)` → `(B, C, H r, W r)` | Shi et al. (2016), arXiv 1609.05158 |
 //! | [`pixel_unshuffle`] | its inverse | |
+//! | [`pad2d`] | `(B, C, H, W)` → `(B, C, H + t + b, W + l + r)` | [`Zeros`], [`Reflection`], … |
 //! | [`concat_channels`] | `(B, C, ..)`, `(B, K, ..)` → `(B, C + K, ..)` | |
 //!
 //! All are linear, so a tangent is mapped as the value is.
@@ -26,11 +27,16 @@ pub(crate) mod band;
 pub(crate) mod cases;
 pub(crate) mod composed;
 mod cpu;
+mod padding;
 mod passes;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
 pub use band::{Band, Corners, CountPadding};
+pub use padding::{
+    Border, Bordered, Circular, Edge, Filling, Reflection, Replication, Zeros, pad1d, pad2d, try_pad1d,
+    try_pad2d,
+};
 pub(crate) use passes::Resampling;
 
 /// Which way [`pixel_shuffle`] goes.
@@ -73,6 +79,18 @@ pub trait ResamplingDevice<E: Real>: BaseDevice<E> {
         Self: Device<E>,
     {
         composed::separable(x, axes)
+    }
+
+    /// Body of [`try_pad2d`]: `edges` of the rows and of the columns, which have been checked.
+    fn pad<T: Tape<E, Self>>(
+        x: Tensor<Planes, E, Self, T>,
+        filling: Filling,
+        edges: [Edge; 2],
+    ) -> Result<Tensor<Planes, E, Self, T>, Self::Err>
+    where
+        Self: Device<E>,
+    {
+        composed::pad(x, filling, edges)
     }
 
     /// Body of [`try_pixel_shuffle`] and [`try_pixel_unshuffle`].
@@ -121,12 +139,19 @@ pub(crate) fn resize<
     shape: (OH, OW),
     axes: [&Band; 2],
 ) -> Result<Tensor<(B, C, OH, OW), E, D, T>, Error> {
+    resize_shape(x, shape, |planes| D::separable(planes, axes))
+}
+
+/// Applies a map of planes to images.
+#[allow(clippy::type_complexity)]
+fn resize_shape<B: Dim, C: Dim, H: Dim, W: Dim, OH: Dim, OW: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<(B, C, H, W), E, D, T>,
+    shape: (OH, OW),
+    map: impl FnOnce(Tensor<Planes, E, D, T>) -> Result<Tensor<Planes, E, D, T>, D::Err>,
+) -> Result<Tensor<(B, C, OH, OW), E, D, T>, Error> {
     let (batch, channels, height, width) = *x.shape();
     let planes = (batch.size() * channels.size(), height.size(), width.size());
-    let run = || {
-        D::separable(x.try_reshape_like(&planes)?, axes)?
-            .try_reshape_like(&(batch, channels, shape.0, shape.1))
-    };
+    let run = || map(x.try_reshape_like(&planes)?)?.try_reshape_like(&(batch, channels, shape.0, shape.1));
     run().map_err(Error::device)
 }
 

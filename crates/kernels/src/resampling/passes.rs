@@ -1,5 +1,6 @@
 //! The loops of resampling: a banded matrix on each axis of a plane, and the copies of pixel shuffle.
 use super::band::{Band, Run};
+use super::{Edge, Filling};
 use crate::Real;
 use crate::loops::lane_dot;
 use crate::simd::{Body, simd};
@@ -174,6 +175,90 @@ impl<E: Real> Body for Unshuffle<'_, E> {
     }
 }
 
+/// What the rows and columns of padded planes show.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Elements of a plane before and after.
+    pub sizes: [usize; 2],
+    rows: Vec<Option<usize>>,
+    cols: Vec<Option<usize>>,
+    /// Columns that are not padding, and where they begin.
+    width: usize,
+    left: usize,
+}
+
+impl Shown {
+    pub fn new(filling: Filling, edges: [Edge; 2]) -> Self {
+        let [rows, cols] =
+            edges.map(|edge| (0..edge.padded()).map(|i| filling.shown(edge, i)).collect::<Vec<_>>());
+        let [height, width] = edges.map(|edge| edge.extent);
+        let sizes = [height * width, rows.len() * cols.len()];
+        Self { sizes, rows, cols, width, left: edges[1].before }
+    }
+    /// Columns of padding and what they show.
+    #[inline(always)]
+    fn beside(&self) -> impl Iterator<Item = (usize, Option<usize>)> {
+        let right = self.left + self.width..self.cols.len();
+        (0..self.left).chain(right).map(|col| (col, self.cols[col]))
+    }
+    /// The same map back, for gradients.
+    #[inline(always)]
+    fn plane_back<E: Real>(&self, gy: &[E], gx: &mut [E]) {
+        for (shown, gy) in self.rows.iter().zip(gy.chunks_exact(self.cols.len())) {
+            let &Some(row) = shown else { continue };
+            let gx = &mut gx[row * self.width..][..self.width];
+            for (gx, &gy) in gx.iter_mut().zip(&gy[self.left..]) {
+                *gx += gy;
+            }
+            for (col, shown) in self.beside() {
+                if let Some(shown) = shown {
+                    gx[shown] += gy[col];
+                }
+            }
+        }
+    }
+    #[inline(always)]
+    fn plane<E: Real>(&self, x: &[E], y: &mut [E]) {
+        for (shown, y) in self.rows.iter().zip(y.chunks_exact_mut(self.cols.len())) {
+            let &Some(row) = shown else {
+                y.fill(E::zero());
+                continue;
+            };
+            let x = &x[row * self.width..][..self.width];
+            y[self.left..][..self.width].copy_from_slice(x);
+            for (col, shown) in self.beside() {
+                y[col] = shown.map_or(E::zero(), |shown| x[shown]);
+            }
+        }
+    }
+}
+
+/// y = x with its border, for whole planes of y.
+struct PadPlanes<'a, E>(&'a Shown, &'a [E], &'a mut [E]);
+impl<E: Real> Body for PadPlanes<'_, E> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        let [before, after] = self.0.sizes;
+        for (i, y) in self.2.chunks_exact_mut(after).enumerate() {
+            self.0.plane(&self.1[i * before..][..before], y);
+        }
+    }
+}
+
+/// gx += what all positions that show it got, for whole planes of gx.
+struct PadBack<'a, E>(&'a Shown, &'a [E], &'a mut [E]);
+impl<E: Real> Body for PadBack<'_, E> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        let [before, after] = self.0.sizes;
+        for (gx, gy) in self.2.chunks_exact_mut(before).zip(self.1.chunks_exact(after)) {
+            self.0.plane_back(gy, gx);
+        }
+    }
+}
+
 /// The loops of one part, compiled in this crate for both element types.
 pub trait Resampling: Sized {
     /// y (+)= R x Cᵀ for whole planes; `between` has [`room`] for one.
@@ -185,6 +270,10 @@ pub trait Resampling: Sized {
         is_added: bool,
         between: &mut [Self],
     );
+    /// y = x with its border, for whole planes of y.
+    fn pad(shown: &Shown, x: &[Self], y: &mut [Self]);
+    /// gx += gy at all positions that show it, for whole planes of gx.
+    fn pad_back(shown: &Shown, gy: &[Self], gx: &mut [Self]);
     /// Whole groups of channels into planes of squares.
     fn shuffle(shape: Squares, x: &[Self], y: &mut [Self], is_added: bool);
     /// Whole planes of squares into groups of channels.
@@ -203,6 +292,12 @@ macro_rules! resampling {
                 room: &mut [Self],
             ) {
                 simd(Planes { rows, cols, x, y, is_added, room })
+            }
+            fn pad(shown: &Shown, x: &[Self], y: &mut [Self]) {
+                simd(PadPlanes(shown, x, y))
+            }
+            fn pad_back(shown: &Shown, gy: &[Self], gx: &mut [Self]) {
+                simd(PadBack(shown, gy, gx))
             }
             fn shuffle(shape: Squares, x: &[Self], y: &mut [Self], is_added: bool) {
                 simd(Shuffle(shape, x, y, is_added))

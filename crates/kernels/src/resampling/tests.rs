@@ -1,8 +1,9 @@
 //! Laws of single maps, and what is refused; values of PyTorch stand in the tests of pooling.
-use super::Band;
+use super::{Band, Bordered, Circular, Filling, Replication};
 use crate::random::Key;
 use crate::*;
 use dfdx::prelude::*;
+use serde_json::Value;
 
 fn draw(h: usize, w: usize) -> Tensor<(usize, usize, usize, usize), f64, Cpu> {
     Key::new(3).normal(&Cpu::default(), (2, 8, h, w))
@@ -71,6 +72,64 @@ fn concatenation_keeps_both_tapes() {
     let y = device.tensor([[5.0_f64, 6.0]]);
     let z: Tensor<Rank2<1, 4>, f64, _, _> = concat_channels(x.leaky_trace(), y.leaky_trace().square());
     assert_eq!((z * w).sum::<Rank0, _>().backward().get(&y).array(), [[30.0, 48.0]]);
+}
+
+/// Reflection and replication against PyTorch; circular padding shows what a torus would.
+#[test]
+fn borders_agree_with_pytorch() {
+    let file: Value =
+        serde_json::from_str(include_str!("../../tests/golden/pool_norm_resample.json")).unwrap();
+    let numbers = |value: &Value| -> Vec<f64> {
+        value["data"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
+    };
+    let integers = |value: &Value| -> Vec<usize> {
+        value.as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect()
+    };
+    let mut seen = 0;
+    for case in file["cases"].as_array().unwrap() {
+        let filling = match case["op"].as_str().unwrap() {
+            "reflection_pad2d" => Filling::Reflection,
+            "replication_pad2d" => Filling::Replication,
+            _ => continue,
+        };
+        seen += 1;
+        let (shape, sides) = (integers(&case["x"]["shape"]), integers(&case["pad_left_right_top_bottom"]));
+        let border = Bordered { filling, rows: [sides[2], sides[3]], cols: [sides[0], sides[1]] };
+        let shape = (shape[0], shape[1], shape[2], shape[3]);
+        let x = Cpu::default().tensor_from_vec(numbers(&case["x"]), shape);
+        let y = pad2d(x.leaky_trace(), border);
+        assert_eq!(y.as_vec(), numbers(&case["y"]));
+        let gy = x.device().tensor_from_vec(numbers(&case["gy"]), *y.shape());
+        let gx = (y * gy).sum::<Rank0, _>().backward().get(&x).as_vec();
+        for (got, want) in gx.iter().zip(numbers(&case["gx"])) {
+            assert!((got - want).abs() <= 1e-11 * want.abs().max(1.0), "{got} instead of {want}");
+        }
+    }
+    assert_eq!(seen, 4);
+    let x = Cpu::default().tensor([[[1.0_f32, 2.0, 3.0]]]);
+    let y = pad1d(x, Circular::<0, 0, 3, 2>);
+    assert_eq!(y.array(), [[[1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 2.0]]]);
+}
+
+#[test]
+fn borders_that_do_not_fit_are_refused() {
+    let x = |h: usize, w: usize| -> Tensor<_, f32, Cpu> { Cpu::default().zeros_like(&(1, 2, h, w)) };
+    let refused = |filling, h, w| {
+        let border = Bordered { filling, rows: [0, 0], cols: [1, 3] };
+        try_pad2d(x(h, w), border).map(|_| ()).unwrap_err()
+    };
+    let error = refused(Filling::Reflection, 2, 3);
+    assert!(matches!(error, Error::Reflection { extent: 3, padding: 3 }), "{error}");
+    let error = refused(Filling::Circular, 2, 2);
+    assert!(matches!(error, Error::Wrap { extent: 2, padding: 3 }), "{error}");
+    assert!(matches!(refused(Filling::Replication, 0, 2), Error::Replication));
+    let empty: Tensor<Rank4<1, 1, 0, 2>, f32, _> = Cpu::default().zeros();
+    assert!(matches!(try_pad2d(empty, Replication::<1, 1, 0, 0>), Err(Error::Replication)));
+    let framed = pad2d(x(0, 0), Bordered { filling: Filling::Zeros, rows: [1, 1], cols: [0, 2] });
+    assert_eq!(framed.as_vec(), [0.0; 8]);
+    let rows = Bordered { rows: [1, 0], ..Bordered::default() };
+    let line: Tensor<Rank3<1, 1, 2>, f32, _> = Cpu::default().zeros();
+    assert!(matches!(try_pad1d(line, rows), Err(Error::AxisLength { found: 2, .. })));
 }
 
 #[test]

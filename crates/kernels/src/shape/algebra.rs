@@ -322,6 +322,26 @@ where
 pub trait Mirrors<ToBefore, ToAfter> {}
 impl<N> Mirrors<Greater, Greater> for N {}
 
+/// Length with positions of the other end.
+pub trait Wrappable<Before, After> {
+    type Out;
+}
+impl<N, Before, After> Wrappable<Before, After> for N
+where
+    N: Cmp<Before> + Cmp<After> + Add<Before>,
+    Sum<N, Before>: Add<After>,
+    N: Wraps<Compare<N, Before>, Compare<N, After>>,
+{
+    type Out = Sum<Sum<N, Before>, After>;
+}
+
+/// N not less than both paddings, given the orders.
+pub trait Wraps<ToBefore, ToAfter> {}
+impl<N> Wraps<Greater, Greater> for N {}
+impl<N> Wraps<Greater, Equal> for N {}
+impl<N> Wraps<Equal, Greater> for N {}
+impl<N> Wraps<Equal, Equal> for N {}
+
 /// Length without the ends.
 pub trait Cut<Before, After> {
     type Out;
