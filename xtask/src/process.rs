@@ -72,11 +72,14 @@ impl Built {
     }
 }
 
-/// Builds the binary of the package of the same name and finds out where cargo put it.
-fn build_binary(package: &str, flags: &[&str]) -> Result<PathBuf, Exit> {
-    let mut command = cargo(&["build", "--package", package]);
+/// Builds a binary and finds out where cargo put it.
+///
+/// It asks for the features of all packages, though it compiles what the binary needs and no more: with those of one
+/// package the crates below would be compiled once more than for the tests.
+fn build_binary(name: &str, flags: &[&str]) -> Result<PathBuf, Exit> {
+    let mut command = cargo(&["build", "--workspace", "--bin", name]);
     command.args(flags);
-    build(command)?.executable(package).map(Path::to_path_buf).ok_or(FAILED)
+    build(command)?.executable(name).map(Path::to_path_buf).ok_or(FAILED)
 }
 
 /// Runs a command of cargo that compiles (`test` does not run what it has compiled) and reads what it has built.

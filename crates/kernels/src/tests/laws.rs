@@ -12,7 +12,8 @@ use crate::{Device, Real, random::Key};
 use dfdx::prelude::*;
 use std::fmt::Debug;
 
-/// The tape of a run with gradients.
+/// The tape of a run with gradients. Laws in f64 use no other: every further pair of types that [`Case::run`] is used with
+/// costs a minute of compilation.
 pub type Traced<E> = OwnedTape<E, Cpu>;
 /// What a case gives back: all outputs one after the other.
 pub type Flat<E, T> = Tensor<(usize,), E, Cpu, T>;
@@ -331,7 +332,7 @@ pub fn gradients_are_differences(case: impl Case, key: Key) {
         let x = draw::<f64>(case, key, layout);
         let (_, gradients) = outcome(case, Body::Fused, &x);
         let loss = |x: &[Input<f64>]| -> f64 {
-            let y = elements(&case.run::<f64, NoneTape>(Body::Fused, x));
+            let y = elements(&case.run::<f64, Traced<f64>>(Body::Fused, x));
             y.iter().zip(weights::<f64>(y.len())).map(|(y, w)| y * w).sum()
         };
         let inputs = x.iter().enumerate().filter(|(_, x)| x.has_gradient);
@@ -409,8 +410,8 @@ pub fn linear_operators_are_adjoint(case: impl Case, key: Key) {
     let x = draw::<f64>(case, key, Layout::RowMajor);
     let mut at_zero = x.clone();
     at_zero[0] = x[0].holding(vec![0.0; elements(&x[0].leaf).len()]);
-    let image = elements(&case.run::<f64, NoneTape>(Body::Fused, &x));
-    let bias = elements(&case.run::<f64, NoneTape>(Body::Fused, &at_zero));
+    let image = elements(&case.run::<f64, Traced<f64>>(Body::Fused, &x));
+    let bias = elements(&case.run::<f64, Traced<f64>>(Body::Fused, &at_zero));
     let (_, gradients) = outcome(case, Body::Fused, &x);
     if image.is_empty() {
         return;
