@@ -5,7 +5,7 @@
 //! | state a claim and measure it | [`Experiment`], [`About`], [`Check`], [`Measured`], [`Bound`] |
 //! | train a model, with checkpoints and bit-equal resume | [`Trainer`], [`Objective`] |
 //! | draw seeds, report progress, keep metrics | [`Lab`], [`Seed`] |
-//! | show what came out | [`Figure`], [`Plot`], [`Heatmap`], [`Raster`], [`Table`] |
+//! | show what came out | [`Figure`], [`Plot`], [`Heatmap`], [`Raster`], [`Frames`], [`Table`] |
 //! | list experiments for the command line | [`Entry`], [`entry`] |
 //!
 //! What a run finds is written to `book/results/NAME.json`; figures, tables and numbers of the book
@@ -38,7 +38,10 @@ pub use entry::{Entry, entry};
 pub use error::Error;
 pub use execute::{RunOptions, run};
 pub use experiment::{About, Device, Experiment, ExperimentConfig};
-pub use figure::{Axis, Body, Emphasis, Figure, FigureError, Heatmap, Line, Mark, Plot, Ramp, Raster, Tile};
+pub use figure::{
+    Axis, Body, Emphasis, Figure, FigureError, Frame, Frames, Heatmap, Line, Mark, Plot, Ramp, Raster,
+    Slider, Tile,
+};
 pub use progress::Progress;
 pub use result::{Judged, ResultFile, Unstable};
 pub use table::Table;

@@ -7,8 +7,8 @@ const LARGEST_CELL: f64 = 46.0;
 /// The strongest fill that leaves black and white ink readable on it.
 const STRONGEST: f64 = 0.62;
 
-/// The matrix as SVG.
-pub(super) fn draw(map: &Heatmap, alt: &str, caption: &str) -> Result<Vec<u8>, FigureError> {
+/// The matrix.
+pub(super) fn draw(map: &Heatmap) -> Result<Svg, FigureError> {
     let (rows, columns) = (map.rows.len(), map.columns.len());
     let is_whole = map.values.len() == rows && map.values.iter().all(|row| row.len() == columns);
     if !is_whole || rows == 0 || columns == 0 {
@@ -24,7 +24,7 @@ pub(super) fn draw(map: &Heatmap, alt: &str, caption: &str) -> Result<Vec<u8>, F
     let top = 2.0 * LEADING + 12.0;
     // The drawing is as wide as its cells, so that letters keep their size on the page.
     let width = left + cell * columns as f64 + 8.0;
-    let mut svg = Svg::new(width, top + height * rows as f64 + 8.0, alt, caption);
+    let mut svg = Svg::new(width, top + height * rows as f64 + 8.0);
     svg.words((left + cell * columns as f64 / 2.0, LEADING), Anchor::Middle, &map.column_label, &[]);
     svg.words_upwards((TEXT, top + height * rows as f64 / 2.0), &map.row_label);
     for (j, name) in map.columns.iter().enumerate() {
@@ -46,7 +46,7 @@ pub(super) fn draw(map: &Heatmap, alt: &str, caption: &str) -> Result<Vec<u8>, F
             svg.words(at, Anchor::Middle, &text, &[("fill-opacity", faint)]);
         }
     }
-    Ok(svg.finish())
+    Ok(svg)
 }
 
 /// The largest magnitudes that cells are compared with.

@@ -1,12 +1,13 @@
 //! Figures as descriptions: what is shown, not how it is drawn.
 //!
 //! An experiment returns [`Figure`]s made from its report; `course figures` draws them, plots as SVG that
-//! follows the book's theme, rasters as PNG. The same description gives the same bytes on every machine.
+//! follows the book's theme, rasters as PNG, [`Frames`] over sliders as one SVG. The same description gives the same bytes on every machine.
 //! Colours are the first four of Okabe and Ito's palette that are told apart by all common kinds of
 //! colour blindness; each series also has a dash or marker of its own, so that colour never speaks alone.
 
 #[cfg(feature = "figures")]
 mod font;
+mod frames;
 #[cfg(feature = "figures")]
 mod heatmap;
 #[cfg(feature = "figures")]
@@ -17,6 +18,8 @@ mod raster;
 mod scale;
 #[cfg(feature = "figures")]
 mod svg;
+
+pub use frames::{Frame, Frames, Slider};
 
 /// One figure of an experiment: `book/src/figures/NAME-ID.svg`, or `.png` for a [`Raster`].
 #[derive(Debug, Clone, PartialEq)]
@@ -68,10 +71,17 @@ impl Figure {
     #[cfg(feature = "figures")]
     pub fn draw(&self) -> Result<Vec<u8>, FigureError> {
         match &self.body {
-            Body::Plot(plot) => plot::single(plot, &self.alt, &self.caption),
-            Body::Panels { panels, columns } => plot::panels(panels, *columns, &self.alt, &self.caption),
-            Body::Heatmap(heatmap) => heatmap::draw(heatmap, &self.alt, &self.caption),
+            Body::Plot(plot) => {
+                let drawings = plot::single(&[plot])?;
+                Ok(drawings[0].finish(&self.alt, &self.caption))
+            }
+            Body::Panels { panels, columns } => {
+                let drawings = plot::panels(&[panels], *columns)?;
+                Ok(drawings[0].finish(&self.alt, &self.caption))
+            }
+            Body::Heatmap(heatmap) => Ok(heatmap::draw(heatmap)?.finish(&self.alt, &self.caption)),
             Body::Raster(raster) => raster::draw(raster),
+            Body::Frames(frames) => frames::draw(frames, &self.alt, &self.caption),
         }
     }
 }
@@ -164,6 +174,58 @@ pub enum FigureError {
         /// Letters that fit.
         most: usize,
     },
+    /// Sliders beyond what a reader can hold in mind, or none.
+    #[error("an interactive figure has one or two sliders, got {got}")]
+    Sliders {
+        /// How many there are.
+        got: usize,
+    },
+    /// A slider that cannot move.
+    #[error("the slider `{name}` needs at least two values, got {values}")]
+    Slider {
+        /// Its name.
+        name: String,
+        /// How many values it has.
+        values: usize,
+    },
+    /// A value or pair of values without a frame, or a frame without one.
+    #[error("the sliders have {expected} positions but there are {got} frames; each position needs one")]
+    FrameCount {
+        /// Positions of the sliders.
+        expected: usize,
+        /// Frames.
+        got: usize,
+    },
+    /// The still picture is none of the frames.
+    #[error("the still picture {positions:?} needs one position for each slider, below its number of values")]
+    Still {
+        /// What was asked for.
+        positions: Vec<usize>,
+    },
+    /// A frame of another kind or size.
+    #[error(
+        "frames are plots, panels or rasters, of one kind, size and number of panels; frame {frame} is not"
+    )]
+    FrameShape {
+        /// Index of the frame.
+        frame: usize,
+    },
+    /// A frame with axes of its own.
+    #[error("frame {frame} must have the labels, scales and ranges of the axes of the first")]
+    FrameAxes {
+        /// Index of the frame.
+        frame: usize,
+    },
+    /// A reader would wait for it.
+    #[error("the {frames} frames take {bytes} bytes, at most {most} are allowed; use fewer frames or points")]
+    TooLarge {
+        /// Size of the file.
+        bytes: usize,
+        /// Size that is allowed.
+        most: usize,
+        /// Number of frames.
+        frames: usize,
+    },
     /// The letters of pictures are ASCII and `→`.
     #[error("a caption in a picture may use ASCII and `→`, got `{letter}`")]
     Letter {
@@ -189,6 +251,8 @@ pub enum Body {
     Heatmap(Heatmap),
     /// Tiles of pixels.
     Raster(Raster),
+    /// Plots, panels or rasters over one or two sliders.
+    Frames(Frames),
 }
 
 impl From<Plot> for Body {
@@ -199,6 +263,11 @@ impl From<Plot> for Body {
 impl From<Heatmap> for Body {
     fn from(heatmap: Heatmap) -> Self {
         Self::Heatmap(heatmap)
+    }
+}
+impl From<Frames> for Body {
+    fn from(frames: Frames) -> Self {
+        Self::Frames(frames)
     }
 }
 impl From<Raster> for Body {

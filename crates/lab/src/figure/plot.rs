@@ -19,24 +19,24 @@ struct Area {
     bottom: f64,
 }
 
-/// One plot of the full size.
-pub(super) fn single(plot: &Plot, alt: &str, caption: &str) -> Result<Vec<u8>, FigureError> {
+/// One plot of the full size for each frame, all on the same axes.
+pub(super) fn single(frames: &[&Plot]) -> Result<Vec<Svg>, FigureError> {
     let (width, height) = SINGLE;
-    let mut svg = Svg::new(width, height, alt, caption);
     let area = Area { left: 0.0, top: 0.0, right: width, bottom: height };
-    draw(&mut svg, plot, area, Labels { x: true, y: true })?;
-    Ok(svg.finish())
+    let mut drawings: Vec<_> = frames.iter().map(|_| Svg::new(width, height)).collect();
+    draw(&mut drawings, frames, area, Labels { x: true, y: true })?;
+    Ok(drawings)
 }
 
-/// Small multiples, `columns` in a row. Labels that all panels share are written at the outer ones only.
-pub(super) fn panels(
-    plots: &[Plot],
-    columns: usize,
-    alt: &str,
-    caption: &str,
-) -> Result<Vec<u8>, FigureError> {
+/// Small multiples, `columns` in a row, for each frame; a panel has the same axes in all frames. Labels that all
+/// panels share are written at the outer ones only.
+pub(super) fn panels(frames: &[&[Plot]], columns: usize) -> Result<Vec<Svg>, FigureError> {
     if !(1..=4).contains(&columns) {
         return Err(FigureError::Columns { columns });
+    }
+    let plots = frames.first().copied().unwrap_or_default();
+    if let Some(frame) = frames.iter().position(|panels| panels.len() != plots.len()) {
+        return Err(FigureError::FrameShape { frame });
     }
     let rows = plots.len().div_ceil(columns);
     let shares = |label: fn(&Plot) -> &str| plots.windows(2).all(|pair| label(&pair[0]) == label(&pair[1]));
@@ -54,16 +54,17 @@ pub(super) fn panels(
     let each = (width - label_room - GUTTER * (columns - 1) as f64) / columns as f64;
     let height = if columns == 1 { 260.0 } else { (each * 0.85).max(170.0) };
     let below = if shares_x { LEADING + 8.0 } else { 0.0 };
-    let mut svg = Svg::new(width, height * rows as f64 + below, alt, caption);
-    for (i, (plot, labels)) in plots.iter().zip(labels).enumerate() {
+    let mut drawings: Vec<_> = frames.iter().map(|_| Svg::new(width, height * rows as f64 + below)).collect();
+    for (i, labels) in labels.into_iter().enumerate() {
         let (row, column) = ((i / columns) as f64, (i % columns) as f64);
         let inner_left = label_room + column * (each + GUTTER);
         let bottom = (row + 1.0) * height + if labels.x && shares_x { below } else { 0.0 };
         let left = if labels.y { inner_left - label_room } else { inner_left };
         let area = Area { left, top: row * height, right: inner_left + each, bottom };
-        draw(&mut svg, plot, area, labels)?;
+        let panel: Vec<&Plot> = frames.iter().map(|panels| &panels[i]).collect();
+        draw(&mut drawings, &panel, area, labels)?;
     }
-    Ok(svg.finish())
+    Ok(drawings)
 }
 
 /// Which axes of a panel say their quantity.
@@ -89,21 +90,42 @@ impl<'a> Name<'a> {
     }
 }
 
-fn draw(svg: &mut Svg, plot: &Plot, area: Area, labels: Labels) -> Result<(), FigureError> {
-    check(plot)?;
-    let (x_extent, y_extent) = extents(plot);
-    let (x, y) = (Scale::fit(&plot.x, x_extent)?, Scale::fit(&plot.y, y_extent)?);
-    let inner = inner_area(plot, area, labels, &y);
+/// Draws each plot into the drawing of its frame; ranges and room are those that all of them need.
+fn draw(svgs: &mut [Svg], plots: &[&Plot], area: Area, labels: Labels) -> Result<(), FigureError> {
+    let Some(first) = plots.first() else { return Ok(()) };
+    for (frame, plot) in plots.iter().enumerate() {
+        check(plot)?;
+        if (&plot.x, &plot.y) != (&first.x, &first.y) {
+            return Err(FigureError::FrameAxes { frame });
+        }
+    }
+    let (x_extent, y_extent) = extents(plots);
+    let (x, y) = (Scale::fit(&first.x, x_extent)?, Scale::fit(&first.y, y_extent)?);
+    let inner = inner_area(plots, area, labels, &y);
     let x = x.on(inner.left, inner.right);
     // Numbers rise upwards, names are read downwards.
-    let y = if plot.y.categories.is_empty() {
+    let y = if first.y.categories.is_empty() {
         y.on(inner.bottom, inner.top)
     } else {
         y.on(inner.top, inner.bottom)
     };
+    for (svg, plot) in svgs.iter_mut().zip(plots) {
+        draw_between(svg, plot, (area, inner), labels, &x, &y);
+    }
+    Ok(())
+}
 
-    axes(svg, plot, inner, area, labels, (&x, &y));
-    let mut names = marks(svg, plot, inner, &x, &y);
+/// Draws a plot on scales that have their pixels.
+fn draw_between(
+    svg: &mut Svg,
+    plot: &Plot,
+    (area, inner): (Area, Area),
+    labels: Labels,
+    x: &Scale,
+    y: &Scale,
+) {
+    axes(svg, plot, inner, area, labels, (x, y));
+    let mut names = marks(svg, plot, inner, x, y);
     settle(&mut names, inner);
     for name in &names {
         let x = inner.right + 12.0;
@@ -123,7 +145,6 @@ fn draw(svg: &mut Svg, plot: &Plot, area: Area, labels: Labels) -> Result<(), Fi
         }
     }
     legend(svg, plot, inner, area);
-    Ok(())
 }
 
 /// Refuses what cannot be drawn or read.
@@ -147,10 +168,10 @@ fn check(plot: &Plot) -> Result<(), FigureError> {
 }
 
 /// Smallest and largest value of the data in each direction.
-fn extents(plot: &Plot) -> (Option<(f64, f64)>, Option<(f64, f64)>) {
-    let is_sideways = !plot.y.categories.is_empty();
+fn extents(plots: &[&Plot]) -> (Option<(f64, f64)>, Option<(f64, f64)>) {
     let (mut xs, mut ys) = (Vec::new(), Vec::new());
-    for mark in &plot.marks {
+    for (plot, mark) in plots.iter().flat_map(|plot| plot.marks.iter().map(move |mark| (plot, mark))) {
+        let is_sideways = !plot.y.categories.is_empty();
         match mark {
             Mark::Line(Line { points, band, .. }) => {
                 xs.extend(points.iter().map(|point| point.0));
@@ -188,25 +209,27 @@ fn extent(values: &[f64]) -> Option<(f64, f64)> {
 }
 
 /// Where the data goes, once titles, names, labels and numbers have their room.
-fn inner_area(plot: &Plot, area: Area, labels: Labels, y: &Scale) -> Area {
-    let title = if plot.title.is_some() { LEADING + 2.0 } else { 0.0 };
-    let has_legend = plot.marks.iter().any(Mark::is_in_legend);
-    let has_top_names = plot.marks.iter().any(|mark| matches!(mark, Mark::Vertical { .. }));
+fn inner_area(plots: &[&Plot], area: Area, labels: Labels, y: &Scale) -> Area {
+    let (x, names_up) = (&plots[0].x, &plots[0].y.categories);
+    let marks = || plots.iter().flat_map(|plot| &plot.marks);
+    let title = if plots.iter().any(|plot| plot.title.is_some()) { LEADING + 2.0 } else { 0.0 };
+    let has_legend = marks().any(Mark::is_in_legend);
+    let has_top_names = marks().any(|mark| matches!(mark, Mark::Vertical { .. }));
     let above = if has_legend || has_top_names { LEADING + 4.0 } else { 0.0 };
     let top = area.top + 10.0 + title + above;
     let label = if labels.x { LEADING + 8.0 } else { 0.0 };
     // Names of categories may need more lines, which makes room for fewer and so for no wider numbers.
     let lowest = area.bottom - 8.0 - LEADING - label;
-    let numbers = if plot.y.categories.is_empty() {
+    let numbers = if names_up.is_empty() {
         y.ticks(ticks_up(lowest - top)).iter().map(|(_, text)| text_width(text)).fold(0.0, f64::max)
     } else {
-        plot.y.categories.iter().map(|name| text_width(name)).fold(0.0, f64::max)
+        names_up.iter().map(|name| text_width(name)).fold(0.0, f64::max)
     };
     let left = area.left + numbers + 10.0 + if labels.y { LEADING + 4.0 } else { 0.0 };
-    let names = plot.marks.iter().filter(|mark| mark.is_named_beside()).map(|mark| text_width(mark.name()));
+    let names = marks().filter(|mark| mark.is_named_beside()).map(|mark| text_width(mark.name()));
     let widest = names.fold(0.0, f64::max);
     let right = area.right - if widest > 0.0 { (widest + 34.0).min(WIDEST_NAMES) } else { 12.0 };
-    let lines = category_lines(&plot.x, right - left).iter().map(Vec::len).max().unwrap_or(1).max(1);
+    let lines = category_lines(x, right - left).iter().map(Vec::len).max().unwrap_or(1).max(1);
     let bottom = lowest - LEADING * (lines - 1) as f64;
     Area { left, top, right, bottom }
 }

@@ -33,13 +33,8 @@ pub(super) fn draw(raster: &Raster) -> Result<Vec<u8>, FigureError> {
             return Err(FigureError::NotFinite { name: format!("tile {i}"), value });
         }
     }
-    let room = WIDEST.saturating_sub(GAP) / columns;
-    let scale = (room.saturating_sub(GAP) / width).clamp(1, LARGEST_SCALE);
-    let has_captions = raster.tiles.iter().any(|tile| tile.caption.is_some());
-    let caption_height = if has_captions { GLYPH_HEIGHT * LETTER_SCALE + GAP } else { 0 };
-    let cell = (width * scale + GAP, height * scale + GAP + caption_height);
-    let rows = raster.tiles.len().div_ceil(columns);
-    let mut sheet = Sheet::new(columns * cell.0 + GAP, rows * cell.1 + GAP);
+    let Grid { scale, cell, size } = grid(raster);
+    let mut sheet = Sheet::new(size.0, size.1);
     for (i, tile) in raster.tiles.iter().enumerate() {
         let (left, top) = (GAP + i % columns * cell.0, GAP + i / columns * cell.1);
         sheet.fill((left - 1, top - 1), (width * scale + 2, height * scale + 2), Pixel::Step(OUTLINE));
@@ -54,6 +49,33 @@ pub(super) fn draw(raster: &Raster) -> Result<Vec<u8>, FigureError> {
         }
     }
     Ok(sheet.encode(raster.ramp))
+}
+
+/// Width and height of the picture in px; of a raster that [`draw`] accepts.
+pub(super) fn size(raster: &Raster) -> (usize, usize) {
+    grid(raster).size
+}
+
+/// Where tiles stand.
+struct Grid {
+    /// Picture pixels for one pixel of a tile.
+    scale: usize,
+    /// Width and height of a tile with its caption and the gap behind it.
+    cell: (usize, usize),
+    /// Width and height of the picture.
+    size: (usize, usize),
+}
+
+fn grid(raster: &Raster) -> Grid {
+    let (height, width) = raster.tiles.first().map_or((1, 1), |tile| tile.size());
+    let columns = raster.columns.max(1);
+    let room = WIDEST.saturating_sub(GAP) / columns;
+    let scale = (room.saturating_sub(GAP) / width.max(1)).clamp(1, LARGEST_SCALE);
+    let has_captions = raster.tiles.iter().any(|tile| tile.caption.is_some());
+    let caption_height = if has_captions { GLYPH_HEIGHT * LETTER_SCALE + GAP } else { 0 };
+    let cell = (width * scale + GAP, height * scale + GAP + caption_height);
+    let rows = raster.tiles.len().div_ceil(columns);
+    Grid { scale, cell, size: (columns * cell.0 + GAP, rows * cell.1 + GAP) }
 }
 
 /// Place of a value in the ramp, or its colour when that is no ramp.

@@ -51,31 +51,34 @@ impl Display for Anchor {
     }
 }
 
-/// A drawing that grows element by element.
+/// A drawing that grows element by element, one in a line.
 #[derive(Debug)]
 pub(super) struct Svg {
+    width: f64,
+    height: f64,
     text: String,
 }
 
 impl Svg {
-    /// An empty drawing on a white ground, with what it shows in words: a page that sets it in makes a
-    /// head of its own and takes the words from its text.
-    pub(super) fn new(width: f64, height: f64, alt: &str, caption: &str) -> Self {
-        let (w, h) = (coordinate(width), coordinate(height));
-        let text = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\" \
-             role=\"img\" aria-label=\"{}\" data-caption=\"{}\">\n<g font-size=\"{TEXT}\" \
-             font-family=\"sans-serif\">\n<rect width=\"{w}\" height=\"{h}\" fill=\"white\"/>\n",
-            escape(alt),
-            escape(caption),
-        );
-        Self { text }
+    /// An empty drawing.
+    pub(super) fn new(width: f64, height: f64) -> Self {
+        Self { width, height, text: String::new() }
     }
 
-    /// The file.
-    pub(super) fn finish(mut self) -> Vec<u8> {
-        self.text.push_str("</g>\n</svg>\n");
-        self.text.into_bytes()
+    /// Width and height in px.
+    pub(super) fn size(&self) -> (f64, f64) {
+        (self.width, self.height)
+    }
+
+    /// The elements in their order, without line breaks.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &str> {
+        self.text.lines()
+    }
+
+    /// The file, on a white ground, with what it shows in words: a page that sets it in makes a head of its own and
+    /// takes the words from its text.
+    pub(super) fn finish(&self, alt: &str, caption: &str) -> Vec<u8> {
+        file(self.size(), alt, caption, &self.text, "")
     }
 
     /// An element with numbers rounded and other attributes as given.
@@ -152,14 +155,36 @@ impl Svg {
     }
 }
 
+/// An SVG file: `content` in the letters of figures, then `appendix` which is not shown by itself.
+pub(super) fn file(
+    (width, height): (f64, f64),
+    alt: &str,
+    caption: &str,
+    content: &str,
+    appendix: &str,
+) -> Vec<u8> {
+    let (w, h) = (coordinate(width), coordinate(height));
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\" \
+         role=\"img\" aria-label=\"{}\" data-caption=\"{}\">\n<g font-size=\"{TEXT}\" \
+         font-family=\"sans-serif\">\n<rect width=\"{w}\" height=\"{h}\" fill=\"white\"/>\n{content}</g>\n\
+         {appendix}</svg>\n",
+        escape(alt),
+        escape(caption),
+    )
+    .into_bytes()
+}
+
 fn joined(points: &[(f64, f64)]) -> String {
     let points: Vec<_> =
         points.iter().map(|&(x, y)| format!("{},{}", coordinate(x), coordinate(y))).collect();
     points.join(" ")
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+/// Text as content or attribute value of one line.
+pub(super) fn escape(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&quot;").replace(['\n', '\r'], " ")
 }
 
 #[cfg(test)]
@@ -177,9 +202,11 @@ mod tests {
 
     #[test]
     fn text_cannot_break_the_markup() {
-        let mut svg = Svg::new(10.0, 10.0, "a < b & c", "\"quoted\"");
+        let mut svg = Svg::new(10.0, 10.0);
         svg.words((0.0, 0.0), Anchor::Start, "<script>", &[]);
-        let text = String::from_utf8(svg.finish()).unwrap();
+        svg.words((0.0, 0.0), Anchor::Start, "two\nlines", &[]);
+        assert_eq!(svg.lines().count(), 2);
+        let text = String::from_utf8(svg.finish("a < b & c", "\"quoted\"")).unwrap();
         assert!(
             text.contains("a &lt; b &amp; c")
                 && text.contains("&lt;script&gt;")
