@@ -40,7 +40,7 @@ pub use execute::{RunOptions, run};
 pub use experiment::{About, Device, Experiment, ExperimentConfig};
 pub use figure::{
     Axis, Body, Emphasis, Figure, FigureError, Frame, Frames, Heatmap, Line, Mark, Plot, Ramp, Raster,
-    Slider, Tile,
+    Slider, Tile, contours,
 };
 pub use progress::Progress;
 pub use result::{Judged, ResultFile, Unstable};

@@ -5,6 +5,7 @@
 //! Colours are the first four of Okabe and Ito's palette that are told apart by all common kinds of
 //! colour blindness; each series also has a dash or marker of its own, so that colour never speaks alone.
 
+mod contours;
 #[cfg(feature = "figures")]
 mod font;
 mod frames;
@@ -19,6 +20,7 @@ mod scale;
 #[cfg(feature = "figures")]
 mod svg;
 
+pub use contours::contours;
 pub use frames::{Frame, Frames, Slider};
 
 /// One figure of an experiment: `book/src/figures/NAME-ID.svg`, or `.png` for a [`Raster`].
@@ -392,6 +394,11 @@ pub enum Mark {
         /// Where.
         x: f64,
     },
+    /// Thin lines behind the data that are no series, such as [`contours`] or earlier states of a line.
+    Faint {
+        /// (x, y) along each line.
+        lines: Vec<Vec<(f64, f64)>>,
+    },
     /// A word at a point.
     Text {
         /// The word.
@@ -470,6 +477,12 @@ impl Plot {
     #[must_use]
     pub fn vertical(self, name: impl Into<String>, x: f64) -> Self {
         self.mark(Mark::Vertical { name: name.into(), x })
+    }
+
+    /// Adds thin lines that are no series; they belong before the data, which is drawn over them.
+    #[must_use]
+    pub fn faint(self, lines: impl IntoIterator<Item = Vec<(f64, f64)>>) -> Self {
+        self.mark(Mark::Faint { lines: lines.into_iter().collect() })
     }
 
     /// Adds a word at a point.

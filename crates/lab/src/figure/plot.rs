@@ -194,6 +194,10 @@ fn extents(plots: &[&Plot]) -> (Option<(f64, f64)>, Option<(f64, f64)>) {
                 xs.extend([range.0, range.1]);
                 ys.extend(counts.iter().map(|&count| count as f64).chain([0.0]));
             }
+            Mark::Faint { lines } => {
+                xs.extend(lines.iter().flatten().map(|point| point.0));
+                ys.extend(lines.iter().flatten().map(|point| point.1));
+            }
             Mark::Horizontal { y, .. } => ys.push(*y),
             Mark::Vertical { x, .. } => xs.push(*x),
             Mark::Text { .. } => {}
@@ -341,6 +345,12 @@ fn marks<'a>(svg: &mut Svg, plot: &'a Plot, inner: Area, x: &Scale, y: &Scale) -
                     bar_from_to(svg, (edges[0] + 0.5, base), (edges[1] - 0.5, top), series);
                 }
             }
+            Mark::Faint { lines } => {
+                let style = [("stroke", INK), ("stroke-width", "1"), ("stroke-opacity", "0.35")];
+                for piece in lines.iter().flat_map(|line| visible(line, x, y)) {
+                    svg.polyline(&piece, &style);
+                }
+            }
             Mark::Horizontal { name, y: at } if y.clamp(*at) == *at => {
                 let at = y.pixel(*at);
                 let style = [("stroke", INK), ("stroke-width", "1.5"), ("stroke-dasharray", "2 3")];
@@ -375,13 +385,7 @@ fn curve(svg: &mut Svg, line: &Line, (series, dash): (usize, &str), x: &Scale, y
         let outline: Vec<_> = upper.chain(lower).collect();
         svg.polygon(&outline, &[("fill", colour), ("fill-opacity", "0.18")]);
     }
-    let points: Vec<_> = line.points.iter().map(|&(px, py)| (x.pixel(px), y.pixel(py))).collect();
-    let (low_x, high_x) = x.ends();
-    let (low_y, high_y) = y.ends();
-    let (one, other) = (y.pixel(low_y), y.pixel(high_y));
-    let frame =
-        Area { left: x.pixel(low_x), top: one.min(other), right: x.pixel(high_x), bottom: one.max(other) };
-    for piece in visible(&points, frame) {
+    for piece in visible(&line.points, x, y) {
         let style = [
             ("stroke", colour),
             ("stroke-width", "2.5"),
@@ -390,13 +394,24 @@ fn curve(svg: &mut Svg, line: &Line, (series, dash): (usize, &str), x: &Scale, y
         ];
         svg.polyline(&piece, &style);
     }
-    if let [point] = points[..] {
-        svg.marker(series, point);
+    if let [(px, py)] = line.points[..] {
+        svg.marker(series, (x.pixel(px), y.pixel(py)));
     }
 }
 
+/// The pieces of a line that the axes show, in px.
+fn visible(points: &[(f64, f64)], x: &Scale, y: &Scale) -> Vec<Vec<(f64, f64)>> {
+    let points: Vec<_> = points.iter().map(|&(px, py)| (x.pixel(px), y.pixel(py))).collect();
+    let (low_x, high_x) = x.ends();
+    let (low_y, high_y) = y.ends();
+    let (one, other) = (y.pixel(low_y), y.pixel(high_y));
+    let frame =
+        Area { left: x.pixel(low_x), top: one.min(other), right: x.pixel(high_x), bottom: one.max(other) };
+    inside(&points, frame)
+}
+
 /// The pieces of a line inside of the frame, cut exactly at its edges.
-fn visible(points: &[(f64, f64)], frame: Area) -> Vec<Vec<(f64, f64)>> {
+fn inside(points: &[(f64, f64)], frame: Area) -> Vec<Vec<(f64, f64)>> {
     let mut pieces: Vec<Vec<(f64, f64)>> = Vec::new();
     for pair in points.windows(2) {
         let Some((from, to)) = cut(pair[0], pair[1], frame) else { continue };
@@ -524,6 +539,7 @@ impl Mark {
             | Self::Histogram { name, .. }
             | Self::Horizontal { name, .. }
             | Self::Vertical { name, .. } => name,
+            Self::Faint { .. } => "thin lines",
             Self::Text { text, .. } => text,
         }
     }
@@ -549,6 +565,7 @@ impl Mark {
                 Box::new(flat(points).into_iter().chain(flat(band.as_deref().unwrap_or_default())))
             }
             Self::Scatter { points, .. } => Box::new(flat(points).into_iter()),
+            Self::Faint { lines } => Box::new(lines.iter().flatten().flat_map(|&(a, b)| [a, b])),
             Self::Bars { heights, .. } => Box::new(flat(heights).into_iter()),
             Self::Histogram { range, .. } => Box::new([range.0, range.1].into_iter()),
             Self::Horizontal { y, .. } => Box::new([*y].into_iter()),
@@ -566,7 +583,7 @@ mod tests {
 
     #[test]
     fn a_line_is_cut_at_the_frame() {
-        let pieces = visible(&[(-5.0, 5.0), (5.0, 5.0), (5.0, 15.0), (8.0, 15.0), (8.0, 5.0)], FRAME);
+        let pieces = inside(&[(-5.0, 5.0), (5.0, 5.0), (5.0, 15.0), (8.0, 15.0), (8.0, 5.0)], FRAME);
         assert_eq!(pieces, [vec![(0.0, 5.0), (5.0, 5.0), (5.0, 10.0)], vec![(8.0, 10.0), (8.0, 5.0)]]);
     }
 
