@@ -276,6 +276,12 @@ pub enum Fault {
         /// The file.
         path: String,
     },
+    /// An interactive figure whose description is broken.
+    #[error("`{path}` does not say what its sliders are; draw it with `cargo xtask figures`")]
+    Sliders {
+        /// The file.
+        path: String,
+    },
     /// A file that is no PNG.
     #[error("`{path}` is no PNG; draw it with `cargo xtask figures`")]
     NotPng {

@@ -9,6 +9,7 @@ mod citations;
 mod directive;
 mod exercises;
 mod figures;
+mod frames;
 mod includes;
 mod lectures;
 mod maths;

@@ -2,7 +2,8 @@
 //!
 //! A plot is set into the page as SVG, because an `<img>` cannot follow the theme: its ink becomes
 //! `currentColor`, its series become the custom properties `--c1` … `--c4` of `course.css`. A picture made of
-//! pixels stays a file and is enlarged by a whole factor without smoothing. The caption is Markdown with maths,
+//! pixels stays a file and is enlarged by a whole factor without smoothing. An SVG that holds frames gets its sliders
+//! (`frames.rs`). The caption is Markdown with maths,
 //! numbers of results and citations. `{{figure NAME-ID}}` is a link to the figure by its number.
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use pulldown_cmark::{Event, Tag, TagEnd};
 
 use super::directive;
+use super::frames;
 use super::page::{Edit, Page};
 use crate::error::{Fault, Faults, hint};
 
@@ -106,7 +108,16 @@ impl Figures {
             ("raster", raster(path, &bytes, &image.alt)?)
         } else {
             let svg = String::from_utf8(bytes).map_err(|_| Fault::NotSvg { path: path.clone() })?;
-            ("plot", adapt(path, &svg, &image.alt, &id)?)
+            let stage = |svg: &str| -> Result<String, Fault> {
+                Ok(format!("<div class=\"stage\">{}</div>", adapt(path, svg, &image.alt, &id)?))
+            };
+            match frames::take_apart(path, &svg)? {
+                None => ("plot", stage(&svg)?),
+                Some((svg, sliders)) => {
+                    let kind = if svg.contains("<image ") { "raster frames" } else { "plot frames" };
+                    (kind, format!("{}\n{sliders}", stage(&svg)?))
+                }
+            }
         };
         Ok(format!(
             "<figure class=\"{kind}\" id=\"fig-{id}\">\n{body}\n<figcaption>\n\n**{label}.** {}\n\n</figcaption>\n</figure>\n",
@@ -275,15 +286,16 @@ fn raster(path: &str, png: &[u8], alt: &str) -> Result<String, Fault> {
     let (width, height) = word(16).zip(word(20)).filter(|(w, h)| *w > 0 && *h > 0).ok_or_else(not_png)?;
     let scale = (RASTER_WIDTH / width).min(RASTER_HEIGHT / height).max(1);
     Ok(format!(
-        "<img src=\"{path}\" alt=\"{}\" width=\"{}\" height=\"{}\">",
+        "<img src=\"{path}\" alt=\"{}\"{} width=\"{}\" height=\"{}\">",
         escape(alt),
+        if scale == 1 { " class=\"fine\"" } else { "" },
         u64::from(width) * u64::from(scale),
         u64::from(height) * u64::from(scale)
     ))
 }
 
 /// Text as content or attribute value of HTML.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -306,6 +318,13 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("run-loss.svg"), SVG).unwrap();
         std::fs::write(folder.join("run-odd.svg"), SVG.replace("#0072B2", "#123456")).unwrap();
+        let frames = SVG.replace("</svg>", concat!(
+            "<metadata>{&quot;sliders&quot;:[{&quot;name&quot;:&quot;step&quot;,&quot;values&quot;:[&quot;0&quot;,",
+            "&quot;1&quot;],&quot;still&quot;:0}],&quot;notes&quot;:[]}</metadata>\n",
+            "<defs><g data-frame=\"1\"><g><path fill=\"#009E73\"/></g></g></defs></svg>",
+        ));
+        std::fs::write(folder.join("run-step.svg"), &frames).unwrap();
+        std::fs::write(folder.join("run-lost.svg"), frames.replace("still", "start")).unwrap();
         std::fs::write(folder.join("run-digits.png"), PNG).unwrap();
         std::fs::write(folder.join("run-text.png"), "no picture").unwrap();
         std::fs::write(folder.join("run-text.svg"), "no picture").unwrap();
@@ -322,12 +341,12 @@ mod tests {
             set("a\n\n![loss falls & stays low](figures/run-loss.svg \"Down to $\\eta\\,x$.\")\n");
         assert!(faults.contains("0 faults"), "{faults}");
         let expected = "a\n\n<figure class=\"plot\" id=\"fig-run-loss\">\n\
-            <svg viewBox=\"0 0 640 400\" role=\"img\" fill=\"currentColor\" style=\"max-width:640px\">\
+            <div class=\"stage\"><svg viewBox=\"0 0 640 400\" role=\"img\" fill=\"currentColor\" style=\"max-width:640px\">\
             <title>loss falls &amp; stays low</title>\
             <rect width=\"640\" height=\"400\" fill=\"none\"/>  \
             <clipPath id=\"run-loss-kuva-clip-0\"><rect/></clipPath> \
             <path clip-path=\"url(#run-loss-kuva-clip-0)\" stroke=\"var(--c1)\" style=\"fill:none;stroke:var(--c2);\"/> \
-            <text fill=\"currentColor\">a &gt; b = \"c\"</text></svg>\n\
+            <text fill=\"currentColor\">a &gt; b = \"c\"</text></svg></div>\n\
             <figcaption>\n\n**Figure 1.2.** Down to $\\eta\\,x$.\n\n</figcaption>\n</figure>\n\n";
         assert_eq!(page.text, expected);
     }
@@ -339,6 +358,21 @@ mod tests {
         let img =
             "<img src=\"figures/run-digits.png\" alt=\"weights of ten digits\" width=\"318\" height=\"212\">";
         assert!(page.text.contains(img), "{}", page.text);
+    }
+
+    #[test]
+    fn frames_get_their_sliders_and_follow_the_theme() {
+        let (_, page, faults) = set("![the path after each step](figures/run-step.svg \"Steps\")\n");
+        assert!(faults.contains("0 faults"), "{faults}");
+        let start = "<figure class=\"plot frames\" id=\"fig-run-step\">\n<div class=\"stage\"><svg viewBox=";
+        assert!(page.text.starts_with(start), "{}", page.text);
+        for part in [
+            "<defs><g data-frame=\"1\"><g><path fill=\"var(--c3)\"/></g></g></defs></svg></div>\n<div class=\"sliders\" hidden>",
+            "<p class=\"reading\" aria-live=\"polite\" data-notes=\"[]\">",
+        ] {
+            assert!(page.text.contains(part), "{}", page.text);
+        }
+        assert!(!page.text.contains("metadata"), "{}", page.text);
     }
 
     #[test]
@@ -362,6 +396,7 @@ mod tests {
             ("![loss falls and stays](figures/run-los.svg \"C\")", "no file"),
             ("![loss falls and stays](figures/run-odd.svg \"C\")", "colour #123456"),
             ("![loss falls and stays](figures/run-text.svg \"C\")", "is no SVG"),
+            ("![loss falls and stays](figures/run-lost.svg \"C\")", "does not say what its sliders are"),
             ("![loss falls and stays](figures/run-text.png \"C\")", "is no PNG"),
             ("see ![loss falls and stays](figures/run-loss.svg \"C\")", "fills lines of its own"),
             (

@@ -172,9 +172,9 @@ impl Experiment for PerceptronBound {
         paper: "Rosenblatt (1958), The perceptron; Novikoff (1962), On convergence proofs on perceptrons",
         claim: "On each of the 45 pairs of digits and in every order tried, Rosenblatt's rule makes at most (R/γ)² mistakes",
         sources: &[
-            include_str!("mod.rs"),
-            include_str!("../../perceptron/mod.rs"),
-            include_str!("../../perceptron/margin.rs"),
+            include_str!("perceptron_bound.rs"),
+            include_str!("../perceptron/mod.rs"),
+            include_str!("../perceptron/margin.rs"),
         ],
     };
 
