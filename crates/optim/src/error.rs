@@ -114,4 +114,51 @@ pub enum Error {
     /// The device has no memory.
     #[error(transparent)]
     Device(#[from] layers::params::DeviceError),
+    /// A matrix is not one of a quadratic form without negative values.
+    #[error("{what} must be symmetric without negative eigenvalues: {reason}; give a covariance or M M^T")]
+    NotPositive {
+        /// The matrix.
+        what: &'static str,
+        /// Which of the two is broken.
+        reason: &'static str,
+    },
+    /// Two weight matrices do not follow each other.
+    #[error(
+        "layer {layer} reads {inputs} values but the layer before it gives {outputs}; pass a chain of layers"
+    )]
+    NotAChain {
+        /// Position of the second of the two, from 0.
+        layer: usize,
+        /// Outputs of the first.
+        outputs: usize,
+        /// Inputs of the second.
+        inputs: usize,
+    },
+    /// A tensor of a model does not belong to a fully connected layer.
+    #[error("{path} has shape {shape:?}; only models of fully connected layers have a path norm here")]
+    NotDense {
+        /// Path name of the tensor.
+        path: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// An operation refused its operands.
+    #[error(transparent)]
+    Kernel(#[from] kernels::Error),
+    /// A layer of a description cannot read what comes before it.
+    #[error("{layer} cannot read an input of {input}; check channels, groups and window sizes")]
+    DoesNotFit {
+        /// The layer.
+        layer: String,
+        /// Size of what it gets.
+        input: String,
+    },
+    /// A project proposal is not complete.
+    #[error("the proposal lacks {field}: {remedy}")]
+    Incomplete {
+        /// What is missing.
+        field: &'static str,
+        /// What to write.
+        remedy: &'static str,
+    },
 }

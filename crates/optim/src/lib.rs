@@ -6,9 +6,9 @@
 //! | 2 | machine-learning basics | not built yet |
 //! | 3 | stochastic gradient descent, linear regression | not built yet |
 //! | 4 | back-propagation and automatic differentiation | not built yet |
-//! | 5 | losses, activations, initialisation | not built yet |
-//! | 6 | regularisation | not built yet |
-//! | 7 | architectures and the project proposal | not built yet |
+//! | 5 | losses, activations, initialisation | `layers::{losses, activation, init}`, [`saturation`], [`mean_field`], [`init`] |
+//! | 6 | regularisation | [`regularize`], [`chain`] |
+//! | 7 | architectures and the project proposal | [`architecture`] |
 //! | 8 | variations on stochastic gradient descent | [`optimizers`], [`schedules`], [`range_test`], [`second_order`] |
 //!
 //! Inputs are one nalgebra vector per example; accuracy is a share in \[0, 1\]; whatever draws takes its random
@@ -16,14 +16,20 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod architecture;
+pub mod chain;
 mod error;
 #[cfg(feature = "experiments")]
 pub mod experiments;
+pub mod init;
 pub mod logic;
+pub mod mean_field;
 pub mod nielsen;
 pub mod optimizers;
 pub mod perceptron;
 pub mod range_test;
+pub mod regularize;
+pub mod saturation;
 pub mod schedules;
 pub mod second_order;
 

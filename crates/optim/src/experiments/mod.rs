@@ -5,12 +5,48 @@
 //! | 1 | [`PerceptronBound`] | mistakes stay below $(R/\gamma)^2$ for every pair of digits |
 //! | 1 | [`Xor`] | what one perceptron cannot do, a hidden layer of two can |
 //! | 1 | [`NielsenDigits`] | 30 hidden neurons read digits |
+//! | 5 | [`LearningSlowdown`] | wrong and certain: stuck with one cost, not with the other |
+//! | 5 | [`StartAtDepth`] | the scale of the start decides whether ten layers train |
+//! | 5 | [`DyingRelu`] | dead rectifiers are a symptom |
+//! | 5 | [`LabelNoise`] | a bounded loss does not learn wrong labels by heart |
+//! | 6 | [`DropoutEqualises`] | dropout makes units equal and prunes rank, as a closed form says |
+//! | 6 | [`WidthWithoutOverfitting`] | more hidden units than needed, and fewer errors |
+//! | 6 | [`PathDescent`] | Path-SGD does not see how weights are scaled |
+//! | 6 | [`Memorisation`] | real data and noise are learnt differently |
+//! | 6 | [`RegulariserLeague`] | what helps on 500 digits, and what does not |
+//! | 7 | [`DepthAndShortcuts`] | shortcuts carry depth; depth alone buys nothing on flat digits |
+//! | 7 | [`ArchitectureAtlas`] | every architecture of the course, counted |
+mod architecture_atlas;
+mod depth_and_shortcuts;
+mod digit_nets;
+mod dropout_equalises;
+mod dying_relu;
+mod label_noise;
+mod learning_slowdown;
+mod memorisation;
 mod nielsen_digits;
+mod path_descent;
 mod perceptron_bound;
+mod regulariser_league;
+mod start_at_depth;
+mod width_without_overfitting;
 mod xor;
 
+pub use architecture_atlas::{ArchitectureAtlas, ArchitectureAtlasConfig, ArchitectureAtlasReport};
+pub use depth_and_shortcuts::{DepthAndShortcuts, DepthAndShortcutsConfig, DepthAndShortcutsReport};
+pub use dropout_equalises::{DropoutEqualises, DropoutEqualisesConfig, DropoutEqualisesReport};
+pub use dying_relu::{DyingRelu, DyingReluConfig, DyingReluReport};
+pub use label_noise::{LabelNoise, LabelNoiseConfig, LabelNoiseReport};
+pub use learning_slowdown::{LearningSlowdown, LearningSlowdownConfig, LearningSlowdownReport};
+pub use memorisation::{Memorisation, MemorisationConfig, MemorisationReport};
 pub use nielsen_digits::{NielsenDigits, NielsenDigitsConfig, NielsenDigitsReport};
+pub use path_descent::{PathDescent, PathDescentConfig, PathDescentReport};
 pub use perceptron_bound::{PerceptronBound, PerceptronBoundConfig, PerceptronBoundReport};
+pub use regulariser_league::{RegulariserLeague, RegulariserLeagueConfig, RegulariserLeagueReport};
+pub use start_at_depth::{StartAtDepth, StartAtDepthConfig, StartAtDepthReport};
+pub use width_without_overfitting::{
+    WidthWithoutOverfitting, WidthWithoutOverfittingConfig, WidthWithoutOverfittingReport,
+};
 pub use xor::{Xor, XorConfig, XorReport};
 
 use datasets::Images;
@@ -19,7 +55,22 @@ use serde::{Deserialize, Serialize};
 
 /// The experiments of this unit, in the order of the lectures.
 pub fn experiments() -> Vec<lab::Entry> {
-    vec![lab::entry::<PerceptronBound>(), lab::entry::<Xor>(), lab::entry::<NielsenDigits>()]
+    vec![
+        lab::entry::<PerceptronBound>(),
+        lab::entry::<Xor>(),
+        lab::entry::<NielsenDigits>(),
+        lab::entry::<LearningSlowdown>(),
+        lab::entry::<StartAtDepth>(),
+        lab::entry::<DyingRelu>(),
+        lab::entry::<LabelNoise>(),
+        lab::entry::<DropoutEqualises>(),
+        lab::entry::<WidthWithoutOverfitting>(),
+        lab::entry::<PathDescent>(),
+        lab::entry::<Memorisation>(),
+        lab::entry::<RegulariserLeague>(),
+        lab::entry::<DepthAndShortcuts>(),
+        lab::entry::<ArchitectureAtlas>(),
+    ]
 }
 
 /// Which handwritten digits an experiment reads.

@@ -1,6 +1,10 @@
 //! The quick version of each experiment: it runs in seconds, its claims hold, its figures can be drawn.
 use lab::{Check, Experiment, ExperimentConfig, Lab};
-use optim::experiments::{NielsenDigits, PerceptronBound, Xor};
+use optim::experiments::{
+    ArchitectureAtlas, DepthAndShortcuts, DropoutEqualises, DyingRelu, LabelNoise, LearningSlowdown,
+    Memorisation, NielsenDigits, PathDescent, PerceptronBound, RegulariserLeague, StartAtDepth,
+    WidthWithoutOverfitting, Xor,
+};
 
 fn quick<X: Experiment>() -> X::Report {
     let config = X::Config::quick().check().unwrap();
@@ -43,6 +47,76 @@ fn nielsen_digits() {
     assert_eq!(row[confused.read_as], confused.times);
     assert!(report.misread.iter().all(|wrong| wrong.label != wrong.read_as && wrong.pixels.len() == 64));
     assert_eq!((report.learnt_weights.len(), report.learnt_weights[0].len()), (30, 64));
+}
+
+#[test]
+fn dropout_equalises() {
+    let report = quick::<DropoutEqualises>();
+    assert_eq!(report.predicted.iter().filter(|&&value| value > 0.0).count(), report.predicted_rank);
+    assert!(report.products.windows(2).all(|pair| pair[0] >= pair[1]));
+}
+
+#[test]
+fn width_without_overfitting() {
+    let report = quick::<WidthWithoutOverfitting>();
+    assert!(report.widths.windows(2).all(|pair| pair[1].parameters > pair[0].parameters));
+}
+
+#[test]
+fn path_descent() {
+    let report = quick::<PathDescent>();
+    assert!(report.sgd_difference.mean > 1e3 * report.path_difference.mean);
+}
+
+#[test]
+fn memorisation() {
+    let report = quick::<Memorisation>();
+    assert_eq!(report.kinds.len(), 3);
+    assert!(!report.is_full && report.kinds.iter().all(|kind| (0.0..1.0).contains(&kind.unrolled.mean)));
+}
+
+#[test]
+fn regulariser_league() {
+    let report = quick::<RegulariserLeague>();
+    assert_eq!(report.methods.len(), 10);
+    assert!(report.methods[0].gain.mean == 0.0 && report.methods[0].gain.sd == 0.0);
+}
+
+#[test]
+fn learning_slowdown() {
+    let report = quick::<LearningSlowdown>();
+    assert_eq!((report.neurons.len(), report.networks.len()), (4, 4));
+}
+
+#[test]
+fn start_at_depth() {
+    let report = quick::<StartAtDepth>();
+    assert_eq!((report.runs.len(), report.signal_he.len()), (9, report.depth));
+}
+
+#[test]
+fn dying_relu() {
+    let report = quick::<DyingRelu>();
+    assert!(report.activations.iter().all(|row| row.dead.len() == report.rates.len()));
+}
+
+#[test]
+fn label_noise() {
+    let report = quick::<LabelNoise>();
+    assert!(report.losses.iter().all(|row| row.best.mean >= row.last.mean));
+}
+
+#[test]
+fn depth_and_shortcuts() {
+    let report = quick::<DepthAndShortcuts>();
+    // The gradient reaches the first layer with a shortcut, and hardly without.
+    assert!(report.plain_gradients[3].mean < report.residual_gradients[3].mean);
+}
+
+#[test]
+fn architecture_atlas() {
+    let report = quick::<ArchitectureAtlas>();
+    assert!(report.networks.windows(2).all(|pair| pair[0].parameters <= pair[1].parameters));
 }
 
 /// The same seed gives the same report, bit for bit.

@@ -1,11 +1,14 @@
 //! The integration tests of lectures 1–8.
+mod architecture;
 #[cfg(feature = "experiments")]
 mod experiments;
 mod golden;
 mod gradients;
 mod optimizers;
 mod properties;
+mod regularize;
 mod robustness;
+mod saturation;
 mod schedules;
 mod second_order;
 #[cfg(feature = "experiments")]

@@ -1,0 +1,376 @@
+//! Eleven regularisers, one network, five hundred digits.
+
+use dfdx::prelude::{Module, Trace};
+use kernels::random::Key;
+use kernels::{
+    ActivationKind, ClassLoss, Classes, DistributionLoss, class_loss_mean, distribution_loss_mean,
+};
+use kernels::{cross_entropy_mean, try_dropout, try_gaussian_noise};
+use lab::{About, Axis, Bound, BoundSource, Check, Experiment, ExperimentConfig, Figure, Lab, Measured};
+use lab::{Plot, Table};
+use serde::{Deserialize, Serialize};
+
+use super::digit_nets::{CLASSES, Digits, Draw, Loss, Net, Plan, he_net, percent_equal, tensor, train};
+use super::{Data, at_least_one};
+use crate::regularize::adversarial::fgsm;
+use crate::regularize::augment::{Augment, Shift};
+use crate::regularize::memorization::answers;
+use crate::regularize::mixup;
+use crate::regularize::penalty::Penalty;
+
+/// The same network and budget with one regulariser at a time.
+#[derive(Debug)]
+pub struct RegulariserLeague;
+
+/// What may vary in [`RegulariserLeague`].
+#[derive(Clone, Debug, Serialize, Deserialize, clap::Args)]
+#[non_exhaustive]
+pub struct RegulariserLeagueConfig {
+    /// Runs of each method, at least 2
+    #[arg(long)]
+    pub seeds: usize,
+    /// Passes over the training images
+    #[arg(long)]
+    pub epochs: usize,
+    /// Images to train with
+    #[arg(long)]
+    pub train_images: usize,
+    /// Images to test with
+    #[arg(long)]
+    pub test_images: usize,
+    /// Hidden units
+    #[arg(long)]
+    pub hidden: usize,
+}
+
+impl Default for RegulariserLeagueConfig {
+    fn default() -> Self {
+        Self { seeds: 3, epochs: 60, train_images: 500, test_images: 5000, hidden: 256 }
+    }
+}
+
+impl ExperimentConfig for RegulariserLeagueConfig {
+    fn quick() -> Self {
+        Self { seeds: 2, epochs: 25, train_images: 200, test_images: 500, hidden: 64 }
+    }
+
+    fn check(self) -> Result<Self, lab::Error> {
+        if self.seeds < 2 {
+            let value = self.seeds.to_string();
+            return Err(lab::Error::Config { field: "seeds", rule: "at least 2, to have a spread", value });
+        }
+        at_least_one("epochs", self.epochs)?;
+        at_least_one("train_images", self.train_images)?;
+        at_least_one("test_images", self.test_images)?;
+        at_least_one("hidden", self.hidden)?;
+        Ok(self)
+    }
+}
+
+/// What [`RegulariserLeague`] measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RegulariserLeagueReport {
+    /// Images to train with.
+    pub train_images: usize,
+    /// Images to test with.
+    pub test_images: usize,
+    /// Largest change of a pixel in the attack.
+    pub epsilon: f64,
+    /// The methods; no regulariser first.
+    pub methods: Vec<Method>,
+    /// The same as text.
+    pub table: Table,
+}
+
+/// One regulariser.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Method {
+    /// Name and strength.
+    pub name: String,
+    /// Percent of the test images read wrong, over seeds.
+    pub error: Measured,
+    /// Test error without a regulariser less that with it, in points, seed by seed.
+    pub gain: Measured,
+    /// Percent of the test images read right after the attack, over seeds.
+    pub robust: Measured,
+}
+
+/// What is done to the network.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    None,
+    L2(f64),
+    L1(f64),
+    Dropout(f64),
+    Noise(f64),
+    Shift(usize),
+    Mixup(f64),
+    Smoothing(f64),
+    Adversarial(f64),
+}
+
+const KINDS: [(&str, Kind); 9] = [
+    ("none", Kind::None),
+    ("L2, 0.01", Kind::L2(1e-2)),
+    ("L1, 0.0003", Kind::L1(3e-4)),
+    ("dropout, 1/2", Kind::Dropout(0.5)),
+    ("input noise, 0.3", Kind::Noise(0.3)),
+    ("shifts, 2 pixels", Kind::Shift(2)),
+    ("mixup, 0.4", Kind::Mixup(0.4)),
+    ("label smoothing, 0.1", Kind::Smoothing(0.1)),
+    ("adversarial training", Kind::Adversarial(EPSILON)),
+];
+/// Largest change of a pixel in the attack.
+const EPSILON: f64 = 0.1;
+/// Members of the ensemble, trained with different starts.
+const ENSEMBLE: usize = 5;
+
+impl Experiment for RegulariserLeague {
+    type Config = RegulariserLeagueConfig;
+    type Report = RegulariserLeagueReport;
+    const ABOUT: About = About {
+        name: "regulariser-league",
+        lecture: 6,
+        paper: "Goodfellow, Bengio & Courville (2016), ch. 7; Srivastava et al. (2014); Goodfellow, Shlens & Szegedy (2015)",
+        claim: "On 500 digits shifted copies help most, dropout helps, adversarial training makes robust; mixup, L1 and \
+                an ensemble of seeds do not help",
+        sources: &[
+            include_str!("regulariser_league.rs"),
+            include_str!("digit_nets.rs"),
+            include_str!("../regularize/augment.rs"),
+            include_str!("../regularize/mixup.rs"),
+            include_str!("../regularize/adversarial.rs"),
+            include_str!("../regularize/penalty.rs"),
+            include_str!("../chain.rs"),
+        ],
+    };
+
+    fn run(config: &Self::Config, lab: &mut Lab) -> Result<Self::Report, lab::Error> {
+        let (train, test) = Digits::split(Data::Mnist, config.train_images, config.test_images)?;
+        let seeds = lab.seeds(config.seeds);
+        let mut scores: Vec<Vec<Score>> = KINDS.iter().map(|_| Vec::new()).collect();
+        let mut ensemble = Vec::new();
+        for (done, &seed) in seeds.iter().enumerate() {
+            for (index, (_, kind)) in KINDS.iter().enumerate() {
+                let (done, all) = (done * (KINDS.len() + 1) + index, seeds.len() * (KINDS.len() + 1));
+                lab.progress("runs", done as u64, all as u64, None)?;
+                let net = fit(config, &train, *kind, seed.key("weights"), seed.key("order"))?;
+                scores[index].push(score(&net, &test)?);
+            }
+            ensemble.push(ensemble_error(config, &train, &test, seed)?);
+        }
+        let errors = |index: usize| scores[index].iter().map(|score| score.error).collect::<Vec<_>>();
+        let plain = errors(0);
+        let method = |name: &str, errors: Vec<f64>, robust: Option<Vec<f64>>| Method {
+            name: name.to_owned(),
+            gain: Measured::over(&plain.iter().zip(&errors).map(|(a, b)| a - b).collect::<Vec<_>>()),
+            error: Measured::over(&errors),
+            robust: robust.map_or_else(|| Measured::exact(0.0), |values| Measured::over(&values)),
+        };
+        let mut methods: Vec<Method> = KINDS
+            .iter()
+            .enumerate()
+            .map(|(index, (name, _))| {
+                let robust = scores[index].iter().map(|score| score.robust).collect();
+                method(name, errors(index), Some(robust))
+            })
+            .collect();
+        methods.push(method("ensemble of 5", ensemble, None));
+        let mut table = Table::new([
+            "regulariser",
+            "test error, %",
+            "gain over none, points",
+            "accuracy under attack, %",
+        ]);
+        for method in &methods {
+            let robust = if method.robust.n > 1 { method.robust.to_string() } else { "–".to_owned() };
+            table.row([method.name.clone(), method.error.to_string(), method.gain.to_string(), robust]);
+        }
+        Ok(RegulariserLeagueReport {
+            train_images: train.len(),
+            test_images: test.len(),
+            epsilon: EPSILON,
+            methods,
+            table,
+        })
+    }
+
+    fn checks(report: &Self::Report) -> Vec<Check> {
+        let of = |name: &str| report.methods.iter().find(|method| method.name.starts_with(name));
+        let (Some(none), Some(shift), Some(dropout), Some(adversarial)) =
+            (of("none"), of("shifts"), of("dropout"), of("adversarial"))
+        else {
+            return Vec::new();
+        };
+        // Pilot in PyTorch with 500 images, 4 seeds: gains 5.98 ± 1.2 and 1.21 ± 0.23 points, 58.7 ± 0.9 % under attack
+        // against 27.1 %. With fewer images all gains are larger or as large.
+        vec![
+            Check::new(
+                "shifts-help",
+                "test error without regulariser less that with random shifts, in points",
+                shift.gain,
+                Bound::AtLeast(3.0),
+                BoundSource::Pilot,
+            )
+            .baseline("test error without, %", none.error.mean)
+            .reason_if_failed("digits that are centred exactly leave shifts nothing to teach"),
+            Check::new(
+                "dropout-helps",
+                "test error without regulariser less that with dropout, in points",
+                dropout.gain,
+                Bound::AtLeast(0.3),
+                BoundSource::Pilot,
+            )
+            .baseline("test error without, %", none.error.mean)
+            .reason_if_failed("few hidden units, or few epochs: dropout slows the fit"),
+            Check::new(
+                "adversarial-training-is-robust",
+                "accuracy under attack of a network trained on attacked images, in percent",
+                adversarial.robust,
+                Bound::AtLeast(50.0),
+                BoundSource::Pilot,
+            )
+            .baseline("without", none.robust.mean)
+            .reason_if_failed("too few epochs for the harder images"),
+            Check::new(
+                "robustness-has-to-be-trained",
+                "accuracy under attack: with adversarial training less without, in points",
+                Measured { mean: adversarial.robust.mean - none.robust.mean, ..adversarial.robust },
+                Bound::AtLeast(15.0),
+                BoundSource::Pilot,
+            )
+            .baseline("without", none.robust.mean)
+            .reason_if_failed("an attack too weak to fool the plain network"),
+        ]
+    }
+
+    fn figures(report: &Self::Report) -> Vec<Figure> {
+        let mut order: Vec<&Method> = report.methods[1..].iter().collect();
+        order.sort_by(|a, b| b.gain.mean.total_cmp(&a.gain.mean));
+        vec![Figure::new(
+            "gains",
+            format!(
+                "Shifted copies help most; mixup, L1 and an ensemble of seeds do not help this network at all. Test \
+                 error without a regulariser less that with it, in points, same start and order of images; mean and one \
+                 standard deviation of {} seeds, {} training and {} test images.",
+                report.methods[0].error.n, report.train_images, report.test_images
+            ),
+            "Horizontal bars, longest first. Shifts are far ahead with several points, adversarial training follows, \
+             dropout and noise gain about one point, the others are near zero or negative.",
+            Plot::new(
+                Axis::linear("fewer test errors than without, points"),
+                Axis::categories("", order.iter().map(|method| method.name.clone())),
+            )
+            .bars("gain", order.iter().map(|method| (method.gain.mean, method.gain.sd))),
+        )]
+    }
+}
+
+/// Percent wrong, and percent right under attack.
+struct Score {
+    error: f64,
+    robust: f64,
+}
+
+fn score(net: &Net, test: &Digits) -> Result<Score, lab::Error> {
+    let attacked = fgsm(net, &test.whole(), &test.labels, EPSILON).map_err(lab::Error::unit)?;
+    let read = |x| answers(net, x).map_err(lab::Error::unit);
+    Ok(Score {
+        error: 100.0 - percent_equal(&read(&test.whole())?, &test.labels),
+        robust: percent_equal(&read(&attacked)?, &test.labels),
+    })
+}
+
+fn fit(
+    config: &RegulariserLeagueConfig,
+    set: &Digits,
+    kind: Kind,
+    weights: Key,
+    order: Key,
+) -> Result<Net, lab::Error> {
+    let weight_decay = if let Kind::L2(factor) = kind { factor } else { 0.0 };
+    let plan = Plan { epochs: config.epochs, batch: 50, learning_rate: 0.05, momentum: 0.9, weight_decay };
+    let mut net = he_net(&[set.features, config.hidden, CLASSES], ActivationKind::Relu, weights)?;
+    let mut sgd = plan.optimizer(&net)?;
+    let step = |net: &mut Net, draw: Draw| loss(net, set, kind, &draw);
+    train(&mut net, &mut sgd, set.len(), plan, order, step, |_, _, _| Ok(true))?;
+    Ok(net)
+}
+
+/// The loss of one minibatch with one regulariser.
+fn loss(net: &mut Net, set: &Digits, kind: Kind, draw: &Draw) -> Result<Loss, lab::Error> {
+    let unit = |error: crate::Error| lab::Error::unit(error);
+    let (x, labels) = set.batch(&draw.rows);
+    let plainly = |x| cross_entropy_mean(net.forward(x), &labels);
+    Ok(match kind {
+        Kind::None | Kind::L2(_) => plainly(x.leaky_trace()), // L2 is the optimiser's weight decay
+        Kind::L1(factor) => {
+            // The proximal step of the penalty before the gradient step of the loss.
+            for layer in &mut net.layers {
+                let mut w: Vec<f64> = layer.weight.as_vec().into_iter().map(f64::from).collect();
+                Penalty::L1(factor).prox(&mut w, 0.05).map_err(unit)?;
+                let to = kernels::flat_mut(&mut layer.weight);
+                to.iter_mut().zip(w).for_each(|(to, w)| *to = w as f32);
+            }
+            cross_entropy_mean(net.forward(x.leaky_trace()), &labels)
+        }
+        Kind::Dropout(rate) => {
+            let dropped = |_, a| Ok(try_dropout(a, rate, draw.key).unwrap_or_else(|error| panic!("{error}")));
+            let output = net.try_forward_with(x.leaky_trace(), dropped).map_err(lab_device)?;
+            cross_entropy_mean(output, &labels)
+        }
+        Kind::Noise(deviation) => {
+            let noisy = try_gaussian_noise(x.leaky_trace(), deviation, draw.key).map_err(lab::Error::unit)?;
+            plainly(noisy)
+        }
+        Kind::Shift(max) => {
+            let mut rng = draw.key.rng();
+            let shift = Shift { max };
+            let moved = draw.rows.iter().flat_map(|&i| shift.apply(set.row(i), set.size(), &mut rng));
+            plainly(tensor(moved.collect(), (labels.len(), set.features)).leaky_trace())
+        }
+        Kind::Smoothing(label_smoothing) => {
+            let loss = ClassLoss::CrossEntropy { label_smoothing };
+            class_loss_mean(net.forward(x.leaky_trace()), &labels, loss, Classes::default())
+        }
+        // ANCHOR: minibatch
+        Kind::Mixup(alpha) => {
+            let share = mixup::share(alpha, &mut draw.key.rng()).map_err(unit)?;
+            let partner = draw.key.fold(1).permutation(labels.len());
+            let mixed = mixup::mix(&x, &labels, CLASSES, &partner, share).map_err(unit)?;
+            let output = net.forward(mixed.x.leaky_trace());
+            distribution_loss_mean(output, &mixed.targets, DistributionLoss::CrossEntropy)
+        }
+        Kind::Adversarial(epsilon) => {
+            let attacked = fgsm(net, &x, &labels, epsilon).map_err(unit)?;
+            let clean = plainly(x.leaky_trace());
+            let hard = plainly(attacked.leaky_trace());
+            (clean + hard) * 0.5
+        } // ANCHOR_END: minibatch
+    })
+}
+
+fn lab_device(error: impl std::fmt::Display + std::fmt::Debug) -> lab::Error {
+    lab::Error::unit(layers::params::DeviceError::new(error))
+}
+
+/// Percent wrong of the mean of the outputs of networks with different starts and orders.
+fn ensemble_error(
+    config: &RegulariserLeagueConfig,
+    train: &Digits,
+    test: &Digits,
+    seed: lab::Seed,
+) -> Result<f64, lab::Error> {
+    let mut sum = vec![0.0_f32; test.len() * CLASSES];
+    for member in 0..ENSEMBLE as u64 {
+        let (weights, order) = (seed.key("weights").fold(member), seed.key("order").fold(member));
+        let net = fit(config, train, Kind::None, weights, order)?;
+        let share = kernels::softmax(net.forward(test.whole()));
+        sum.iter_mut().zip(share.as_vec()).for_each(|(sum, share)| *sum += share);
+    }
+    let largest = |row: &[f32]| (0..CLASSES).fold(0, |best, c| if row[c] > row[best] { c } else { best });
+    let read: Vec<usize> = sum.chunks(CLASSES).map(largest).collect();
+    Ok(100.0 - percent_equal(&read, &test.labels))
+}

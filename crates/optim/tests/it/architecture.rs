@@ -1,0 +1,235 @@
+//! Lecture 7: every count of `golden/counts.json` (torchvision, made by `golden/gen_counts.py`), laws of the arithmetic.
+use dfdx::prelude::*;
+use kernels::random::Key;
+use layers::testing::Golden;
+use layers::{assert_close, params};
+use optim::Error;
+use optim::architecture::count::{Layer, Network, Size, Window};
+use optim::architecture::proposal::Proposal;
+use optim::architecture::skip::{Shortcut, SkipChain};
+use optim::architecture::zoo;
+use optim::chain::{Chain, he};
+use proptest::prelude::*;
+
+/// Networks of the file that no lecture of the course names.
+const NOT_NAMED: [&str; 3] = ["shufflenet_v2_x1_0", "mnasnet1_0", "efficientnet_b0"];
+
+fn network(name: &str) -> Network {
+    match name {
+        "alexnet" => zoo::alexnet(),
+        "vgg11" => zoo::vgg(true),
+        "vgg16" => zoo::vgg(false),
+        "googlenet" => zoo::googlenet(),
+        "resnet18" => zoo::resnet("", [2, 2, 2, 2]),
+        "resnet34" => zoo::resnet("", [3, 4, 6, 3]),
+        "resnet50" => zoo::resnet_bottleneck("", [3, 4, 6, 3], 1, 64),
+        "resnet101" => zoo::resnet_bottleneck("", [3, 4, 23, 3], 1, 64),
+        "resnext50_32x4d" => zoo::resnet_bottleneck("", [3, 4, 6, 3], 32, 4),
+        "wide_resnet50_2" => zoo::resnet_bottleneck("", [3, 4, 6, 3], 1, 128),
+        "densenet121" => zoo::densenet121(),
+        "squeezenet1_0" => zoo::squeezenet(),
+        "mobilenet_v2" => zoo::mobilenet_v2(),
+        "lenet5_fully_connected_c3" => zoo::lenet5(),
+        "mlp_784_30_10" => zoo::mlp("", &[784, 30, 10]),
+        "mlp_784_100_10" => zoo::mlp("", &[784, 100, 10]),
+        "mlp_784_512_512_10" => zoo::mlp("", &[784, 512, 512, 10]),
+        "rnn_64_128" => zoo::recurrent("", 64, 128, 1, 1),
+        "gru_64_128" => zoo::recurrent("", 64, 128, 3, 1),
+        "lstm_64_128" => zoo::recurrent("", 64, 128, 4, 1),
+        "transformer_encoder_layer_128_4_512" => zoo::transformer_encoder_layer(128, 512, 10),
+        other => panic!("{other} is not known"),
+    }
+}
+
+#[test]
+fn counts_are_torchvisions() {
+    let golden = Golden::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/counts.json"));
+    golden.skip("source");
+    golden.skip("input");
+    for name in golden.keys("models").iter().map(ToString::to_string).collect::<Vec<_>>() {
+        let at = |key: &str| format!("models/{name}/{key}");
+        if NOT_NAMED.contains(&name.as_str()) {
+            golden.skip(&format!("models/{name}"));
+            continue;
+        }
+        let cost = network(&name).cost().unwrap();
+        assert_eq!(cost.parameters as f64, golden.number(&at("parameters")), "{name}");
+        for (key, value) in [("macs", cost.macs), ("weight_layers", cost.weight_layers as u64)] {
+            if golden.has(&at(key)) {
+                assert_eq!(value as f64, golden.number(&at(key)), "{key} of {name}");
+            }
+        }
+        if golden.has(&at("activation_elements")) {
+            // PyTorch's module Flatten counts as a layer in LeNet, though it copies nothing.
+            let flatten = if name.starts_with("lenet") { 400 } else { 0 };
+            assert_eq!((cost.elements + flatten) as f64, golden.number(&at("activation_elements")), "{name}");
+        }
+        for key in ["note", "input"] {
+            if golden.has(&at(key)) {
+                golden.skip(&at(key));
+            }
+        }
+    }
+    golden.skip("closed_forms/gpt2_small/vocab");
+    golden.skip("closed_forms/gpt2_small/context");
+    golden.skip("closed_forms/gpt2_small/d");
+    golden.skip("closed_forms/gpt2_small/layers");
+    for (name, network) in [("gpt2_small", zoo::gpt2_small()), ("bert_base", zoo::bert_base())] {
+        let want = golden.number(&format!("closed_forms/{name}/parameters"));
+        assert_eq!(network.cost().unwrap().parameters as f64, want, "{name}");
+    }
+    golden.finish();
+}
+
+/// The description, the type and the built model count the same.
+#[test]
+fn three_counts_agree() {
+    type Reader =
+        (layers::builders::Linear<784, 30, layers::modules::Sigmoid>, layers::builders::Linear<30, 10>);
+    const _: () = assert!(<Reader as layers::Cost>::PARAMS == 23_860);
+    let described = zoo::mlp("reader", &[784, 30, 10]).cost().unwrap();
+    let built = Cpu::default().build_module::<Reader, f32>();
+    assert_eq!(described.parameters as usize, <Reader as layers::Cost>::PARAMS);
+    assert_eq!(described.macs as usize, <Reader as layers::Cost>::MACS);
+    assert_eq!(described.parameters as usize, params::count(&built));
+    assert_eq!(described.training_bytes(128, 2), 4 * (4 * 23_860 + 128 * 70));
+    assert_eq!(described.training_flops(128), 6 * 128 * 23_820);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Windows are counted by sliding them.
+    #[test]
+    fn windows_are_counted_by_sliding(extent in 1_usize..40, kernel in 1_usize..8, stride in 1_usize..5, padding in 0_usize..4) {
+        let padded = extent + 2 * padding;
+        let starts = (0..padded).step_by(stride).filter(|start| start + kernel <= padded).count();
+        let got = Window::new(kernel, stride, padding).output(extent);
+        prop_assert_eq!(got.unwrap_or(0), starts);
+    }
+
+    /// A channel-wise and a 1 × 1 convolution cost 1/C + 1/k² of a full one.
+    #[test]
+    fn separable_convolutions(channels in 1_usize..40, out in 1_usize..40, half in 0_usize..4, side in 1_usize..30) {
+        let kernel = 2 * half + 1;
+        let conv = |out, kernel: usize, groups| Layer::Conv {
+            out, window: Window::new(kernel, 1, kernel / 2), groups, bias: false,
+        };
+        let macs = |layers| Network { name: "", input: Size::Image(channels, side, side), layers }.cost().unwrap().macs;
+        let ratio = macs(vec![conv(channels, kernel, channels), conv(out, 1, 1)]) as f64 / macs(vec![conv(out, kernel, 1)]) as f64;
+        let want = 1.0 / out as f64 + 1.0 / (kernel * kernel) as f64;
+        prop_assert!((ratio / want - 1.0).abs() < 1e-12);
+    }
+}
+
+/// The receptive field, by moving one pixel at a time: an all-ones network of two convolutions and a pool.
+#[test]
+fn receptive_field_is_what_a_pixel_can_reach() {
+    let layers = vec![
+        Layer::Conv { out: 1, window: Window::new(3, 2, 0), groups: 1, bias: false },
+        Layer::Pool(Window::new(2, 2, 0)),
+        Layer::Conv { out: 1, window: Window::new(3, 1, 0), groups: 1, bias: false },
+    ];
+    let field = Network { name: "", input: Size::Image(1, 40, 40), layers }.cost().unwrap().receptive_field;
+    // Output 0 reads positions 0..=2 of the pool, those 0..=5 of the first convolution, those pixels 0..=12.
+    let reaches = |first: usize| {
+        let pool: Vec<usize> = (0..3).map(|i| first + i).collect();
+        let conv: Vec<usize> = pool.iter().flat_map(|i| [2 * i, 2 * i + 1]).collect();
+        let pixels: Vec<usize> = conv.iter().flat_map(|i| (0..3).map(move |k| 2 * i + k)).collect();
+        pixels.iter().max().unwrap() - pixels.iter().min().unwrap() + 1
+    };
+    assert_eq!(field, reaches(0));
+    assert_eq!(field, 13);
+}
+
+/// Without a shortcut the chain itself; with one, its gradient is that of the formula.
+#[test]
+fn shortcuts() {
+    let dev = Cpu::default();
+    let chain = Chain::<f64, Cpu>::new(&dev, &[3, 4, 4, 4, 2], kernels::Tanh, he, Key::new(1)).unwrap();
+    let x: Tensor<(usize, usize), f64, Cpu> = Key::new(2).normal(&dev, (5, 3));
+    let plain = SkipChain { chain: chain.clone(), shortcut: Shortcut::None };
+    assert_eq!(plain.forward(x.clone()).as_vec(), chain.forward(x.clone()).as_vec());
+    let residual = SkipChain { chain: chain.clone(), shortcut: Shortcut::Add(0.5) };
+    let matrices = chain.matrices();
+    let by_hand: Vec<f64> = x
+        .as_vec()
+        .chunks(3)
+        .flat_map(|x| {
+            let mut a = (&matrices[0] * nalgebra::DVector::from_column_slice(x)).map(f64::tanh);
+            for w in &matrices[1..3] {
+                a = &a + (w * &a).map(f64::tanh) * 0.5;
+            }
+            (&matrices[3] * a).as_slice().to_vec()
+        })
+        .collect();
+    assert_close!(residual.forward(x.clone()).as_vec(), by_hand, 1e-12);
+    let loss = |net: &SkipChain<f64, Cpu>| net.forward(x.leaky_trace()).square().mean::<Rank0, _>();
+    let gradients = loss(&residual).backward();
+    for l in 0..4 {
+        for (i, got) in gradients.get(&residual.chain.layers[l].weight).as_vec().into_iter().enumerate() {
+            let at = |h: f64| {
+                let mut net = residual.clone();
+                kernels::flat_mut(&mut net.chain.layers[l].weight)[i] += h;
+                loss(&net).array()
+            };
+            assert_close!(got, (at(1e-5) - at(-1e-5)) / 2e-5, 1e-6, 1e-9);
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let cost = |layers| Network { name: "", input: Size::Image(3, 4, 4), layers }.cost();
+    let conv = |kernel, groups| Layer::Conv { out: 4, window: Window::new(kernel, 1, 0), groups, bias: true };
+    for layers in [
+        vec![conv(5, 1)],
+        vec![conv(1, 2)],
+        vec![Layer::Dense { out: 1, bias: true }],
+        vec![Layer::Attention],
+        vec![Layer::Add(vec![vec![conv(1, 1)], vec![]])],
+        vec![Layer::Concat(vec![vec![conv(3, 1)], vec![]])],
+    ] {
+        assert!(matches!(cost(layers.clone()), Err(Error::DoesNotFit { .. })), "{layers:?}");
+    }
+    assert!(matches!(cost(vec![Layer::Add(vec![])]), Err(Error::Empty { .. })));
+}
+
+#[test]
+fn vague_proposals_are_refused() {
+    let mut proposal = Proposal {
+        title: "t".into(),
+        question: "q?".into(),
+        data: "d".into(),
+        split: "s".into(),
+        metric: "m".into(),
+        baseline: "b".into(),
+        prediction: "accuracy at least 0.9".into(),
+        model: Some(zoo::lenet5()),
+        examples: 100,
+        epochs: 3,
+        batch: 10,
+        macs_per_second: 1e9,
+        ..Proposal::default()
+    };
+    let text = proposal.render().unwrap();
+    assert!(text.contains("61706 parameters") && text.contains("## Ablations"), "{text}");
+    assert_close!(proposal.hours(&zoo::lenet5()).unwrap(), 3.0 * 416_520.0 * 300.0 / 1e9 / 3600.0, 1e-12);
+    let missing = |proposal: &Proposal| match proposal.render() {
+        Err(Error::Incomplete { field, .. }) => field,
+        other => panic!("{other:?}"),
+    };
+    for (change, field) in [
+        ((|p: &mut Proposal| p.baseline = " ".into()) as fn(&mut Proposal), "a baseline"),
+        (|p| p.metric.clear(), "a metric"),
+        (|p| p.prediction = "it will be good".into(), "a threshold in the prediction"),
+        (|p| p.model = None, "a model"),
+        (|p| p.epochs = 0, "a budget"),
+    ] {
+        let mut broken = proposal.clone();
+        change(&mut broken);
+        assert_eq!(missing(&broken), field);
+    }
+    proposal.macs_per_second = f64::NAN;
+    assert_eq!(missing(&proposal), "a budget");
+}
