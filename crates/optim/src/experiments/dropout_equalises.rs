@@ -293,7 +293,8 @@ fn train(
 ) -> Run {
     let mut rng = seed.key("weights").rng();
     // Deliberately uneven: units start with very different norms.
-    let scale: Vec<f64> = (0..UNITS).map(|_| 0.25 * (0.7 * rng.sample::<f64, _>(StandardNormal)).exp()).collect();
+    let scale: Vec<f64> =
+        (0..UNITS).map(|_| 0.25 * (0.7 * rng.sample::<f64, _>(StandardNormal)).exp()).collect();
     let mut draw = |_, unit: usize| 0.5 * scale[unit] * rng.sample::<f64, _>(StandardNormal);
     let (mut u, mut v) = (DMatrix::from_fn(INPUTS, UNITS, &mut draw), DMatrix::from_fn(INPUTS, UNITS, draw));
     let mut rng = seed.key("order and masks").rng();

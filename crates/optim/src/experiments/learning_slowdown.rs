@@ -5,11 +5,12 @@ use kernels::{ActivationKind, SquaredError, activate, bce_with_logits_mean, loss
 use lab::{
     About, Axis, Bound, BoundSource, Check, Experiment, ExperimentConfig, Figure, Lab, Line, Measured,
 };
-use lab::{Plot, Table};
+use lab::{Frame, Frames, Plot, Slider, Table};
 use serde::{Deserialize, Serialize};
 
 use super::digit_nets::{CLASSES, Digits, Draw, Loss, Net, Plan, accuracy, train};
 use super::{Data, at_least_one};
+use crate::mean_field::moments;
 use crate::saturation::{Cost, Neuron};
 
 /// One neuron, and a network on digits, with both costs.
@@ -262,6 +263,7 @@ impl Experiment for LearningSlowdown {
                 neurons,
             ),
             saturation_figure(),
+            activations_figure(),
         ]
     }
 }
@@ -326,5 +328,45 @@ fn saturation_figure() -> Figure {
         )
         .line(Line::new("cross-entropy: a", curve(|a| a)))
         .line(Line::new("quadratic: a²(1 − a)", curve(|a| a * a * (1.0 - a)))),
+    )
+}
+
+/// Activations, their slopes and the votes that meet them, over two sliders.
+fn activations_figure() -> Figure {
+    let kinds = [
+        ("sigmoid", ActivationKind::Sigmoid),
+        ("tanh", ActivationKind::Tanh),
+        ("ReLU", ActivationKind::Relu),
+        ("leaky ReLU", ActivationKind::LeakyRelu(0.1)),
+        ("GELU", ActivationKind::Gelu),
+        ("SiLU", ActivationKind::Silu),
+    ];
+    let deviations = [0.25, 0.5, 1.0, 2.0, 4.0];
+    let z: Vec<f64> = (-48..=48).map(|i| f64::from(i) / 8.0).collect();
+    let of = |values: Vec<f64>| z.iter().copied().zip(values).collect::<Vec<_>>();
+    let votes = || Cpu::default().tensor_from_vec(z.clone(), (z.len(),));
+    let frame = |kind: usize, deviation: usize| {
+        let (name, activation) = kinds[kind];
+        let deviation: f64 = deviations[deviation];
+        let density = z.iter().map(|z| (-0.5 * (z / deviation).powi(2)).exp()).collect();
+        let plot = Plot::new(Axis::linear("vote z").range(-6.0, 6.0), Axis::linear("").range(-1.1, 2.0))
+            .line(Line::new("votes", of(density)))
+            .line(Line::new("activation", of(activate(votes(), activation).as_vec())))
+            .line(Line::new("slope", of(kernels::activation_slope(votes(), activation).as_vec())));
+        let slope = moments(activation, deviation * deviation).map_or(f64::NAN, |moments| moments.slope);
+        Frame::new(plot).note(format!(
+            "{name}, votes of standard deviation {deviation}: mean squared slope {slope:.3}; after ten layers {:.1e}.",
+            slope.powi(10)
+        ))
+    };
+    let names = Slider::new("activation", kinds.map(|(name, _)| name));
+    Figure::new(
+        "activations",
+        "Learning stops where the votes lie on flat ground: move the sliders until the slope under the votes is gone. An \
+         activation, its slope, and the density of Gaussian votes (height 1 at 0). The note says what is left of a squared \
+         gradient on average, after one layer and after ten, before the weights multiply it.",
+        "Three curves over the vote from -6 to 6: a bell curve of the votes, the activation, and its slope. For the sigmoid \
+         the slope is a low hump, at most a quarter, and with wide votes most of the bell lies outside of it.",
+        Frames::over_two(names, Slider::new("deviation of the votes", deviations), frame).still([0, 3]),
     )
 }
