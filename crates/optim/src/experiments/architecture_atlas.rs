@@ -206,13 +206,15 @@ impl Experiment for ArchitectureAtlas {
             let chosen = report.networks.iter().filter(move |n| (n.receptive_field > 0) == is_image);
             chosen.map(|n| (n.parameters as f64, n.macs as f64)).collect::<Vec<_>>()
         };
-        let mut plot =
-            Plot::new(Axis::logarithmic("parameters"), Axis::logarithmic("multiply-adds for one example"))
-                .scatter("images", group(true))
-                .scatter("others", group(false));
+        let mut plot = Plot::new(
+            Axis::logarithmic("parameters").range(1e4, 1e9),
+            Axis::logarithmic("multiply-adds for one example").range(1e4, 1e12),
+        )
+        .scatter("images", group(true))
+        .scatter("others", group(false));
         for name in ["LeNet-5", "MobileNet-V2", "ResNet-50", "VGG-16", "AlexNet", "U-Net", "GPT-2 small"] {
             if let Some(n) = report.networks.iter().find(|network| network.name == name) {
-                plot = plot.text(name, (n.parameters as f64, n.macs as f64));
+                plot = plot.text(name, (n.parameters as f64, n.macs as f64 * 1.8)); // above its point
             }
         }
         vec![Figure::new(

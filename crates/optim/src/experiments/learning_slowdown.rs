@@ -43,7 +43,7 @@ impl Default for LearningSlowdownConfig {
 
 impl ExperimentConfig for LearningSlowdownConfig {
     fn quick() -> Self {
-        Self { seeds: 2, epochs: 2, train_images: 1000, test_images: 1000 }
+        Self { seeds: 2, epochs: 1, train_images: 500, test_images: 500 }
     }
 
     fn check(self) -> Result<Self, lab::Error> {

@@ -39,7 +39,7 @@ impl Default for PathDescentConfig {
 
 impl ExperimentConfig for PathDescentConfig {
     fn quick() -> Self {
-        Self { seeds: 2, steps: 60 }
+        Self { seeds: 2, steps: 20 }
     }
 
     fn check(self) -> Result<Self, lab::Error> {

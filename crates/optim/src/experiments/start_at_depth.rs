@@ -45,7 +45,7 @@ impl Default for StartAtDepthConfig {
 
 impl ExperimentConfig for StartAtDepthConfig {
     fn quick() -> Self {
-        Self { seeds: 2, train_images: 500, test_images: 500, networks: 8 }
+        Self { seeds: 2, train_images: 150, test_images: 200, networks: 4 }
     }
 
     fn check(self) -> Result<Self, lab::Error> {
@@ -348,7 +348,7 @@ fn signals(
     has_biases: bool,
     key: Key,
 ) -> Result<Vec<f64>, lab::Error> {
-    let (x, _) = set.batch(&(0..100).collect::<Vec<_>>());
+    let (x, _) = set.batch(&(0..50).collect::<Vec<_>>());
     let mut sums = vec![0.0; DEPTH];
     for number in 0..networks as u64 {
         let (dev, key) = (Cpu::default(), key.fold(number));

@@ -7,7 +7,9 @@ use lab::{
 use lab::{Plot, Table};
 use serde::{Deserialize, Serialize};
 
-use super::digit_nets::{CLASSES, Digits, Plan, accuracy, he_net, train_plainly};
+use super::digit_nets::{
+    CLASSES, Digits, Draw, Net, Plan, accuracy, cross_entropy, he_net, train as descend,
+};
 use super::{Data, at_least_one};
 use crate::regularize::path_norm::path_norm;
 
@@ -22,7 +24,7 @@ pub struct WidthWithoutOverfittingConfig {
     /// Runs of each width, at least 2
     #[arg(long)]
     pub seeds: usize,
-    /// Passes over the training images
+    /// Most passes over the training images
     #[arg(long)]
     pub epochs: usize,
     /// Images to train with
@@ -106,6 +108,9 @@ pub struct Width {
     pub norm: Measured,
 }
 
+/// Training ends when the mean loss of an epoch is below this, in nats: everything is fitted.
+const FITTED: f64 = 0.005;
+
 impl Experiment for WidthWithoutOverfitting {
     type Config = WidthWithoutOverfittingConfig;
     type Report = WidthWithoutOverfittingReport;
@@ -136,7 +141,10 @@ impl Experiment for WidthWithoutOverfitting {
                 lab.progress("networks", done as u64, all as u64, None)?;
                 let mut net =
                     he_net(&[train.features, hidden, CLASSES], ActivationKind::Relu, seed.key("weights"))?;
-                train_plainly(&mut net, &train, plan, seed.key("order"))?;
+                let mut sgd = plan.optimizer(&net)?;
+                let step = |net: &mut Net, draw: Draw| cross_entropy(net, &train, &draw.rows);
+                let after = |_, _: &Net, loss: f64| Ok(loss > FITTED);
+                descend(&mut net, &mut sgd, train.len(), plan, seed.key("order"), step, after)?;
                 let matrices = net.matrices();
                 let norm = matrices.iter().map(|w| w.norm_squared()).sum::<f64>().sqrt();
                 let phi = path_norm(&matrices, 2.0).map_err(lab::Error::unit)?;
