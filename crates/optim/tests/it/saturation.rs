@@ -19,6 +19,17 @@ fn open(name: &str) -> Golden {
 #[test]
 fn neuron_agrees_with_python() {
     let golden = open("classical");
+    let read_in_golden_rs = ["source", "X", "y", "labels", "perceptron", "nielsen_minibatch"];
+    let of_other_lectures = [
+        "least_squares",
+        "sgd_path",
+        "minibatch_variance_at_zero",
+        "polynomial",
+        "ridge_bias_variance",
+        "estimators",
+    ];
+    read_in_golden_rs.iter().chain(&of_other_lectures).for_each(|key| golden.skip(key));
+    golden.skip("learning_slowdown/note");
     let names: Vec<String> = golden.keys("learning_slowdown/runs").iter().map(ToString::to_string).collect();
     assert_eq!(names.len(), 6);
     for name in names {
