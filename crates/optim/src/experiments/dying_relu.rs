@@ -90,8 +90,8 @@ impl Experiment for DyingRelu {
         name: "dying-relu",
         lecture: 5,
         paper: "Maas, Hannun & Ng (2013), Rectifier nonlinearities improve neural network acoustic models",
-        claim: "At a learning rate of 2 most rectifiers are dead and the network is at chance; leaky ones stay alive and \
-                the network is at chance as well",
+        claim: "At a learning rate of 2 most rectifiers are dead and the network is at chance; with leaky ones, which always \
+                pass some gradient, it is at chance as well",
         sources: &[include_str!("dying_relu.rs"), include_str!("digit_nets.rs"), include_str!("../chain.rs")],
     };
 
@@ -104,7 +104,7 @@ impl Experiment for DyingRelu {
             ("SiLU", ActivationKind::Silu),
         ];
         let mut activations = Vec::new();
-        let mut table = Table::new(["activation", "learning rate", "dead units, %", "test accuracy, %"]);
+        let mut table = Table::new(["activation", "learning rate", "units never on, %", "test accuracy, %"]);
         for (done, (name, activation)) in kinds.into_iter().enumerate() {
             let (mut dead, mut right) = (Vec::new(), Vec::new());
             for (index, rate) in RATES.into_iter().enumerate() {
@@ -183,16 +183,19 @@ impl Experiment for DyingRelu {
         vec![Figure::new(
             "rates",
             format!(
-                "Dead units are a symptom, a rate that is too large is the disease: leaky rectifiers do not die, and do \
-                 not learn either. Percent of hidden units that no training image switches on, and test accuracy, \
+                "Units that are never on are a symptom, a rate that is too large is the disease: leaky rectifiers still \
+                 pass a hundredth of the gradient there, and do not learn either. Percent of hidden units that no training image switches on, and test accuracy, \
                  against the learning rate; mean of {} seeds.",
                 report.activations[0].dead[0].n
             ),
-            "Two panels over the learning rate. Left: dead units, near 0 for both at small rates; ReLU rises to most of \
-             its units, leaky ReLU stays at 0. Right: accuracy, high for both at small rates, near 10 per cent for both \
+            "Two panels over the learning rate. Left: units that are never on, near 0 for both at small rates, nearly all \
+             at 2. Right: accuracy, high for both at small rates, near 10 per cent for both \
              at 2.",
             lab::Body::Panels {
-                panels: vec![panel("dead units", |row| &row.dead), panel("accuracy", |row| &row.accuracy)],
+                panels: vec![
+                    panel("units never on", |row| &row.dead),
+                    panel("accuracy", |row| &row.accuracy),
+                ],
                 columns: 2,
             },
         )]

@@ -287,7 +287,7 @@ impl Experiment for StartAtDepth {
                  {WIDE} wide on real digits (points) and the mean field (lines)."
             ),
             "Two sets of points with lines through them on a logarithmic axis. One is level. The other falls by more than \
-             a thousand and levels off.",
+             thirty and levels off.",
             Plot::new(Axis::linear("layer").range(1.0, 10.0), Axis::logarithmic("mean square of the votes"))
                 .line(Line::new("He, mean field", points(&report.theory_he)))
                 .line(Line::new("default, mean field", points(&report.theory_default)))

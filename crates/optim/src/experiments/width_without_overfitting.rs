@@ -219,11 +219,11 @@ impl Experiment for WidthWithoutOverfitting {
 
     fn figures(report: &Self::Report) -> Vec<Figure> {
         let points = |value: fn(&Width) -> Measured| {
-            report.widths.iter().map(move |w| (w.hidden as f64, value(w).mean)).collect::<Vec<_>>()
+            report.widths[1..].iter().map(move |w| (w.hidden as f64, value(w).mean)).collect::<Vec<_>>()
         };
         let band = |value: fn(&Width) -> Measured| {
             let pair = move |m: Measured| (m.mean - m.sd, m.mean + m.sd);
-            report.widths.iter().map(move |w| pair(value(w))).collect::<Vec<_>>()
+            report.widths[1..].iter().map(move |w| pair(value(w))).collect::<Vec<_>>()
         };
         vec![Figure::new(
             "errors",
@@ -233,8 +233,8 @@ impl Experiment for WidthWithoutOverfitting {
                  regulariser; mean and one standard deviation of {} seeds.",
                 report.train_images, report.test_images, report.gain.n
             ),
-            "Two curves over the number of hidden units on a logarithmic axis. The lower one, training, drops to zero at \
-             16 units. The upper one, test, drops steeply to 16 units and then slowly, to the right end.",
+            "Two curves over the number of hidden units on a logarithmic axis. The lower one, training, is zero from 16 \
+             units on. The upper one, test, falls slowly from 16 units to the right end.",
             Plot::new(Axis::logarithmic("hidden units"), Axis::linear("error, %"))
                 .line(Line::new("test", points(|w| w.test_error)).band(band(|w| w.test_error)))
                 .line(Line::new("training", points(|w| w.train_error)).band(band(|w| w.train_error))),

@@ -659,7 +659,7 @@ fn bad_values_are_refused() {
     assert!(matches!(tied_optimum(&dmatrix![1.0, 2.0; 0.0, 1.0], 1.0, 2), Err(Error::NotPositive { .. })));
     assert!(matches!(tied_optimum(&dmatrix![-1.0], 1.0, 2), Err(Error::NotPositive { .. })));
     assert!(matches!(path_norm(&[], 2.0), Err(Error::Empty { .. })));
-    assert!(hyper(path_norm(&[m.clone()], 0.5).unwrap_err()));
+    assert!(hyper(path_norm(std::slice::from_ref(&m), 0.5).unwrap_err()));
     let chain = path_norm(&[m.clone(), DMatrix::zeros(2, 3)], 2.0);
     assert!(matches!(chain, Err(Error::NotAChain { layer: 1, outputs: 2, inputs: 3 })));
     assert!(hyper(Penalty::L1(-1.0).value(&[1.0]).unwrap_err()));
