@@ -3,9 +3,13 @@
 //! A join of a sleeping thread pool costs more than most operations of this crate (6–250 µs against 1–50 µs), so the
 //! workers of this one spin for a while before they sleep, and a caller never waits for a sleeper:
 //!
-//! 1. The caller opens a new *epoch* and takes parts itself from a shared counter.
+//! 1. The caller opens a new *epoch* and takes parts itself.
 //! 2. A worker that sees the open epoch *joins* it and takes parts too.
-//! 3. When the counter is used up, the caller *closes* the epoch and waits for the workers that joined, no others.
+//! 3. When no part is left, the caller *closes* the epoch and waits for the workers that joined, no others.
+//!
+//! Parts are dealt out as one run of neighbours per thread, the same for every region of as many parts: what a thread
+//! wrote or read in one operation is likely still in its cache for the next. Each run has a counter, and a thread that
+//! is through with its own run takes parts of the others', so nobody waits for a worker that is late or asleep.
 //!
 //! Epoch, closed flag and number of joined workers are one atomic word, so that joining and closing exclude each
 //! other. Nothing nests: a part that calls an operation, and a caller that finds the pool in use by another thread,
@@ -75,6 +79,10 @@ const PATIENCE: u32 = if cfg!(loom) { 1 } else { 1_000 };
 const CLOSED: u64 = 1 << 31;
 const EPOCH: u32 = 32;
 
+/// Where a thread's run of parts has got to; alone in its lines of cache, for its thread counts in it all the time.
+#[repr(align(128))]
+struct Run(AtomicUsize);
+
 /// What the caller of a region leaves on its stack for those who join.
 struct Job {
     parts: usize,
@@ -87,7 +95,8 @@ struct Shared {
     state: AtomicU64,
     /// The job of the open epoch; null asks the workers to end.
     job: AtomicPtr<Job>,
-    next: AtomicUsize,
+    /// The next part of each thread's run; the caller's first.
+    runs: Box<[Run]>,
     done: AtomicUsize,
     /// The first panic of a worker in this epoch.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
@@ -117,7 +126,7 @@ impl Pool {
         let shared = Arc::new(Shared {
             state: AtomicU64::new(CLOSED),
             job: AtomicPtr::new(ptr::null_mut()),
-            next: AtomicUsize::new(0),
+            runs: (0..threads).map(|_| Run(AtomicUsize::new(0))).collect(),
             done: AtomicUsize::new(0),
             panic: Mutex::new(None),
             caller_core: AtomicUsize::new(cores::current()),
@@ -127,7 +136,7 @@ impl Pool {
                 let seat =
                     Arc::new(Seat { asleep: AtomicBool::new(false), place: cores::Place::inherited() });
                 let (shared, of_worker) = (shared.clone(), seat.clone());
-                let thread = sync::spawn(format!("kernels-{i}"), move || shared.serve(&of_worker)).ok()?;
+                let thread = sync::spawn(format!("kernels-{i}"), move || shared.serve(i, &of_worker)).ok()?;
                 Some(Worker { seat, thread: Some(thread) })
             })
             .collect();
@@ -148,11 +157,13 @@ impl Pool {
         let shared = &*self.shared;
         let core = cores::current();
         shared.caller_core.store(core, Relaxed);
-        shared.next.store(0, Relaxed);
+        for (thread, run) in shared.runs.iter().enumerate() {
+            run.0.store(shared.first(thread, parts), Relaxed);
+        }
         shared.done.store(0, Relaxed);
         shared.job.store(&mut job, Relaxed);
         self.open(core);
-        let mine = catch_unwind(AssertUnwindSafe(|| shared.take(&job)));
+        let mine = catch_unwind(AssertUnwindSafe(|| shared.take(0, &job)));
         let joined = (shared.state.fetch_or(CLOSED, AcqRel) & (CLOSED - 1)) as usize;
         let mut spins = 0;
         while shared.done.load(Acquire) < joined {
@@ -218,21 +229,29 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    /// Takes parts until none is left.
-    fn take(&self, job: &Job) {
-        loop {
-            let part = self.next.fetch_add(1, Relaxed);
-            if part >= job.parts {
-                return;
+    /// First part of a thread's run; that of the next thread is where it ends.
+    fn first(&self, thread: usize, parts: usize) -> usize {
+        parts * thread / self.runs.len()
+    }
+
+    /// Takes parts until none is left: of the thread's own run, then of those after it.
+    fn take(&self, thread: usize, job: &Job) {
+        for thread in (thread..self.runs.len()).chain(0..thread) {
+            let end = self.first(thread + 1, job.parts);
+            loop {
+                let part = self.runs[thread].0.fetch_add(1, Relaxed);
+                if part >= end {
+                    break;
+                }
+                // SAFETY: `job` is borrowed, so its `run` has not returned and the closure behind it is alive; that
+                // closure is `Sync`. Test `parts_run_once_each`.
+                unsafe { (job.call)(job.data, part) }
             }
-            // SAFETY: `job` is borrowed, so its `run` has not returned and the closure behind it is alive; that
-            // closure is `Sync`. Test `parts_run_once_each`.
-            unsafe { (job.call)(job.data, part) }
         }
     }
 
     /// The life of a worker.
-    fn serve(&self, Seat { asleep, place }: &Seat) {
+    fn serve(&self, thread: usize, Seat { asleep, place }: &Seat) {
         let mut seen = 0;
         let mut spins = 0;
         place.settle();
@@ -262,7 +281,7 @@ impl Shared {
             // SAFETY: this worker has joined, so the caller waits in `run` until `done` says otherwise, and the job
             // lies on its stack; null means that the pool is being dropped. Loom model `loom_runs_every_part_once`.
             let Some(job) = (unsafe { self.job.load(Relaxed).as_ref() }) else { return };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.take(job))) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.take(thread, job))) {
                 let mut first = self.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                 first.get_or_insert(panic);
             }
