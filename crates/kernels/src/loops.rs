@@ -9,21 +9,29 @@ use crate::pool;
 /// Elements per part of cheap element-wise work: fixed, so that no result depends on the number of threads.
 pub const CHUNK: usize = 16 * 1024;
 
-const LANES: usize = 32;
+/// Lanes of a sum: four registers of eight f32.
+pub const LANES: usize = 32;
 
 /// Whole rows of `row` elements that make about [`CHUNK`] elements; at least one.
 pub fn rows_per_part(row: usize) -> usize {
     (CHUNK / row.max(1)).max(1)
 }
 
+/// The lanes folded in a fixed tree, and what was left over.
+#[inline(always)]
+pub fn fold_tree<E: Real>(lanes: [E; LANES], rest: E, fold: impl Fn(E, E) -> E) -> E {
+    let mut s = [E::zero(); 8];
+    for j in 0..8 {
+        s[j] = fold(fold(lanes[j], lanes[j + 8]), fold(lanes[j + 16], lanes[j + 24]));
+    }
+    let halves = [[0, 4, 2, 6], [1, 5, 3, 7]].map(|[a, b, c, d]| fold(fold(s[a], s[b]), fold(s[c], s[d])));
+    fold(fold(halves[0], halves[1]), rest)
+}
+
 /// The lanes added in a fixed tree, and what was left over.
 #[inline(always)]
 pub fn tree<E: Real>(lanes: [E; LANES], rest: E) -> E {
-    let mut s = [E::zero(); 8];
-    for j in 0..8 {
-        s[j] = (lanes[j] + lanes[j + 8]) + (lanes[j + 16] + lanes[j + 24]);
-    }
-    ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7])) + rest
+    fold_tree(lanes, rest, |a, b| a + b)
 }
 
 /// Σ x.
@@ -89,11 +97,8 @@ pub fn lane_max<E: Real>(x: &[E]) -> E {
             lanes[j] = if block[j] > lanes[j] { block[j] } else { lanes[j] };
         }
     }
-    let mut max = E::neg_infinity();
-    for &x in lanes.iter().chain(rest) {
-        max = if x > max { x } else { max };
-    }
-    max
+    let larger = |max: E, x: E| if x > max { x } else { max };
+    fold_tree(lanes, rest.iter().fold(E::neg_infinity(), |max, &x| larger(max, x)), larger)
 }
 
 /// Elements that a block of short rows holds, and rows that are reduced at once.
@@ -112,10 +117,27 @@ pub fn repeat<E: Real>(small: &[E], n: usize, out: &mut [E; BLOCK]) {
     }
 }
 
-/// `fold` over each of at most [`ROWS`] rows of `n` elements, all rows at once: their steps do not wait for each other.
+/// Lanes of a row that is short and not very short.
+pub const FEW_LANES: usize = 8;
+
+/// `fold` over each of at most [`ROWS`] rows of `n` elements: in [`FEW_LANES`] lanes, or, where a row does not fill
+/// them, element by element for all rows at once, whose steps do not wait for each other.
 #[inline(always)]
 fn fold_short_rows<E: Real>(x: &[E], n: usize, start: E, out: &mut [E], fold: impl Fn(E, E) -> E) {
-    if out.len() == ROWS {
+    if n >= FEW_LANES {
+        for (row, out) in x.chunks_exact(n).zip(out) {
+            let mut lanes = [start; FEW_LANES];
+            let (blocks, rest) = row.as_chunks::<FEW_LANES>();
+            for block in blocks {
+                for j in 0..FEW_LANES {
+                    lanes[j] = fold(lanes[j], block[j]);
+                }
+            }
+            let left = rest.iter().fold(start, |folded, &x| fold(folded, x));
+            let [a, b, c, d] = [0, 1, 2, 3].map(|j| fold(lanes[j], lanes[j + 4]));
+            *out = fold(fold(fold(a, c), fold(b, d)), left);
+        }
+    } else if out.len() == ROWS {
         let x = &x[..ROWS * n];
         let mut folded = [start; ROWS];
         for j in 0..n {
@@ -160,7 +182,7 @@ mod tests {
     /// The same for rows that are reduced together: a full block, and one that is not.
     #[test]
     fn short_rows_see_every_element_once() {
-        for (rows, n) in [(ROWS, 1), (ROWS, 10), (ROWS, SHORT), (3, 7), (1, 1)] {
+        for (rows, n) in [(ROWS, 1), (ROWS, 10), (ROWS, SHORT), (3, 7), (5, 8), (2, 31), (1, 1)] {
             let x: Vec<f64> = (0..rows * n).map(|i| ((i * 37) % 101) as f64 - 50.0).collect();
             let (mut sums, mut max) = (vec![0.0; rows], vec![0.0; rows]);
             sum_short_rows(&x, n, &mut sums);

@@ -3,7 +3,7 @@
 //! All of them see a tensor as `(outer, n, inner)` in row-major order, with `n` the axis that is summed over or spread
 //! along; small tensors are `(outer, inner)`. With `inner` = 1 a row lies side by side in memory; else the loops run
 //! along `inner`.
-use crate::loops::{BLOCK, ROWS, SHORT, lane_sum_of, repeat, sum_short_rows};
+use crate::loops::{BLOCK, ROWS, SHORT, fold_tree, lane_sum_of, repeat, sum_short_rows};
 use crate::simd::{Body, simd};
 use crate::{Real, math};
 
@@ -116,32 +116,47 @@ struct ColumnSums<'a, E, S> {
     width: usize,
     out: &'a mut [E],
 }
-/// Columns whose partial sums fit into registers, and rows of one partial sum.
-const STRIP: usize = 32;
+/// Columns whose sums lie in the nearest cache, and rows of one partial sum.
+const STRIP: usize = 1024;
 const GROUP: usize = 32;
+/// Rows that are added to each other before they are added to a partial sum: each is read as one stream.
+const TOGETHER: usize = 4;
 impl<E: Real, S: Summand<E>> Body for ColumnSums<'_, E, S> {
     type Out = ();
     #[inline(always)]
     fn run(self) {
         let Self { summand, x, z, c, n, stride, width, out } = self;
+        let mut part = [E::zero(); STRIP];
         for (block, (out, c)) in out.chunks_mut(width).zip(c.chunks(width)).enumerate() {
             for (strip, (out, c)) in out.chunks_mut(STRIP).zip(c.chunks(STRIP)).enumerate() {
-                let first = block * n * stride + strip * STRIP;
-                let mut total = [E::zero(); STRIP];
+                let (first, w) = (block * n * stride + strip * STRIP, out.len());
+                let (part, c) = (&mut part[..w], &c[..w]);
+                out.fill(E::zero());
                 for from in (0..n).step_by(GROUP) {
-                    let mut part = [E::zero(); STRIP];
-                    for j in from..(from + GROUP).min(n) {
-                        let at = first + j * stride;
-                        let (x, z) = (&x[at..at + out.len()], &z[at..at + out.len()]);
+                    part.fill(E::zero());
+                    let to = (from + GROUP).min(n);
+                    let line = |row: usize| first + row * stride..first + row * stride + w;
+                    let mut row = from;
+                    while row + TOGETHER <= to {
+                        let [x0, x1, x2, x3] = [0, 1, 2, 3].map(|i| &x[line(row + i)]);
+                        let [z0, z1, z2, z3] = [0, 1, 2, 3].map(|i| &z[line(row + i)]);
+                        for j in 0..w {
+                            let low = summand.of(x0[j], z0[j], c[j]) + summand.of(x1[j], z1[j], c[j]);
+                            let high = summand.of(x2[j], z2[j], c[j]) + summand.of(x3[j], z3[j], c[j]);
+                            part[j] += low + high;
+                        }
+                        row += TOGETHER;
+                    }
+                    for row in row..to {
+                        let (x, z) = (&x[line(row)], &z[line(row)]);
                         for (((part, &x), &z), &c) in part.iter_mut().zip(x).zip(z).zip(c) {
                             *part += summand.of(x, z, c);
                         }
                     }
-                    for (total, &part) in total.iter_mut().zip(&part) {
+                    for (total, &part) in out.iter_mut().zip(&*part) {
                         *total += part;
                     }
                 }
-                out.copy_from_slice(&total[..out.len()]);
             }
         }
     }
@@ -174,12 +189,14 @@ impl<E: Real> Body for Largest<'_, E> {
                         *lane = if x > *lane || x.is_nan() { x } else { *lane };
                     }
                 }
-                let mut largest = E::neg_infinity();
-                for x in lanes.into_iter().chain(rest.iter().map(|&x| sign * x)) {
-                    largest = if x > largest || x.is_nan() { x } else { largest };
-                }
+                let larger = |largest: E, x: E| if x > largest || x.is_nan() { x } else { largest };
+                let left = rest.iter().fold(E::neg_infinity(), |largest, &x| larger(largest, sign * x));
+                let largest = fold_tree(lanes, left, larger);
                 let is_it = |&x: &E| sign * x == largest || (x.is_nan() && largest.is_nan());
-                let at = x.iter().position(is_it).unwrap_or(0);
+                // Whole blocks first: whether one of 32 is it, is asked without a branch for each.
+                let is_in = |part: &&[E; 32]| part.iter().fold(false, |found, x| found | is_it(x));
+                let from = 32 * parts.iter().take_while(|part| !is_in(part)).count();
+                let at = x[from..].iter().position(is_it).map_or(0, |at| from + at);
                 (out[0], index[0]) = (x[at], at as u32);
                 continue;
             }
