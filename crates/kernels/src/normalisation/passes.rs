@@ -4,12 +4,15 @@
 //! these two is what rounding m has lost: d = Σ (x − m) / n. So a mean of 1e6 costs no digit of the variance, and
 //! x̂ = (x − m) r − d r is centred even when m is not a number of the element type.
 use super::LocalResponse;
-use crate::loops::tree;
+use crate::loops::{FEW_LANES, LANES, tree};
 use crate::simd::{Body, simd};
 use crate::{Real, math};
+use std::iter::once;
+use std::mem::take;
 
-/// Elements that are added in `E`; longer sums go on in `f64`.
+/// Elements of one look at a segment, and additions one after the other in `E`; longer sums go on in `f64`.
 const BLOCK: usize = 1024;
+const STEPS: usize = 64;
 /// Rows of a matrix whose columns are added in `E`; longer sums go on in `f64`.
 const ROWS: usize = 64;
 /// Columns per part of a matrix; the length of the arrays that hold their sums.
@@ -90,47 +93,60 @@ fn gate<E: Real>(z: E, slope: E, gy: E) -> E {
     if z > E::zero() { gy } else { slope * gy }
 }
 
-/// Σ of two terms of the elements of up to three slices of one length, in `L` lanes.
+/// Σ of `N` terms of the elements of triples of slices, in `L` lanes that run on from one triple to the next.
 #[inline(always)]
-fn lane_pairs<E: Real, const L: usize>(
-    x: &[E],
-    y: &[E],
-    z: &[E],
-    term: impl Fn(E, E, E) -> [E; 2],
-) -> [f64; 2] {
-    let mut total = [0.0_f64; 2];
-    for ((x, y), z) in x.chunks(BLOCK).zip(y.chunks(BLOCK)).zip(z.chunks(BLOCK)) {
-        let (mut first, mut second) = ([E::zero(); 32], [E::zero(); 32]);
-        let ((x, x_rest), (y, y_rest), (z, z_rest)) =
-            (x.as_chunks::<L>(), y.as_chunks::<L>(), z.as_chunks::<L>());
-        for ((x, y), z) in x.iter().zip(y).zip(z) {
-            for j in 0..L {
-                let [a, b] = term(x[j], y[j], z[j]);
-                first[j] += a;
-                second[j] += b;
+fn lane_sums<'a, E: Real, const L: usize, const N: usize>(
+    segments: impl Iterator<Item = [&'a [E]; 3]>,
+    term: impl Fn(E, E, E) -> [E; N],
+) -> [f64; N] {
+    let mut total = [0.0_f64; N];
+    let (mut lanes, mut left) = ([[E::zero(); LANES]; N], [E::zero(); N]);
+    let mut pending = 0;
+    for [x, y, z] in segments {
+        for ((x, y), z) in x.chunks(BLOCK).zip(y.chunks(BLOCK)).zip(z.chunks(BLOCK)) {
+            let steps = (x.len() / L).max(x.len() % L);
+            if pending + steps > STEPS {
+                for ((total, lanes), left) in total.iter_mut().zip(&mut lanes).zip(&mut left) {
+                    *total += tree(take(lanes), take(left)).as_f64();
+                }
+                pending = 0;
+            }
+            pending += steps;
+            let ((x, x_rest), (y, y_rest), (z, z_rest)) =
+                (x.as_chunks::<L>(), y.as_chunks::<L>(), z.as_chunks::<L>());
+            for ((x, y), z) in x.iter().zip(y).zip(z) {
+                for j in 0..L {
+                    let terms = term(x[j], y[j], z[j]);
+                    for (lanes, term) in lanes.iter_mut().zip(terms) {
+                        lanes[j] += term;
+                    }
+                }
+            }
+            for ((&x, &y), &z) in x_rest.iter().zip(y_rest).zip(z_rest) {
+                for (left, term) in left.iter_mut().zip(term(x, y, z)) {
+                    *left += term;
+                }
             }
         }
-        let mut left = [E::zero(); 2];
-        for ((&x, &y), &z) in x_rest.iter().zip(y_rest).zip(z_rest) {
-            let [a, b] = term(x, y, z);
-            left = [left[0] + a, left[1] + b];
-        }
-        total[0] += tree(first, left[0]).as_f64();
-        total[1] += tree(second, left[1]).as_f64();
+    }
+    for ((total, lanes), left) in total.iter_mut().zip(lanes).zip(left) {
+        *total += tree(lanes, left).as_f64();
     }
     total
 }
 
-/// [`lane_pairs`] with as many lanes as the length is worth.
+/// [`lane_sums`] over segments of `length` elements, with as many lanes as that is worth.
 #[inline(always)]
-fn pairs<E: Real>(x: &[E], y: &[E], z: &[E], term: impl Fn(E, E, E) -> [E; 2]) -> [f64; 2] {
-    if x.len() < 64 { lane_pairs::<E, 8>(x, y, z, term) } else { lane_pairs::<E, 32>(x, y, z, term) }
-}
-
-/// Adds up what `of` gives for the segment of each sample.
-#[inline(always)]
-fn over_samples(samples: usize, of: impl Fn(usize) -> [f64; 2]) -> [f64; 2] {
-    (0..samples).map(of).fold([0.0; 2], |[a, b], [c, d]| [a + c, b + d])
+fn sums<'a, E: Real, const N: usize>(
+    length: usize,
+    segments: impl Iterator<Item = [&'a [E]; 3]>,
+    term: impl Fn(E, E, E) -> [E; N],
+) -> [f64; N] {
+    if length < LANES {
+        lane_sums::<E, FEW_LANES, N>(segments, term)
+    } else {
+        lane_sums::<E, LANES, N>(segments, term)
+    }
 }
 
 /// Moments of some channels of `(N, C, M)`, the first of which is `.1`.
@@ -142,15 +158,15 @@ impl<E: Real> Body for ChannelMoments<'_, E> {
         let [samples, channels, inner] = self.0;
         let n = (samples * inner) as f64;
         for (i, out) in self.3.chunks_exact_mut(3).enumerate() {
-            let segment = |sample: usize| {
-                let start = (sample * channels + self.1 + i) * inner;
-                &self.2[start..start + inner]
+            let segments = || {
+                (0..samples).map(|sample| {
+                    let start = (sample * channels + self.1 + i) * inner;
+                    [&self.2[start..start + inner]; 3]
+                })
             };
-            let sum = |s| pairs(segment(s), segment(s), segment(s), |x, _, _| [x, E::zero()]);
-            let mean = E::of(over_samples(samples, sum)[0] / n);
-            let deviations =
-                |s| pairs(segment(s), segment(s), segment(s), |x, _, _| [x - mean, (x - mean) * (x - mean)]);
-            Moments::of_sums(mean, over_samples(samples, deviations), n).write(out);
+            let mean = E::of(sums(inner, segments(), |x, _, _| [x])[0] / n);
+            let deviations = sums(inner, segments(), |x, _, _| [x - mean, (x - mean) * (x - mean)]);
+            Moments::of_sums(mean, deviations, n).write(out);
         }
     }
 }
@@ -243,13 +259,14 @@ impl<E: Real> Body for ChannelGradients<'_, E> {
             let channel = self.first + i;
             let (m, a, c) = (mean[channel], scale[channel], offset[channel]);
             let standard = self.standards[channel];
-            let sums = over_samples(samples, |sample| {
+            let segments = (0..samples).map(|sample| {
                 let start = (sample * channels + channel) * inner;
                 let (x, gy) = (&self.x[start..start + inner], &self.gy[start..start + inner]);
-                pairs(x, gy, x, |x, gy, _| {
-                    let g = gate((x - m).mul_add(a, c), slope, gy);
-                    [g, g * standard.of(x)]
-                })
+                [x, gy, x]
+            });
+            let sums = sums(inner, segments, |x, gy, _| {
+                let g = gate((x - m).mul_add(a, c), slope, gy);
+                [g, g * standard.of(x)]
             });
             [out[0], out[1]] = sums.map(E::of);
         }
@@ -361,10 +378,12 @@ impl<E: Real> Blocks<'_, E> {
     #[inline(always)]
     fn standard(&self, x: &[E]) -> Standard<E> {
         let n = self.length as f64;
+        let row = || once([x; 3]);
         let mean =
-            if self.is_centred { E::of(pairs(x, x, x, |x, _, _| [x, E::zero()])[0] / n) } else { E::zero() };
-        let sums = pairs(x, x, x, |x, _, _| [x - mean, (x - mean) * (x - mean)]);
-        let moments = Moments::of_sums(mean, if self.is_centred { sums } else { [0.0, sums[1]] }, n);
+            if self.is_centred { E::of(sums(x.len(), row(), |x, _, _| [x])[0] / n) } else { E::zero() };
+        let deviations = sums(x.len(), row(), |x, _, _| [x - mean, (x - mean) * (x - mean)]);
+        let moments =
+            Moments::of_sums(mean, if self.is_centred { deviations } else { [0.0, deviations[1]] }, n);
         let scale = (moments.variance + self.epsilon).sqrt().recip();
         Standard { mean, scale, offset: -moments.residue * scale }
     }
@@ -424,26 +443,26 @@ impl<E: Real> Body for StandardiseBack<'_, E> {
             let channels = blocks.channels(self.first + i);
             let weight = &blocks.weight[channels.clone()];
             let (gw, gb) = (&mut weight_sums[channels.clone()], &mut bias_sums[channels]);
-            let mut sums = [0.0; 2];
+            let mut totals = [0.0; 2];
             if inner == 1 {
                 for (((gw, gb), &x), &gy) in gw.iter_mut().zip(gb).zip(x).zip(gy) {
                     *gw = gy.mul_add(standard.of(x), *gw);
                     *gb += gy;
                 }
-                sums = pairs(x, gy, weight, |x, gy, w| [gy * w, gy * w * standard.of(x)]);
+                totals = sums(n, once([x, gy, weight]), |x, gy, w| [gy * w, gy * w * standard.of(x)]);
             } else {
                 let segments = x.chunks_exact(inner).zip(gy.chunks_exact(inner));
                 for ((x, gy), ((&w, gw), gb)) in segments.zip(weight.iter().zip(gw).zip(gb)) {
-                    let [bias, scale] = pairs(x, gy, x, |x, gy, _| [gy, gy * standard.of(x)]);
+                    let [bias, scale] = sums(inner, once([x, gy, x]), |x, gy, _| [gy, gy * standard.of(x)]);
                     *gb += E::of(bias);
                     *gw += E::of(scale);
-                    sums = [sums[0] + w.as_f64() * bias, sums[1] + w.as_f64() * scale];
+                    totals = [totals[0] + w.as_f64() * bias, totals[1] + w.as_f64() * scale];
                 }
             }
             // r (w gy − mean g − x̂ mean (g x̂)) = r w gy + p x̂ + q
             let per_element = -standard.scale.as_f64() / n as f64;
-            let p = E::of(per_element * sums[1]);
-            let q = if blocks.is_centred { E::of(per_element * sums[0]) } else { E::zero() };
+            let p = E::of(per_element * totals[1]);
+            let q = if blocks.is_centred { E::of(per_element * totals[0]) } else { E::zero() };
             let r = standard.scale;
             if inner == 1 {
                 for (((gx, &x), &gy), &w) in gx.iter_mut().zip(x).zip(gy).zip(weight) {
