@@ -72,11 +72,20 @@ fn is_injective(mut axes: [(usize, usize); 4]) -> bool {
 
 /// Multiplications below which a product is not cut: a part then takes as long as ten joins.
 const PART: usize = 1 << 18;
-/// Parts are cut at multiples of these, the sizes of `gemm`'s register tiles.
-const ROWS: usize = 8;
-const COLS: usize = 48;
-/// Most parts of one product: each part packs its operands again.
+/// Each part packs its operands again, so beyond the first few parts only those are cut that take a tenth of a
+/// millisecond. Cutting on to [`MOST_PARTS`] cost a fifth of the product's time in packing.
+const FEW_PARTS: usize = 4;
+const LARGE_PART: usize = 1 << 22;
 const MOST_PARTS: usize = 16;
+/// Parts are cut at multiples of these, near the sizes of `gemm`'s register tiles, and small enough that halves of the
+/// usual sides are equal.
+const ROWS: usize = 8;
+const COLS: usize = 16;
+/// Columns below which a part is not cut.
+const FEWEST_COLS: usize = 48;
+
+/// Side of the tiles in which a triangle is mirrored.
+const MIRROR: usize = 8;
 
 /// Most block rows of a triangle: 21 parts, each of which packs its operands again.
 const MOST_BLOCK_ROWS: usize = 6;
@@ -89,9 +98,13 @@ fn cut(len: usize, tile: usize, i: usize, parts: usize) -> usize {
 /// Into how many row blocks and column blocks each of `entries` products is cut.
 fn grid(entries: usize, m: usize, k: usize, n: usize) -> [usize; 2] {
     let [mut rows, mut cols] = [1, 1];
-    while entries * rows * cols < MOST_PARTS && (m / rows) * (n / cols) * k >= 2 * PART {
+    loop {
+        let (parts, part) = (entries * rows * cols, (m / rows) * (n / cols) * k);
+        if parts >= MOST_PARTS || part < 2 * if parts < FEW_PARTS { PART } else { LARGE_PART } {
+            break;
+        }
         let can_cut_rows = m / rows >= 2 * ROWS;
-        let can_cut_cols = n / cols >= 2 * COLS;
+        let can_cut_cols = n / cols >= 2 * FEWEST_COLS;
         if can_cut_rows && (m / rows >= n / cols || !can_cut_cols) {
             rows *= 2;
         } else if can_cut_cols {
@@ -243,9 +256,14 @@ pub fn multiply_by_transposed<E: Real>((a, layout): (&[E], Layout), c: &mut [E])
                 false,
                 Parallelism::None,
             );
-            for row in top..bottom {
-                for col in left..right.min(row) {
-                    *c.0.add(col * m + row) = *c.0.add(row * m + col);
+            // In small tiles: a column of the square is spread over as many lines of cache as it has rows.
+            for first_row in (top..bottom).step_by(MIRROR) {
+                for first_col in (left..right.min(bottom)).step_by(MIRROR) {
+                    for col in first_col..right.min(first_col + MIRROR) {
+                        for row in first_row.max(col + 1)..bottom.min(first_row + MIRROR) {
+                            *c.0.add(col * m + row) = *c.0.add(row * m + col);
+                        }
+                    }
                 }
             }
         }
