@@ -44,10 +44,10 @@ pub use dropout::{
     try_alpha_dropout, try_dropout, try_feature_dropout, try_gaussian_dropout, try_gaussian_noise,
 };
 pub use elementwise::{
-    Arithmetic, ElementwiseDevice, abs, add_along, choose, clamp, cos, div_along, erf, exp, expm1, ln, ln_1p,
-    mul_along, powf, sin, sqrt, sub_along, try_abs, try_add_along, try_choose, try_clamp, try_cos,
-    try_div_along, try_erf, try_exp, try_expm1, try_ln, try_ln_1p, try_mul_along, try_powf, try_sin,
-    try_sqrt, try_sub_along,
+    Arithmetic, ElementwiseDevice, abs, add, add_along, choose, clamp, cos, div, div_along, erf, exp, expm1,
+    ln, ln_1p, mul, mul_along, powf, sin, sqrt, sub, sub_along, try_abs, try_add, try_add_along, try_choose,
+    try_clamp, try_cos, try_div, try_div_along, try_erf, try_exp, try_expm1, try_ln, try_ln_1p, try_mul,
+    try_mul_along, try_powf, try_sin, try_sqrt, try_sub, try_sub_along,
 };
 pub use error::{DeviceError, Error};
 pub use linear::{FeaturesLast, InputGradient, linear, try_linear};

@@ -4,6 +4,7 @@ use num_traits::Float;
 use rand::distributions::uniform::SampleUniform;
 
 use crate::convolution::passes::ConvolutionPasses;
+use crate::elementwise::passes::PairPasses;
 use crate::loss::passes::Losses;
 use crate::normalisation::Norms;
 use crate::pooling::Pooling;
@@ -37,6 +38,7 @@ pub trait Kernels:
     + Fill
     + MatrixPasses
     + NoisePasses
+    + PairPasses
     + SequencePasses
     + SparsePasses
     + Distances

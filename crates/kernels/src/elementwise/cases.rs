@@ -5,7 +5,7 @@ use crate::{Device, Real, ReducedShape};
 use dfdx::prelude::*;
 
 /// The methods of [`ElementwiseDevice`].
-pub const OPERATIONS: &[&str] = &["arithmetic_along", "choose"];
+pub const OPERATIONS: &[&str] = &["arithmetic", "arithmetic_along", "choose"];
 
 #[derive(Clone, Copy, Debug)]
 enum Along {
@@ -18,6 +18,7 @@ enum Along {
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
+    Pair(Arithmetic),
     Arithmetic(Arithmetic, Along),
     Choose,
 }
@@ -31,6 +32,7 @@ struct Elementwise {
 impl Case for Elementwise {
     fn operation(self) -> &'static str {
         match self.op {
+            Op::Pair(_) => "arithmetic",
             Op::Arithmetic(..) => "arithmetic_along",
             Op::Choose => "choose",
         }
@@ -40,6 +42,7 @@ impl Case for Elementwise {
         let large = Spec::new([a, b, c]);
         let small = |shape: &[usize]| Spec::new(shape).holding(Numbers::Positive).pinned();
         match self.op {
+            Op::Pair(_) => vec![large.clone(), large.holding(Numbers::Positive)],
             Op::Arithmetic(_, Along::Rows) => vec![large, small(&[b, c])],
             Op::Arithmetic(_, Along::Columns) => vec![large, small(&[a, b])],
             Op::Arithmetic(_, Along::Middle) => vec![large, small(&[a, c])],
@@ -74,6 +77,16 @@ impl Case for Elementwise {
         let [a, b, c] = self.shape;
         let large = x[0].taped::<_, T>((a, b, c));
         match self.op {
+            Op::Pair(arithmetic) => {
+                let other = x[1].taped::<_, T>((a, b, c));
+                flat(
+                    match body {
+                        Body::Fused => Cpu::arithmetic(large, other, arithmetic),
+                        Body::Composed => composed::arithmetic(large, other, arithmetic),
+                    }
+                    .unwrap(),
+                )
+            }
             Op::Arithmetic(arithmetic, along) => match along {
                 Along::Rows => one::<Axis<0>, E, T>(arithmetic, body, large, x[1].taped((b, c))),
                 Along::Middle => one::<Axis<1>, E, T>(arithmetic, body, large, x[1].taped((a, c))),
@@ -102,6 +115,7 @@ impl Case for Elementwise {
 fn visit_all(visit: &mut impl Visit, shapes: &[[usize; 3]]) {
     for &shape in shapes {
         for arithmetic in [Arithmetic::Add, Arithmetic::Sub, Arithmetic::Mul, Arithmetic::Div] {
+            visit.visit(Elementwise { op: Op::Pair(arithmetic), shape });
             for along in [Along::Rows, Along::Columns, Along::Middle, Along::Channels, Along::Everything] {
                 visit.visit(Elementwise { op: Op::Arithmetic(arithmetic, along), shape });
             }

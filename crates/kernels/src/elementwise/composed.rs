@@ -3,6 +3,21 @@ use super::Arithmetic;
 use crate::{Device, Real, ReducedShape};
 use dfdx::prelude::*;
 
+pub fn arithmetic<S: Shape, E: Real, D: Device<E>, T: Tape<E, D> + Merge<R>, R: Tape<E, D>>(
+    x: Tensor<S, E, D, T>,
+    y: Tensor<S, E, D, R>,
+    arithmetic: Arithmetic,
+) -> Result<Tensor<S, E, D, T>, D::Err> {
+    // dfdx's backward panics where one tensor is both operands, or one is a view of the other.
+    let (x, y) = (x.try_mul(E::ONE)?, y.try_mul(E::ONE)?);
+    match arithmetic {
+        Arithmetic::Add => x.try_add(y),
+        Arithmetic::Sub => x.try_sub(y),
+        Arithmetic::Mul => x.try_mul(y),
+        Arithmetic::Div => x.try_div(y),
+    }
+}
+
 pub fn arithmetic_along<S, Ax, E, D, T, R>(
     x: Tensor<S, E, D, T>,
     small: Tensor<ReducedShape<S, Ax>, E, D, R>,

@@ -71,6 +71,57 @@ fn sum_missing<E: Real>(
     }
 }
 
+pub fn arithmetic<S: Shape, E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>>(
+    x: Tensor<S, E, Cpu, T>,
+    y: Tensor<S, E, Cpu, R>,
+    arithmetic: Arithmetic,
+) -> Out<S, E, T> {
+    let (x, tape) = x.try_contiguous()?.split_tape();
+    let (y, more) = y.try_contiguous()?.split_tape();
+    let mut tape = tape.merge(more);
+    let mut z = buffer(x.device(), x.shape().num_elements())?;
+    chunks_mut(&mut z, CHUNK, |start, z| {
+        E::pairs(arithmetic, part(flat(&x), start, z), part(flat(&y), start, z), z)
+    });
+    let z = x.device().try_tensor_from_vec(z, *x.shape())?;
+    let ghost = z.ghost();
+    if matches!(arithmetic, Arithmetic::Add | Arithmetic::Sub) {
+        // The operands are not read again: their memory may go.
+        let (x, y) = (x.ghost(), y.ghost());
+        tape.add_backward_op(move |grads| {
+            let gz = take(&mut **grads.get_or_alloc_mut(&ghost)?);
+            chunks_mut(grads.get_or_alloc_mut(&x)?, CHUNK, |start, g| {
+                let gz = part(&gz, start, g);
+                E::share_of_first(arithmetic, gz, gz, g)
+            });
+            if R::OWNS_TAPE {
+                chunks_mut(grads.get_or_alloc_mut(&y)?, CHUNK, |start, g| {
+                    let gz = part(&gz, start, g);
+                    E::share_of_second(arithmetic, gz, gz, gz, g)
+                });
+            }
+            **grads.get_or_alloc_mut(&ghost)? = gz;
+            Ok(())
+        });
+        return Ok(z.put_tape(tape));
+    }
+    tape.add_backward_op(move |grads| {
+        let gz = take(&mut **grads.get_or_alloc_mut(&ghost)?);
+        chunks_mut(grads.get_or_alloc_mut(&x)?, CHUNK, |start, g| {
+            E::share_of_first(arithmetic, part(&gz, start, g), part(flat(&y), start, g), g)
+        });
+        if R::OWNS_TAPE {
+            chunks_mut(grads.get_or_alloc_mut(&y)?, CHUNK, |start, g| {
+                let (x, y) = (part(flat(&x), start, g), part(flat(&y), start, g));
+                E::share_of_second(arithmetic, part(&gz, start, g), x, y, g)
+            });
+        }
+        **grads.get_or_alloc_mut(&ghost)? = gz;
+        Ok(())
+    });
+    Ok(z.put_tape(tape))
+}
+
 pub fn arithmetic_along<S, Ax, E, T, R>(
     x: Tensor<S, E, Cpu, T>,
     small: Tensor<ReducedShape<S, Ax>, E, Cpu, R>,

@@ -13,7 +13,7 @@
 //! another, ignored, goes through all of them. In f64 they are within 2 units for [`exp`], [`expm1`], [`ln`] and [`ln_1p`],
 //! and within 3.5 for [`powf`].
 //!
-//! **Between tensors**: [`add_along`], [`sub_along`], [`mul_along`] and [`div_along`] combine a tensor with one that lacks
+//! **Between tensors**: [`add`], [`sub`], [`mul`] and [`div`] of two tensors of one shape; [`add_along`], [`sub_along`], [`mul_along`] and [`div_along`] combine a tensor with one that lacks
 //! some of its axes, named by the last argument: rows, columns, channels. The small tensor is not repeated in memory
 //! (with several separate axes, it is along all but the last), and its gradient is added up in fixed partial sums.
 //! [`choose`] takes elements from one of two tensors.
@@ -21,25 +21,38 @@
 pub(crate) mod cases;
 mod composed;
 mod cpu;
+pub(crate) mod passes;
 
 use crate::{BaseDevice, Device, Power, Real, ReducedShape, try_activate};
 use dfdx::prelude::*;
 
-/// Arithmetic between a tensor and a small one, as a value.
+/// Arithmetic between two tensors, as a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arithmetic {
-    /// See [`add_along`].
+    /// See [`add`] and [`add_along`].
     Add,
-    /// See [`sub_along`].
+    /// See [`sub`] and [`sub_along`].
     Sub,
-    /// See [`mul_along`].
+    /// See [`mul`] and [`mul_along`].
     Mul,
-    /// See [`div_along`].
+    /// See [`div`] and [`div_along`].
     Div,
 }
 
-/// A device with bodies for arithmetic with a small tensor, and for selection; part of [`Device`].
+/// A device with bodies for arithmetic between tensors, and for selection; part of [`Device`].
 pub trait ElementwiseDevice<E: Real>: BaseDevice<E> {
+    /// Body of [`try_add`] and its relatives.
+    fn arithmetic<S: Shape, T: Tape<E, Self> + Merge<R>, R: Tape<E, Self>>(
+        x: Tensor<S, E, Self, T>,
+        y: Tensor<S, E, Self, R>,
+        arithmetic: Arithmetic,
+    ) -> Result<Tensor<S, E, Self, T>, Self::Err>
+    where
+        Self: Device<E>,
+    {
+        composed::arithmetic(x, y, arithmetic)
+    }
+
     /// Body of [`try_add_along`] and its relatives.
     fn arithmetic_along<S, Ax, T, R>(
         x: Tensor<S, E, Self, T>,
@@ -77,6 +90,13 @@ impl ElementwiseDevice<f64> for Cuda {}
 macro_rules! fused {
     ($E:ty) => {
         impl ElementwiseDevice<$E> for Cpu {
+            fn arithmetic<S: Shape, T: Tape<$E, Cpu> + Merge<R>, R: Tape<$E, Cpu>>(
+                x: Tensor<S, $E, Cpu, T>,
+                y: Tensor<S, $E, Cpu, R>,
+                arithmetic: Arithmetic,
+            ) -> Result<Tensor<S, $E, Cpu, T>, CpuError> {
+                cpu::arithmetic(x, y, arithmetic)
+            }
             fn arithmetic_along<S, Ax, T, R>(
                 x: Tensor<S, $E, Cpu, T>,
                 small: Tensor<ReducedShape<S, Ax>, $E, Cpu, R>,
@@ -198,6 +218,52 @@ pub fn try_clamp<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
     high: f64,
 ) -> Result<Tensor<S, E, D, T>, D::Err> {
     try_activate(x, crate::Clamp { low, high })
+}
+
+macro_rules! pairs {
+    ($($name:ident $try_name:ident $arithmetic:ident: $summary:literal, $want:literal;)*) => {$(
+        #[doc = $summary]
+        ///
+        /// As dfdx's operator, in parallel. Both may be the same tensor.
+        ///
+        /// ```
+        /// use dfdx::prelude::*;
+        /// let device = Cpu::default();
+        /// let (x, y) = (device.tensor([6.0_f64, 1.0]), device.tensor([2.0, 4.0]));
+        #[doc = concat!("assert_eq!(kernels::", stringify!($name), "(x, y).array(), ", $want, ");")]
+        /// ```
+        ///
+        /// # Panics
+        #[doc = concat!("When the device fails, for which [`", stringify!($try_name), "`] returns the error, and when")]
+        /// run-time shapes differ, as dfdx's operations do.
+        pub fn $name<S: Shape, E: Real, D: Device<E>, T: Tape<E, D> + Merge<R>, R: Tape<E, D>>(
+            x: Tensor<S, E, D, T>,
+            y: Tensor<S, E, D, R>,
+        ) -> Tensor<S, E, D, T> {
+            $try_name(x, y).unwrap()
+        }
+
+        #[doc = concat!("Fallible twin of [`", stringify!($name), "`].")]
+        ///
+        /// # Errors
+        /// The device's error when an allocation or a kernel fails.
+        ///
+        /// # Panics
+        /// When run-time shapes differ, as dfdx's operations do.
+        pub fn $try_name<S: Shape, E: Real, D: Device<E>, T: Tape<E, D> + Merge<R>, R: Tape<E, D>>(
+            x: Tensor<S, E, D, T>,
+            y: Tensor<S, E, D, R>,
+        ) -> Result<Tensor<S, E, D, T>, D::Err> {
+            assert_eq!(x.shape(), y.shape(), "both tensors must have the same shape");
+            D::arithmetic(x, y, Arithmetic::$arithmetic)
+        }
+    )*};
+}
+pairs! {
+    add try_add Add: "$x + y$ of two tensors of one shape.", "[8.0, 5.0]";
+    sub try_sub Sub: "$x - y$ of two tensors of one shape.", "[4.0, -3.0]";
+    mul try_mul Mul: "$x y$, element by element.", "[12.0, 4.0]";
+    div try_div Div: "$x / y$, element by element.", "[3.0, 0.25]";
 }
 
 macro_rules! along {
