@@ -9,6 +9,8 @@ mod steps;
 use bench_protocol::{Case, Side, data};
 use dfdx::prelude::*;
 use layers::params;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::OnceLock;
 
 /// Prepares a case.
@@ -89,23 +91,35 @@ fn fill<M: TensorCollection<f32, Cpu>>(mut model: M, first_seed: u32) -> M {
     model
 }
 
-/// The backward pass of `y` from the gradient `upstream`, as PyTorch's `y.backward(upstream)`.
-fn backward<S: Shape>(y: Taped<S>, upstream: &Array<S>) -> Gradients<f32, Cpu> {
-    let (y, mut tape) = y.split_tape();
-    let upstream = upstream.clone();
-    let root = y.device().zeros::<Rank0>();
-    tape.add_backward_op(move |gradients| {
-        gradients.get_or_alloc_mut(&y)?.copy_from_slice(kernels::flat(&upstream));
-        Ok(())
-    });
-    root.put_tape(tape).backward()
-}
+/// The gradient from which a backward pass begins, as `upstream` of PyTorch's `y.backward(upstream)`: handed over and
+/// back without a copy, as there.
+#[derive(Clone)]
+struct Upstream(Rc<RefCell<Vec<f32>>>);
 
-/// The upstream gradient of a result: stream 9, or one for a scalar.
-fn upstream<S: Shape, T>(y: &Tensor<S, f32, Cpu, T>) -> Array<S> {
-    match S::NUM_DIMS {
-        0 => y.device().ones_like(y.shape()),
-        _ => uniform(9, *y.shape(), 1.0),
+impl Upstream {
+    fn new(elements: Vec<f32>) -> Self {
+        Self(Rc::new(RefCell::new(elements)))
+    }
+
+    /// Stream 9 in the shape of a result, or one for a scalar.
+    fn of<S: Shape, T>(y: &Tensor<S, f32, Cpu, T>) -> Self {
+        let n = y.shape().num_elements();
+        Self::new(if S::NUM_DIMS == 0 { vec![1.0] } else { data::uniform(9, n, 1.0) })
+    }
+
+    /// The backward pass of `y`.
+    fn backward<S: Shape>(&self, y: Taped<S>) -> Gradients<f32, Cpu> {
+        let (y, mut tape) = y.split_tape();
+        let root = y.device().zeros::<Rank0>();
+        let (lent, of) = (self.clone(), y.clone());
+        tape.add_backward_op(move |gradients| {
+            std::mem::swap(&mut **gradients.get_or_alloc_mut(&of)?, &mut *lent.0.borrow_mut());
+            Ok(())
+        });
+        let mut gradients = root.put_tape(tape).backward();
+        let of_y = gradients.get_or_alloc_mut(&y).expect("it is there since the first operation");
+        std::mem::swap(&mut **of_y, &mut *self.0.borrow_mut());
+        gradients
     }
 }
 
@@ -127,9 +141,11 @@ mod tests {
     #[test]
     fn upstream_gradients_arrive() {
         let x = device().tensor([[1.0_f32, -2.0], [3.0, 0.5]]);
-        let g = device().tensor([[1.0_f32, 10.0], [100.0, 1000.0]]);
-        let gradients = backward(x.leaky_trace().square(), &g);
-        assert_eq!(gradients.get(&x).array(), [[2.0, -40.0], [600.0, 1000.0]]);
+        let upstream = Upstream::new(vec![1.0, 10.0, 100.0, 1000.0]);
+        for _ in 0..2 {
+            let gradients = upstream.backward(x.leaky_trace().square());
+            assert_eq!(gradients.get(&x).array(), [[2.0, -40.0], [600.0, 1000.0]]);
+        }
     }
 
     #[test]

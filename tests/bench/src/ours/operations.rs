@@ -1,5 +1,5 @@
 //! Single operations; `tests/peers/torch/operations.py` says what each computes.
-use super::{Array, Prepare, Taped, backward, elements, uniform, upstream, weight};
+use super::{Array, Prepare, Taped, Upstream, elements, uniform, weight};
 use bench_protocol::data::{fingerprint, labels};
 use bench_protocol::{Case, data};
 use dfdx::prelude::*;
@@ -65,9 +65,9 @@ fn forward<S: Shape>(compute: impl Fn() -> Array<S> + 'static) -> Case {
 pub(super) fn both<L: Leaves, S: Shape>(leaves: L, compute: impl Fn(&L) -> Taped<S> + 'static) -> Case {
     let y = compute(&leaves);
     let mut values = fingerprint("y", elements(&y));
-    let upstream = upstream(&y);
-    values.extend(leaves.fingerprints(&backward(y, &upstream)));
-    Case { values, run: Box::new(move || drop(black_box(backward(compute(&leaves), &upstream)))) }
+    let upstream = Upstream::of(&y);
+    values.extend(leaves.fingerprints(&upstream.backward(y)));
+    Case { values, run: Box::new(move || drop(black_box(upstream.backward(compute(&leaves))))) }
 }
 
 /// Tensors whose gradients a case computes.
@@ -202,10 +202,10 @@ fn layer_norm(rows: usize, cols: usize) -> Case {
 
 fn adam<const N: usize>() -> Case {
     let mut parameter = uniform(1, Rank1::<N>::default(), 1.0);
-    let gradient = uniform(2, Rank1::<N>::default(), 1.0);
+    let gradient = Upstream::new(data::uniform(2, N, 1.0));
     let mut optimizer =
         layers::Adam::<_, f32, Cpu>::try_new(&parameter, Default::default()).expect("the defaults are legal");
-    let mut gradients = backward(parameter.leaky_trace() * 1.0, &gradient);
+    let mut gradients = gradient.backward(parameter.leaky_trace() * 1.0);
     for _ in 0..3 {
         optimizer.step(&mut parameter, &mut gradients).expect("the parameter is the optimiser's own");
     }

@@ -198,7 +198,7 @@ fn layer_kernel<const N: usize, const O: usize, const I: usize>(
     d: &Array<Rank2<N, O>>,
     a: &Array<Rank2<N, I>>,
 ) -> Array<Rank2<N, N>> {
-    kernels::gram(d.clone()) * (kernels::gram(a.clone()) + 1.0)
+    kernels::mul(kernels::gram(a.clone()) + 1.0, kernels::gram(d.clone()))
 }
 
 /// The features of all packages, (3883, 500).
@@ -288,7 +288,7 @@ fn graphsage() -> Case {
                 NoActivation,
                 InputGradient::Skipped,
             );
-            kernels::activate(own + means, kernels::Relu).split_tape()
+            kernels::activate(kernels::add(own, means), kernels::Relu).split_tape()
         };
         let (_, tape) = x.trace(gradients).split_tape();
         let (one, tape) = first(&batch, &near_means, tape);
