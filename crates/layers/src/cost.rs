@@ -101,11 +101,11 @@ mod sequence {
             [E: Dtype, D: Storage<E>] modules::Gru<I, H, E, D>: 3 * H * (I + H + 2), 3 * H * (I + H);
         [R: Cost, const O: usize,] recurrent::builder::Bidirectional<R, O>,
             [] modules::Bidirectional<R, O>: 2 * R::PARAMS, 2 * R::MACS;
-        [const M: usize, const H: usize, X,] attention::builder::MultiHeadAttention<M, H, X>,
-            [E: Dtype, D: Storage<E>] modules::MultiHeadAttention<M, H, E, D, X>: 4 * M * (M + 1), 4 * M * M;
-        [const M: usize, const H: usize, const F: usize, N, A, X,]
-            transformer::builder::TransformerEncoderBlock<M, H, F, N, A, X>,
-            [E: Dtype, D: Storage<E>] modules::TransformerEncoderBlock<M, H, F, E, D, N, A, X>:
+        [const M: usize, const H: usize, X, P,] attention::builder::MultiHeadAttention<M, H, X, P>,
+            [E: Dtype, D: Storage<E>] modules::MultiHeadAttention<M, H, E, D, X, P>: 4 * M * (M + 1), 4 * M * M;
+        [const M: usize, const H: usize, const F: usize, N, A, X, P,]
+            transformer::builder::TransformerEncoderBlock<M, H, F, N, A, X, P>,
+            [E: Dtype, D: Storage<E>] modules::TransformerEncoderBlock<M, H, F, E, D, N, A, X, P>:
                 4 * M * (M + 1) + 2 * M * F + F + M + 4 * M, 4 * M * M + 2 * M * F;
         [const M: usize, const H: usize, const F: usize, N, A,]
             transformer::builder::TransformerDecoderBlock<M, H, F, N, A>,

@@ -15,14 +15,17 @@
 //! **Papers**: Vaswani et al. (2017), post-norm with ReLU; Xiong et al. (2020), arXiv 2002.04745, pre-norm, which trains
 //! without warm-up; GPT-2 is pre-norm with [`Causal`] and a GELU. A stack of pre-norm blocks ends in one more
 //! normalisation. Sublayers have PyTorch's names. Dropout is not part of a block: put it between blocks.
+use crate::Dual;
 use crate::activation::{Activation, Relu};
-use crate::attention::{Causal, Everything, MultiHeadAttention, Visibility, device_error};
+use crate::attention::{
+    Causal, Everything, MultiHeadAttention, Rotation, Unrotated, Visibility, device_error, heads_fit,
+};
 use crate::modules::LayerNorm1D;
 use crate::modules::Linear;
 use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection};
 use dfdx::nn::{BuildModule, BuildOnDevice, Module, NonMutableModule};
 use dfdx::prelude::{
-    Const, Dim, Dtype, NoneTape, PutTape, SplitTape, Storage, Tape, Tensor, TryAdd, WithEmptyTape,
+    Const, Dim, Dtype, HasErr, NoneTape, PutTape, Shape, SplitTape, Storage, Tape, Tensor, WithEmptyTape,
 };
 use kernels::sequence::{KvCache, Mask, SequenceDevice};
 use kernels::{Error, Real};
@@ -50,10 +53,10 @@ impl NormPlacement for PreNorm {
 
 /// Descriptions of Transformer blocks, for `build_module`.
 pub mod builder {
-    use super::{Everything, PhantomData, PostNorm, Relu};
+    use super::{Everything, PhantomData, PostNorm, Relu, Unrotated};
 
     /// Builds a [`TransformerEncoderBlock`](super::TransformerEncoderBlock) of `M` features, `H` heads and `F` hidden
-    /// units, with the placement `N`, the activation `A` and the visibility `V`.
+    /// units, with the placement `N`, the activation `A`, the visibility `V` and the rotation `P` of self-attention.
     #[derive(Clone, Copy, Debug, Default)]
     pub struct TransformerEncoderBlock<
         const M: usize,
@@ -62,7 +65,8 @@ pub mod builder {
         N = PostNorm,
         A = Relu,
         V = Everything,
-    >(PhantomData<(N, A, V)>);
+        P = Unrotated,
+    >(PhantomData<(N, A, V, P)>);
 
     /// Builds a [`TransformerDecoderBlock`](super::TransformerDecoderBlock) of `M` features, `H` heads and `F` hidden
     /// units, with the placement `N` and the activation `A`.
@@ -101,9 +105,10 @@ pub struct TransformerEncoderBlock<
     N = PostNorm,
     A = Relu,
     V = Everything,
+    P = Unrotated,
 > {
     /// $A$.
-    pub self_attn: MultiHeadAttention<M, H, E, D, V>,
+    pub self_attn: MultiHeadAttention<M, H, E, D, V, P>,
     /// $W_1, b_1, \varphi$.
     pub linear1: Linear<M, F, E, D, A>,
     /// $W_2, b_2$.
@@ -159,6 +164,8 @@ pub struct TransformerDecoderBlock<
 }
 
 macro_rules! collection {
+    (@rotation N: NormPlacement, A: Activation, V: Visibility, P: Rotation) => { P };
+    (@rotation N: NormPlacement, A: Activation) => { Unrotated };
     ($name:ident<$($parameter:ident: $bound:ident),*> { $([$($field:ident)*])* }) => {
         impl<const M: usize, const H: usize, const F: usize, E, D, $($parameter: $bound),*> BuildOnDevice<D, E>
             for builder::$name<M, H, F, $($parameter),*>
@@ -168,9 +175,7 @@ macro_rules! collection {
         {
             type Built = $name<M, H, F, E, D, $($parameter),*>;
             fn try_build_on_device(device: &D) -> Result<Self::Built, D::Err> {
-                const {
-                    assert!(H > 0 && M.is_multiple_of(H), "the number of heads must divide the number of features");
-                }
+                const { heads_fit::<M, H, collection!(@rotation $($parameter: $bound),*)>() }
                 Self::Built::try_build(device)
             }
         }
@@ -200,45 +205,60 @@ macro_rules! collection {
         }
     };
 }
-collection!(TransformerEncoderBlock<N: NormPlacement, A: Activation, V: Visibility> {
+collection!(TransformerEncoderBlock<N: NormPlacement, A: Activation, V: Visibility, P: Rotation> {
     [self_attn] [linear1 linear2] [norm1 norm2]
 });
 collection!(TransformerDecoderBlock<N: NormPlacement, A: Activation> {
     [self_attn cross_attn] [linear1 linear2] [norm1 norm2 norm3]
 });
 
-/// One sublayer with its residual and normalisation.
-fn sublayer<
-    const M: usize,
-    B: Dim,
-    S: Dim,
-    E: Real,
-    D: SequenceDevice<E>,
-    T: Tape<E, D>,
-    N: NormPlacement,
->(
-    _placement: N,
-    norm: &LayerNorm1D<M, E, D>,
-    x: Sequence<B, S, M, E, D, T>,
-    layer: impl FnOnce(Sequence<B, S, M, E, D, T>) -> Result<Sequence<B, S, M, E, D, T>, Error>,
-) -> Result<Sequence<B, S, M, E, D, T>, Error> {
-    let normalise = |x: Sequence<B, S, M, E, D, T>| norm.try_forward(x).map_err(device_error);
-    let branch = x.with_empty_tape();
-    if N::IS_FIRST {
-        x.try_add(layer(normalise(branch)?)?).map_err(device_error)
-    } else {
-        normalise(x.try_add(layer(branch)?).map_err(device_error)?)
+/// What a residual adds up: tensors or duals.
+pub(crate) trait Stream: WithEmptyTape + HasErr {
+    fn try_plus(self, branch: Self) -> Result<Self, Self::Err>;
+}
+impl<S: Shape, E: Real, D: kernels::Device<E>, T: Tape<E, D>> Stream for Tensor<S, E, D, T> {
+    fn try_plus(self, branch: Self) -> Result<Self, D::Err> {
+        kernels::try_add(self, branch)
+    }
+}
+impl<S: Shape, E: Real, D: kernels::Device<E>, T: Tape<E, D>> Stream for Dual<S, E, D, T> {
+    fn try_plus(self, branch: Self) -> Result<Self, D::Err> {
+        let ((x, dx), (y, dy)) = (self.split(), branch.split());
+        Ok(Dual::join(kernels::try_add(x, y)?, kernels::try_add(dx, dy)?))
     }
 }
 
-impl<const M: usize, const H: usize, const F: usize, E, D, N, A, V>
-    TransformerEncoderBlock<M, H, F, E, D, N, A, V>
+/// One sublayer with its residual and normalisation.
+pub(crate) fn sublayer<X, N, L>(
+    _placement: N,
+    norm: &L,
+    x: X,
+    layer: impl FnOnce(X) -> Result<X, Error>,
+) -> Result<X, Error>
+where
+    X: Stream,
+    X::Err: Send + Sync + 'static,
+    N: NormPlacement,
+    L: Module<X, Output = X, Error = X::Err>,
+{
+    let normalise = |x: X| norm.try_forward(x).map_err(device_error);
+    let branch = x.with_empty_tape();
+    if N::IS_FIRST {
+        x.try_plus(layer(normalise(branch)?)?).map_err(device_error)
+    } else {
+        normalise(x.try_plus(layer(branch)?).map_err(device_error)?)
+    }
+}
+
+impl<const M: usize, const H: usize, const F: usize, E, D, N, A, V, P>
+    TransformerEncoderBlock<M, H, F, E, D, N, A, V, P>
 where
     E: Real,
     D: SequenceDevice<E>,
     N: NormPlacement,
     A: Activation,
     V: Visibility,
+    P: Rotation,
 {
     /// The block with a mask of the positions that may be used.
     ///
@@ -264,13 +284,14 @@ where
     }
 }
 
-impl<const M: usize, const H: usize, const F: usize, E, D, N, A>
-    TransformerEncoderBlock<M, H, F, E, D, N, A, Causal>
+impl<const M: usize, const H: usize, const F: usize, E, D, N, A, P>
+    TransformerEncoderBlock<M, H, F, E, D, N, A, Causal, P>
 where
     E: Real,
     D: SequenceDevice<E>,
     N: NormPlacement,
     A: Activation,
+    P: Rotation,
 {
     /// The next positions of a causal sequence, whose earlier ones `cache` holds.
     ///
@@ -316,8 +337,8 @@ where
     }
 }
 
-impl<const M: usize, const H: usize, const F: usize, B: Dim, S: Dim, E, D, T, N, A, V>
-    Module<Sequence<B, S, M, E, D, T>> for TransformerEncoderBlock<M, H, F, E, D, N, A, V>
+impl<const M: usize, const H: usize, const F: usize, B: Dim, S: Dim, E, D, T, N, A, V, P>
+    Module<Sequence<B, S, M, E, D, T>> for TransformerEncoderBlock<M, H, F, E, D, N, A, V, P>
 where
     E: Real,
     D: SequenceDevice<E>,
@@ -325,6 +346,7 @@ where
     N: NormPlacement,
     A: Activation,
     V: Visibility,
+    P: Rotation,
 {
     type Output = Sequence<B, S, M, E, D, T>;
     type Error = D::Err;

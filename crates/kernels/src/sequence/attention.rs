@@ -93,6 +93,32 @@ impl Mask {
         Self::causal().pairs(pairs)
     }
 
+    /// Whether a query may use a key, for all of them: `(batch, queries, keys)` in row-major order. Attention does not
+    /// need this table; it is for compositions that write their own softmax.
+    ///
+    /// ```
+    /// use kernels::sequence::Mask;
+    /// let table = Mask::causal().lengths(&[2, 1], 2).try_table(2, 2, 2)?;
+    /// assert_eq!(table, [true, false, true, true, true, false, true, false]);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::MaskLength`], [`Error::CausalQueries`], [`Error::NothingToAttend`].
+    pub fn try_table(&self, batch: usize, queries: usize, keys: usize) -> Result<Vec<bool>, Error> {
+        self.check(batch, queries, keys)?;
+        let mut table = Vec::with_capacity(batch * queries * keys);
+        for (b, i) in (0..batch).flat_map(|b| (0..queries).map(move |i| (b, i))) {
+            let limit = if self.is_causal { i + keys - queries + 1 } else { keys };
+            table.extend((0..keys).map(|j| {
+                j < limit
+                    && self.keys.as_ref().is_none_or(|keep| keep[b * keys + j])
+                    && self.pairs.as_ref().is_none_or(|keep| keep[i * keys + j])
+            }));
+        }
+        Ok(table)
+    }
+
     pub(crate) fn key_mask(&self) -> Option<&[bool]> {
         self.keys.as_deref()
     }

@@ -1,15 +1,18 @@
 //! `Module<Dual>` for recurrent layers and attention, composed step by step: an exact tangent needs the derivative of
 //! every gate on the tape, which the fused operations keep to themselves.
 use super::{Dual, own_layers::activate};
-use crate::attention::{MultiHeadAttention, Visibility};
-use crate::recurrent::{Gru, Lstm, PeepholeLstm, Rnn};
+use crate::activation::Activation;
+use crate::attention::{MultiHeadAttention, Rotation, Visibility, device_error};
+use crate::recurrent::{Bidirectional, Gru, Lstm, PeepholeLstm, Rnn};
+use crate::transformer::{NormPlacement, TransformerDecoderBlock, TransformerEncoderBlock, sublayer};
 use dfdx::nn::Module;
 use dfdx::prelude::{
     Axes3, Axes4, Axis, BroadcastTo, Const, Dim, HasShape, PermuteTo, PutTape, Rank2, Rank3, ReshapeTo,
-    SplitTape, SumTo, Tape, Tensor, TryAdd, TryMatMul, TryMul, TryStack, TrySub, WithEmptyTape,
+    SplitTape, SumTo, Tape, Tensor, TryAdd, TryConcatAlong, TryMatMul, TryMul, TryStack, TrySub,
+    WithEmptyTape,
 };
-use kernels::sequence::{RnnActivation, SequenceDevice, try_gather_rows};
-use kernels::{ActivationKind, InputGradient, Real, try_linear, try_softmax};
+use kernels::sequence::{Mask, RnnActivation, SequenceDevice, try_gather_rows};
+use kernels::{ActivationKind, Error, InputGradient, Real, try_linear, try_softmax};
 
 /// Rows of `F` features with their tangents.
 type Rows<const F: usize, E, D, T> = Dual<(usize, Const<F>), E, D, T>;
@@ -235,50 +238,226 @@ fn split_heads<const M: usize, B: Dim, S: Dim, E: Real, D: SequenceDevice<E>, T:
     x.try_permute::<(usize, usize, usize, usize), Axes4<0, 2, 1, 3>>()?.try_contiguous()
 }
 
-impl<const M: usize, const H: usize, B: Dim, S: Dim, E, D, T, V> Module<Dual<(B, S, Const<M>), E, D, T>>
-    for MultiHeadAttention<M, H, E, D, V>
+/// A sequence of `M` features with its tangent.
+type Sequence<B, S, const M: usize, E, D, T> = Dual<(B, S, Const<M>), E, D, T>;
+
+impl<const M: usize, const H: usize, E: Real, D: SequenceDevice<E>, V: Visibility, P: Rotation>
+    MultiHeadAttention<M, H, E, D, V, P>
+{
+    /// [`try_attend`](Self::try_attend) of duals: $\dot P = P \odot (\dot Z - \sum_j P_{ij} \dot Z_{ij})$ with
+    /// $\dot Z = s (\dot Q K^\top + Q \dot K^\top)$, and $\dot Y = \dot P V + P \dot V$. Keeps $P$ and $\dot P$, so memory
+    /// is quadratic in the length.
+    ///
+    /// # Errors
+    /// Those of [`try_attend`](Self::try_attend).
+    pub fn try_attend_dual<B: Dim, Q: Dim, K: Dim, T: Tape<E, D>>(
+        &self,
+        x: Sequence<B, Q, M, E, D, T>,
+        memory: Sequence<B, K, M, E, D, T>,
+        mask: &Mask,
+    ) -> Result<Sequence<B, Q, M, E, D, T>, Error> {
+        let shape = *x.shape();
+        let (queries, keys) = (shape.1.size(), memory.shape().1.size());
+        let all = (shape.0.size(), H, queries, keys);
+        let table = V::restrict(mask.clone()).try_table(all.0, queries, keys)?;
+        let start = keys.saturating_sub(queries);
+        let (q, dq) = self.w_q.try_forward(x).map_err(device_error)?.split();
+        let (k, dk) = self.w_k.try_forward(memory.with_empty_tape()).map_err(device_error)?.split();
+        let (v, dv) = self.w_v.try_forward(memory).map_err(device_error)?.split();
+        let (q, dq) = (Self::rotated(q, start)?, Self::rotated(dq, start)?);
+        let (k, dk) = (Self::rotated(k, 0)?, Self::rotated(dk, 0)?);
+        let mut terms = Vec::with_capacity(table.len() * H);
+        for sequence in table.chunks(queries * keys) {
+            for _ in 0..H {
+                terms.extend(sequence.iter().map(|&used| if used { E::zero() } else { -E::infinity() }));
+            }
+        }
+        let attend = || -> Result<_, D::Err> {
+            let [q, dq] = [split_heads(q, H)?, split_heads(dq, H)?];
+            let [k, dk] = [turned(split_heads(k, H)?)?, turned(split_heads(dk, H)?)?];
+            let [v, dv] = [split_heads(v, H)?, split_heads(dv, H)?];
+            let scale = E::of(((M / H) as f64).sqrt().recip());
+            let mask = q.device().try_tensor_from_vec(terms, all)?;
+            let change = dq.try_matmul(k.with_empty_tape())?.try_add(q.with_empty_tape().try_matmul(dk)?)?;
+            let p = try_softmax(q.try_matmul(k)?.try_mul(scale)?.try_add(mask)?)?;
+            let weighted = change.try_mul(scale)?.try_mul(p.with_empty_tape())?;
+            let sums = weighted.with_empty_tape().try_sum::<(usize, usize, usize), Axis<3>>()?;
+            let sums = sums.try_broadcast_like::<_, Axis<3>>(&all)?;
+            let dp = weighted.try_sub(sums.try_mul(p.with_empty_tape())?)?;
+            let dy = dp.try_matmul(v.with_empty_tape())?.try_add(p.with_empty_tape().try_matmul(dv)?)?;
+            let y = p.try_matmul(v)?;
+            let merge = |y: Heads<E, D, T>| {
+                let y = y.try_permute::<(usize, usize, usize, usize), Axes4<0, 2, 1, 3>>()?;
+                y.try_contiguous()?.try_reshape_like(&shape)
+            };
+            self.w_o.try_forward(Dual::join(merge(y)?, merge(dy)?))
+        };
+        attend().map_err(device_error)
+    }
+}
+
+/// `(B, heads, N, C)` → `(B, heads, C, N)`.
+fn turned<E: Real, D: SequenceDevice<E>, T: Tape<E, D>>(k: Heads<E, D, T>) -> Result<Heads<E, D, T>, D::Err> {
+    k.try_permute::<(usize, usize, usize, usize), Axes4<0, 1, 3, 2>>()?.try_contiguous()
+}
+
+impl<const M: usize, const H: usize, B: Dim, S: Dim, E, D, T, V, P> Module<Sequence<B, S, M, E, D, T>>
+    for MultiHeadAttention<M, H, E, D, V, P>
 where
     E: Real,
     D: SequenceDevice<E>,
     T: Tape<E, D>,
     V: Visibility,
+    P: Rotation,
 {
-    type Output = Dual<(B, S, Const<M>), E, D, T>;
+    type Output = Sequence<B, S, M, E, D, T>;
     type Error = D::Err;
-    fn try_forward(&self, x: Dual<(B, S, Const<M>), E, D, T>) -> Result<Self::Output, D::Err> {
-        let shape = *x.shape();
-        let positions = shape.1.size();
-        let (q, dq) = self.w_q.try_forward(x.with_empty_tape())?.split();
-        let (k, dk) = self.w_k.try_forward(x.with_empty_tape())?.split();
-        let (v, dv) = self.w_v.try_forward(x)?.split();
-        let [q, dq] = [split_heads(q, H)?, split_heads(dq, H)?];
-        let turned = |k: Tensor<(B, S, Const<M>), E, D, T>| {
-            let k = split_heads(k, H)?.try_permute::<(usize, usize, usize, usize), Axes4<0, 1, 3, 2>>()?;
-            k.try_contiguous()
-        };
-        let [k, dk] = [turned(k)?, turned(dk)?];
-        let [v, dv] = [split_heads(v, H)?, split_heads(dv, H)?];
-        let scale = E::of(((M / H) as f64).sqrt().recip());
-        let all = (shape.0.size(), H, positions, positions);
-        let hidden = |i: usize| V::IS_CAUSAL && i % positions > i / positions % positions;
-        let term = |i| if hidden(i) { -E::infinity() } else { E::zero() };
-        let mask = (0..all.0 * H * positions * positions).map(term).collect();
-        let mask = q.device().try_tensor_from_vec(mask, all)?;
-
-        let change = dq.try_matmul(k.with_empty_tape())?.try_add(q.with_empty_tape().try_matmul(dk)?)?;
-        let logits = q.try_matmul(k)?.try_mul(scale)?.try_add(mask)?;
-        let p = try_softmax(logits)?;
-        // dP = P (dZ − Σ P dZ)
-        let weighted = change.try_mul(scale)?.try_mul(p.with_empty_tape())?;
-        let sums = weighted.with_empty_tape().try_sum::<(usize, usize, usize), Axis<3>>()?;
-        let sums = sums.try_broadcast_like::<_, Axis<3>>(&all)?;
-        let dp = weighted.try_sub(sums.try_mul(p.with_empty_tape())?)?;
-        let dy = dp.try_matmul(v.with_empty_tape())?.try_add(p.with_empty_tape().try_matmul(dv)?)?;
-        let y = p.try_matmul(v)?;
-        let merge = |y: Heads<E, D, T>| {
-            let y = y.try_permute::<(usize, usize, usize, usize), Axes4<0, 2, 1, 3>>()?;
-            y.try_contiguous()?.try_reshape_like(&shape)
-        };
-        self.w_o.try_forward(Dual::join(merge(y)?, merge(dy)?))
+    fn try_forward(&self, x: Sequence<B, S, M, E, D, T>) -> Result<Self::Output, D::Err> {
+        let y = self.try_attend_dual(x.with_empty_tape(), x, &Mask::all());
+        Ok(y.unwrap_or_else(|error| panic!("{error}")))
     }
 }
+
+impl<const M: usize, const H: usize, const F: usize, E, D, N, A, V, P>
+    TransformerEncoderBlock<M, H, F, E, D, N, A, V, P>
+where
+    E: Real,
+    D: SequenceDevice<E>,
+    N: NormPlacement,
+    A: Activation,
+    V: Visibility,
+    P: Rotation,
+{
+    /// [`try_run`](Self::try_run) of duals.
+    ///
+    /// # Errors
+    /// Those of [`MultiHeadAttention::try_attend`].
+    pub fn try_run_dual<B: Dim, S: Dim, T: Tape<E, D>>(
+        &self,
+        x: Sequence<B, S, M, E, D, T>,
+        mask: &Mask,
+    ) -> Result<Sequence<B, S, M, E, D, T>, Error> {
+        let x = sublayer(self.placement, &self.norm1, x, |x| {
+            self.self_attn.try_attend_dual(x.with_empty_tape(), x, mask)
+        })?;
+        sublayer(self.placement, &self.norm2, x, |x| {
+            self.linear2.try_forward(self.linear1.try_forward(x).map_err(device_error)?).map_err(device_error)
+        })
+    }
+}
+
+impl<const M: usize, const H: usize, const F: usize, E, D, N, A> TransformerDecoderBlock<M, H, F, E, D, N, A>
+where
+    E: Real,
+    D: SequenceDevice<E>,
+    N: NormPlacement,
+    A: Activation,
+{
+    /// [`try_run`](Self::try_run) of duals; the memory moves too.
+    ///
+    /// # Errors
+    /// Those of [`MultiHeadAttention::try_attend`].
+    pub fn try_run_dual<B: Dim, S: Dim, K: Dim, T: Tape<E, D>>(
+        &self,
+        x: Sequence<B, S, M, E, D, T>,
+        memory: Sequence<B, K, M, E, D, T>,
+        mask: &Mask,
+        memory_mask: &Mask,
+    ) -> Result<Sequence<B, S, M, E, D, T>, Error> {
+        let x = sublayer(self.placement, &self.norm1, x, |x| {
+            self.self_attn.try_attend_dual(x.with_empty_tape(), x, mask)
+        })?;
+        let x = sublayer(self.placement, &self.norm2, x, |x| {
+            self.cross_attn.try_attend_dual(x, memory, memory_mask)
+        })?;
+        sublayer(self.placement, &self.norm3, x, |x| {
+            self.linear2.try_forward(self.linear1.try_forward(x).map_err(device_error)?).map_err(device_error)
+        })
+    }
+}
+
+impl<const M: usize, const H: usize, const F: usize, B: Dim, S: Dim, E, D, T, N, A, V, P>
+    Module<Sequence<B, S, M, E, D, T>> for TransformerEncoderBlock<M, H, F, E, D, N, A, V, P>
+where
+    E: Real,
+    D: SequenceDevice<E>,
+    T: Tape<E, D>,
+    N: NormPlacement,
+    A: Activation,
+    V: Visibility,
+    P: Rotation,
+{
+    type Output = Sequence<B, S, M, E, D, T>;
+    type Error = D::Err;
+    fn try_forward(&self, x: Sequence<B, S, M, E, D, T>) -> Result<Self::Output, D::Err> {
+        Ok(self.try_run_dual(x, &Mask::all()).unwrap_or_else(|error| panic!("{error}")))
+    }
+}
+
+impl<const M: usize, const H: usize, const F: usize, B: Dim, S: Dim, K: Dim, E, D, T, N, A>
+    Module<(Sequence<B, S, M, E, D, T>, Sequence<B, K, M, E, D, T>)>
+    for TransformerDecoderBlock<M, H, F, E, D, N, A>
+where
+    E: Real,
+    D: SequenceDevice<E>,
+    T: Tape<E, D>,
+    N: NormPlacement,
+    A: Activation,
+{
+    type Output = Sequence<B, S, M, E, D, T>;
+    type Error = D::Err;
+    fn try_forward(
+        &self,
+        (x, memory): (Sequence<B, S, M, E, D, T>, Sequence<B, K, M, E, D, T>),
+    ) -> Result<Self::Output, D::Err> {
+        let y = self.try_run_dual(x, memory, &Mask::all(), &Mask::all());
+        Ok(y.unwrap_or_else(|error| panic!("{error}")))
+    }
+}
+
+/// The positions of each sequence in reverse order.
+fn reversed<const F: usize, B: Dim, S: Dim, E: Real, D: SequenceDevice<E>, T: Tape<E, D>>(
+    x: Sequence<B, S, F, E, D, T>,
+) -> Result<Sequence<B, S, F, E, D, T>, D::Err> {
+    let shape = *x.shape();
+    let (batch, positions) = (shape.0.size(), shape.1.size());
+    let rows: Vec<usize> =
+        (0..batch).flat_map(|b| (0..positions).rev().map(move |t| b * positions + t)).collect();
+    let turn = |x: Tensor<(B, S, Const<F>), E, D, T>| {
+        let x = x.try_contiguous()?.try_reshape_like(&(rows.len(), Const::<F>))?;
+        pick(x, &rows).try_reshape_like(&shape)
+    };
+    let (x, dx) = x.split();
+    Ok(Dual::join(turn(x)?, turn(dx)?))
+}
+
+/// Both directions of one kind of layer, side by side, over whole sequences.
+macro_rules! bidirectional {
+    ($($name:ident)*) => {$(
+        impl<const I: usize, const H: usize, const O: usize, B: Dim, S: Dim, E, D, T>
+            Module<Sequence<B, S, I, E, D, T>> for Bidirectional<$name<I, H, E, D>, O>
+        where
+            E: Real,
+            D: SequenceDevice<E>,
+            T: Tape<E, D>,
+        {
+            type Output = Sequence<B, S, O, E, D, T>;
+            type Error = D::Err;
+            fn try_forward(&self, x: Sequence<B, S, I, E, D, T>) -> Result<Self::Output, D::Err> {
+                const {
+                    assert!(O == 2 * H, "a bidirectional layer has twice the outputs of each direction");
+                }
+                let shape = (x.shape().0, x.shape().1, Const::<O>);
+                let flat = (shape.0.size(), shape.1.size(), H);
+                let (ahead, ahead_tangent) = self.forward.try_forward(x.with_empty_tape())?.split();
+                let (back, back_tangent) = reversed(self.reverse.try_forward(reversed(x)?)?)?.split();
+                let join = |ahead: Tensor<(B, S, Const<H>), E, D, T>, back: Tensor<(B, S, Const<H>), E, D, T>| {
+                    let (ahead, back) = (ahead.try_reshape_like(&flat)?, back.try_reshape_like(&flat)?);
+                    (ahead, back).try_concat_along(Axis::<2>)?.try_reshape_like(&shape)
+                };
+                Ok(Dual::join(join(ahead, back)?, join(ahead_tangent, back_tangent)?))
+            }
+        }
+    )*};
+}
+bidirectional!(Rnn Lstm PeepholeLstm Gru);

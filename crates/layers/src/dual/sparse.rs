@@ -1,11 +1,13 @@
 //! Tangents of the operations on sparse matrices and segments.
 use super::Dual;
-use dfdx::prelude::{Dim, Merge, ReshapeTo, Tape, Tensor, TryMul, TrySub, WithEmptyTape};
-use kernels::Real;
+use dfdx::prelude::{
+    Backward, Dim, Merge, OwnedTape, ReshapeTo, SplitTape, Tape, Tensor, TryMul, TrySub, WithEmptyTape,
+};
 use kernels::sparse::{
     Csr, Pattern, Reduction, RowIndex, Segments, SparseDevice, SparseError, try_gather_rows,
     try_scatter_add_rows, try_sddmm, try_segment_reduce, try_segment_softmax, try_spmm, try_spmm_weighted,
 };
+use kernels::{Real, try_sum_all};
 
 /// The tangent of a sum of two terms.
 fn sum<S, E, D, T>(a: Tensor<S, E, D, T>, b: Tensor<S, E, D, T>) -> Result<Tensor<S, E, D, T>, SparseError>
@@ -111,6 +113,40 @@ impl<N: Dim, F: Dim, E: Real, D: SparseDevice<E>, T: Tape<E, D>> Dual<(N, F), E,
     /// As [`try_segment_reduce`].
     pub fn try_segment_mean(self, segments: &Segments) -> Result<Dual<(usize, F), E, D, T>, SparseError> {
         self.linear_over(segments, Reduction::Mean)
+    }
+
+    /// Largest elements of segments: the tangent is that of the first of equals; that of an empty segment is 0.
+    ///
+    /// # Errors
+    /// As [`try_segment_reduce`].
+    pub fn try_segment_max(self, segments: &Segments) -> Result<Dual<(usize, F), E, D, T>, SparseError> {
+        self.extreme_over(segments, Reduction::Max)
+    }
+
+    /// Smallest elements of segments, with tangents as for [`try_segment_max`](Self::try_segment_max).
+    ///
+    /// # Errors
+    /// As [`try_segment_reduce`].
+    pub fn try_segment_min(self, segments: &Segments) -> Result<Dual<(usize, F), E, D, T>, SparseError> {
+        self.extreme_over(segments, Reduction::Min)
+    }
+
+    fn extreme_over(
+        self,
+        segments: &Segments,
+        reduction: Reduction,
+    ) -> Result<Dual<(usize, F), E, D, T>, SparseError> {
+        let (x, dx) = self.split();
+        // One where an element is taken: the gradient of the sum of all results.
+        let taken = || {
+            let leaf = x.with_empty_tape().split_tape().0.try_contiguous().map_err(device_error)?;
+            let y = try_segment_reduce(leaf.retaped::<OwnedTape<E, D>>(), segments, reduction)?;
+            let gradients = try_sum_all(y).and_then(|sum| sum.try_backward()).map_err(device_error)?;
+            Ok::<_, SparseError>(gradients.get(&leaf))
+        };
+        let taken = dx.try_mul(taken()?).map_err(device_error)?;
+        let tangent = try_segment_reduce(taken, segments, Reduction::Sum)?;
+        Ok(Dual::join(try_segment_reduce(x, segments, reduction)?, tangent))
     }
 
     fn linear_over(

@@ -3,7 +3,7 @@ use kernels::sequence::attention::attention;
 use kernels::sequence::{
     Attention, Direction, KvCache, Mask, Recurrence, RnnActivation, attention_weights, sinusoid, top_k,
 };
-use layers::attention::Causal;
+use layers::attention::{Causal, Everything, Rotary};
 use layers::prelude::*;
 use layers::recurrent::{Padded, Recurrent};
 use layers::testing::{Golden, gradient_check};
@@ -459,7 +459,7 @@ fn gradients_of_every_layer_are_differences() {
         (Lstm<3, 2>, PeepholeLstm<2, 3>, Gru<3, 2>, Linear<2, 2>) => dev.sample_normal::<Rank3<2, 4, 3>>();
         Bidirectional<Gru<3, 2>, 4> => dev.sample_normal::<Rank3<2, 4, 3>>();
         (SinusoidalPositions, MultiHeadAttention<4, 2, Causal>) => dev.sample_normal::<Rank3<2, 3, 4>>();
-        TransformerEncoderBlock<4, 2, 6, PreNorm, Gelu, Causal> => dev.sample_normal::<Rank3<2, 3, 4>>();
+        TransformerEncoderBlock<4, 2, 6, PreNorm, Gelu, Causal, Rotary> => dev.sample_normal::<Rank3<2, 3, 4>>();
     }
     let ids = dev.tensor([[2_usize, 0, 2], [4, 1, 1]]);
     gradient_check(&dev.build_module::<(Embedding<5, 4>, Gru<4, 2>), f64>(), |model| {
@@ -521,7 +521,7 @@ fn the_constant_error_carousel_is_constant() {
 #[test]
 fn decoding_token_by_token_gives_the_whole_sequence() {
     let dev = Cpu::seed_from_u64(5);
-    type Block = TransformerEncoderBlock<8, 2, 12, PreNorm, Gelu, Causal>;
+    type Block = TransformerEncoderBlock<8, 2, 12, PreNorm, Gelu, Causal, Rotary>;
     let blocks = dev.build_module::<(Block, Block), f64>();
     let x = normal::<8>(&dev, 2, 7);
     let whole = blocks.forward(x.clone()).as_vec();
@@ -705,11 +705,80 @@ fn tangents_of_sequence_layers_are_exact() {
         PeepholeLstm<3, 2>: 3;
         Gru<3, 2>: 3;
         MultiHeadAttention<4, 2>: 4;
-        MultiHeadAttention<4, 2, Causal>: 4;
+        MultiHeadAttention<4, 2, Causal, Rotary>: 4;
+        Bidirectional<Lstm<3, 2>, 4>: 3;
+        TransformerEncoderBlock<4, 2, 3>: 4;
+        TransformerEncoderBlock<4, 1, 3, PreNorm, Gelu, Causal, Rotary>: 4;
     }
     let mut leaky = dev.build_module::<Rnn<3, 2>, f64>();
     (leaky.leak, leaky.activation) = (0.3, RnnActivation::Relu);
     let x: Tensor<Rank3<2, 3, 3>, f64, _> = dev.sample_normal();
     let dual = leaky.forward(Dual::constant(x.leaky_trace()));
     assert_close!(dual.value(), leaky.forward(x), 1e-13);
+}
+
+/// Cross-attention with masks: queries and memory of different lengths move together.
+#[test]
+fn tangents_of_decoder_blocks_are_exact() {
+    use layers::Dual;
+    const STEP: f64 = 6e-6;
+    let dev = Cpu::seed_from_u64(9);
+    let block = dev.build_module::<TransformerDecoderBlock<4, 2, 3, PreNorm, Gelu>, f64>();
+    type Short = Tensor<Rank3<2, 3, 4>, f64, Cpu>;
+    type Long = Tensor<Rank3<2, 5, 4>, f64, Cpu>;
+    let (x, v): (Short, Short) = (dev.sample_normal(), dev.sample_normal());
+    let (memory, w): (Long, Long) = (dev.sample_normal(), dev.sample_normal());
+    let masks = (Mask::all().lengths(&[3, 2], 3), Mask::all().lengths(&[5, 4], 5));
+    let moved = |h: f64| {
+        let (x, memory) = (x.clone() + v.clone() * h, memory.clone() + w.clone() * h);
+        block.try_run(x, memory, &masks.0, &masks.1).unwrap()
+    };
+    let dual = |block: &layers::modules::TransformerDecoderBlock<4, 2, 3, f64, Cpu, PreNorm, Gelu>,
+                ([x, v], [memory, w]): ([&Short; 2], [&Long; 2])| {
+        let (x, memory) = (Dual::new(x.leaky_trace(), v.clone()), Dual::new(memory.leaky_trace(), w.clone()));
+        block.try_run_dual(x, memory, &masks.0, &masks.1).unwrap()
+    };
+    let y = dual(&block, ([&x, &v], [&memory, &w]));
+    assert_close!(y.with_empty_tape().value(), moved(0.0), 1e-12, 1e-14);
+    assert_close!(y.tangent(), (moved(STEP) - moved(-STEP)) / (2.0 * STEP), 1e-8, 1e-9);
+    let all = ((block.clone(), x.clone()), (v.clone(), memory.clone()), w.clone());
+    gradient_check(&all, |((block, x), (v, memory), w)| {
+        dual(block, ([x, v], [memory, w])).tangent().square().mean()
+    })
+    .assert(1e-7);
+    // The block as a module is the block without masks.
+    let y = block.forward((Dual::new(x.leaky_trace(), v), Dual::new(memory.retaped(), w)));
+    assert_close!(y.value(), block.forward((x, memory)), 1e-12, 1e-14);
+}
+
+/// Scores of rotated queries and keys depend on distances: the probabilities of a sequence do not change when it stands
+/// behind others that are masked, and without rotation attention does not see order at all.
+#[test]
+fn rotary_attention_sees_distances_alone() {
+    let dev = Cpu::seed_from_u64(10);
+    let plain = dev.build_module::<MultiHeadAttention<8, 2>, f64>();
+    let mut rotary = dev.build_module::<MultiHeadAttention<8, 2, Everything, Rotary>, f64>();
+    params::unflatten(&mut rotary, &params::flatten(&plain)).unwrap();
+    let x = normal::<8>(&dev, 1, 4);
+    let values = x.as_vec();
+    // The same four positions behind three more, which the mask hides.
+    let behind: Vec<f64> =
+        normal::<8>(&dev, 1, 3).as_vec().into_iter().chain(values.iter().copied()).collect();
+    let behind: Sequence<8> = dev.tensor_from_vec(behind, (1, 7, Const));
+    let hidden = Mask::all().keys((0..7).map(|key| key >= 3).collect());
+    let alone = rotary.forward(x.clone()).as_vec();
+    let shifted = rotary.try_attend(behind.clone(), behind, &hidden).unwrap().as_vec();
+    assert_close!(shifted[3 * 8..].to_vec(), alone.clone(), 1e-12, 1e-14);
+    // The last position of a reversed sequence: the same to attention without positions, another with them.
+    let turned: Vec<f64> = values.chunks(8).rev().flatten().copied().collect();
+    let turned: Sequence<8> = dev.tensor_from_vec(turned, (1, 4, Const));
+    assert_close!(
+        plain.forward(turned.clone()).as_vec()[24..].to_vec(),
+        plain.forward(x).as_vec()[..8].to_vec(),
+        1e-12,
+        1e-14
+    );
+    let off =
+        rotary.forward(turned).as_vec()[24..].iter().zip(&alone[..8]).any(|(a, b)| (a - b).abs() > 1e-3);
+    assert!(off, "rotation changed nothing");
 }

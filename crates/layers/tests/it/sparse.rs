@@ -57,6 +57,19 @@ fn tangents_of_selections_and_segments_are_exact() {
     tangent_is_exact::<5>("segment_sum", |x| flat(x.try_segment_sum(&segments).unwrap()));
     tangent_is_exact::<5>("segment_mean", |x| flat(x.try_segment_mean(&segments).unwrap()));
     tangent_is_exact::<5>("segment_softmax", |x| flat(x.try_segment_softmax(&segments).unwrap()));
+    tangent_is_exact::<5>("segment_max", |x| flat(x.try_segment_max(&segments).unwrap()));
+    tangent_is_exact::<5>("segment_min", |x| flat(x.try_segment_min(&segments).unwrap()));
     let full = Segments::from_lengths(&[2, 3]);
     tangent_is_exact::<5>("segment_log_sum_exp", |x| flat(x.try_segment_log_sum_exp(&full).unwrap()));
+}
+
+/// The largest and the smallest of equals are the first of them, and an empty segment stands still.
+#[test]
+fn tangents_of_extremes_are_those_of_the_first_of_equals() {
+    let dev = Cpu::default();
+    let x = dev.tensor([[1.0_f64], [4.0], [4.0], [2.0]]);
+    let moving = || Dual::new(x.leaky_trace(), dev.tensor([[1.0], [10.0], [100.0], [1000.0]]));
+    let segments = Segments::from_lengths(&[3, 0, 1]);
+    assert_eq!(moving().try_segment_max(&segments).unwrap().tangent().as_vec(), [10.0, 0.0, 1000.0]);
+    assert_eq!(moving().try_segment_min(&segments).unwrap().tangent().as_vec(), [1.0, 0.0, 1000.0]);
 }
