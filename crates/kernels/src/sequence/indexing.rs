@@ -4,6 +4,15 @@
 //!
 //! Each is the backward pass of the other. Sums are added in the order of $m$, whatever the number of threads.
 //!
+//! **Two pairs of one name.** Here the rows are a plain list, new in each batch (ids, positions of a mask): checked when
+//! it is used, and sorted, by counting, where sums are taken and nowhere else. [`sparse::gather_rows`] and its adjoint
+//! take a [`RowIndex`], which belongs to a graph: checked and sorted once, then used by every layer of every step in
+//! both directions. One pair for both would sort in each batch what is only read, or check in each step what never
+//! changes.
+//!
+//! [`sparse::gather_rows`]: crate::sparse::gather_rows
+//! [`RowIndex`]: crate::sparse::RowIndex
+//!
 //! **Sparse gradients.** dfdx keeps a dense gradient for each tensor, so the gradient of an embedding table of $V$ rows
 //! costs $V C$ numbers a step even when a batch uses few rows. Where that matters, look up the distinct rows first and
 //! train *them*: `let (rows, inverse) = unique_rows(&ids)`, `let small = gather_rows(table, &rows)` without a tape, then

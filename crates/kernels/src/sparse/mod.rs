@@ -103,6 +103,9 @@ pub trait SparseDevice<E: Real>: Device<E> {
 
 /// A list of rows of an N-row matrix, with the order that scatters back. Rows may repeat.
 ///
+/// For lists that stay, as the ends of a graph's edges; for one that is new in every batch see
+/// [`sequence::gather_rows`](crate::sequence::gather_rows), which needs no preparation.
+///
 /// ```
 /// use dfdx::prelude::*;
 /// use kernels::sparse::{RowIndex, gather_rows};
