@@ -3,7 +3,7 @@
 //! All of them see a tensor as `(outer, n, inner)` in row-major order, with `n` the axis that is summed over or spread
 //! along; small tensors are `(outer, inner)`. With `inner` = 1 a row lies side by side in memory; else the loops run
 //! along `inner`.
-use crate::loops::{BLOCK, ROWS, SHORT, fold_tree, lane_sum_of, repeat, sum_short_rows};
+use crate::loops::{BLOCK, LANES, ROWS, SHORT, fold_tree, lane_sum_of, repeat, sum_short_rows, tree};
 use crate::simd::{Body, simd};
 use crate::{Real, math};
 
@@ -123,6 +123,7 @@ const GROUP: usize = 32;
 const TOGETHER: usize = 4;
 impl<E: Real, S: Summand<E>> Body for ColumnSums<'_, E, S> {
     type Out = ();
+    #[allow(clippy::needless_range_loop, reason = "one index into ten slices")]
     #[inline(always)]
     fn run(self) {
         let Self { summand, x, z, c, n, stride, width, out } = self;
@@ -162,6 +163,27 @@ impl<E: Real, S: Summand<E>> Body for ColumnSums<'_, E, S> {
     }
 }
 
+/// The first element of which `is_it` holds; the last if there is none. Whole blocks are asked without a branch for
+/// each element.
+#[inline(always)]
+fn first_where<E: Real>(x: &[E], is_it: impl Fn(E) -> bool) -> usize {
+    let mut at = 0;
+    for block in x.as_chunks::<LANES>().0 {
+        let mut found = 0_u32;
+        for &x in block {
+            found |= u32::from(is_it(x));
+        }
+        if found > 0 {
+            break;
+        }
+        at += LANES;
+    }
+    while at + 1 < x.len() && !is_it(x[at]) {
+        at += 1;
+    }
+    at.min(x.len().saturating_sub(1))
+}
+
 /// The largest of sign · x along `n`, and where it is first. A NaN counts as larger than everything, as in PyTorch.
 struct Largest<'a, E> {
     sign: E,
@@ -181,22 +203,25 @@ impl<E: Real> Body for Largest<'_, E> {
             out.fill(E::neg_infinity());
             index.fill(0);
             if inner == 1 && n > 32 {
-                let mut lanes = [E::neg_infinity(); 32];
-                let (parts, rest) = x.as_chunks::<32>();
+                let mut lanes = [E::neg_infinity(); LANES];
+                let mut nans = [E::zero(); LANES];
+                let (parts, rest) = x.as_chunks::<LANES>();
                 for part in parts {
-                    for (lane, &x) in lanes.iter_mut().zip(part) {
-                        let x = sign * x;
-                        *lane = if x > *lane || x.is_nan() { x } else { *lane };
+                    for j in 0..LANES {
+                        let x = sign * part[j];
+                        lanes[j] = if x > lanes[j] { x } else { lanes[j] };
+                        nans[j] = if x.is_nan() { x } else { nans[j] };
                     }
                 }
-                let larger = |largest: E, x: E| if x > largest || x.is_nan() { x } else { largest };
+                let larger = |largest: E, x: E| if x > largest { x } else { largest };
                 let left = rest.iter().fold(E::neg_infinity(), |largest, &x| larger(largest, sign * x));
                 let largest = fold_tree(lanes, left, larger);
-                let is_it = |&x: &E| sign * x == largest || (x.is_nan() && largest.is_nan());
-                // Whole blocks first: whether one of 32 is it, is asked without a branch for each.
-                let is_in = |part: &&[E; 32]| part.iter().fold(false, |found, x| found | is_it(x));
-                let from = 32 * parts.iter().take_while(|part| !is_in(part)).count();
-                let at = x[from..].iter().position(is_it).map_or(0, |at| from + at);
+                let is_nan = tree(nans, E::zero()).is_nan() || rest.iter().any(|x| x.is_nan());
+                let at = if is_nan {
+                    first_where(x, |x| x.is_nan())
+                } else {
+                    first_where(x, |x| sign * x == largest)
+                };
                 (out[0], index[0]) = (x[at], at as u32);
                 continue;
             }
