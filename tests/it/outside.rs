@@ -21,8 +21,9 @@ fn one_unit_pulls_in_no_command_line_no_plots_and_no_data() {
 #[test]
 fn a_crate_outside_the_workspace_compiles_against_one_unit() {
     let folder = tempfile::tempdir().expect("a folder for the outside crate");
-    let unit = root().join("crates/optim");
-    let manifest = format!("{MANIFEST}\n[dependencies]\noptim = {{ path = {unit:?} }}\n");
+    let [unit, layers] = ["crates/optim", "crates/layers"].map(|path| root().join(path));
+    let manifest =
+        format!("{MANIFEST}\n[dependencies]\noptim = {{ path = {unit:?} }}\nlayers = {{ path = {layers:?} }}\n");
     let write = |name: &str, content: &str| {
         let path = folder.path().join(name);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a writable folder");
@@ -46,15 +47,32 @@ edition = "2024"
 [workspace]
 "#;
 
-/// What somebody writes who wants the perceptron and nothing else.
+/// What somebody writes who wants the perceptron, or an optimiser for a model of their own, and nothing else.
 const OUTSIDE: &str = r#"
+use layers::prelude::*;
+use optim::optimizers::{Lion, LionConfig};
 use optim::perceptron::{MaxEpochs, Perceptron};
 
 fn main() -> Result<(), optim::Error> {
     let x = [[2.0, 1.0].into(), [1.0, 3.0].into(), [-1.0, -0.5].into(), [-2.0, 1.0].into()];
     let fit = Perceptron::<2>::fit(&x, &[1, 1, -1, -1], MaxEpochs(10))?;
     println!("mistakes: {:?}, side of (3, 0): {}", fit.mistakes, fit.perceptron.predict(&[3.0, 0.0].into()));
+    println!("loss: {}", train()?);
     Ok(())
+}
+
+fn train() -> Result<f32, optim::Error> {
+    let dev = Cpu::seed_from_u64(0);
+    let mut model = dev.build_module::<(Linear<2, 8, Tanh>, Linear<8, 1>), f32>();
+    let mut optimizer = Lion::try_new(&model, LionConfig { learning_rate: 0.01, ..Default::default() })?;
+    let x: Tensor<Rank2<32, 2>, f32, _> = dev.sample_normal();
+    let mut last = 0.0;
+    for _ in 0..100 {
+        let loss = (model.forward(x.leaky_trace()) - 1.0).square().mean::<Rank0, _>();
+        last = loss.array();
+        optimizer.step(&mut model, &mut loss.backward())?;
+    }
+    Ok(last)
 }
 "#;
 

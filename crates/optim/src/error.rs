@@ -108,6 +108,38 @@ pub enum Error {
         /// The first such value.
         value: f64,
     },
+    /// A matrix has an entry that is NaN or infinite.
+    #[error("{what} must be finite; the point that it was taken at may have diverged, lower learning_rate")]
+    NotFiniteMatrix {
+        /// The matrix.
+        what: &'static str,
+    },
+    /// The value or the point left every bound.
+    #[error(
+        "{method} diverged: |x| is {distance} after {step} steps; lower learning_rate (now {learning_rate})"
+    )]
+    Diverged {
+        /// The method.
+        method: &'static str,
+        /// Steps made.
+        step: usize,
+        /// Length of the point.
+        distance: f64,
+        /// The rate of the run.
+        learning_rate: f64,
+    },
+    /// The couplings of a spin glass do not fit into memory.
+    #[error(
+        "{spins} spins in {layers} layers have spins^layers couplings, more than {limit} bytes; take fewer spins"
+    )]
+    TooManyCouplings {
+        /// Weights of the model.
+        spins: usize,
+        /// Its degree.
+        layers: usize,
+        /// Memory that they may take.
+        limit: u128,
+    },
     /// A file of weights could not be written, read or used.
     #[error(transparent)]
     Checkpoint(#[from] layers::CheckpointError),

@@ -9,7 +9,7 @@
 //! | 5 | losses, activations, initialisation | `layers::{losses, activation, init}`, [`saturation`], [`mean_field`], [`init`] |
 //! | 6 | regularisation | [`regularize`], [`chain`] |
 //! | 7 | architectures and the project proposal | [`architecture`] |
-//! | 8 | variations on stochastic gradient descent | [`optimizers`], [`schedules`], [`range_test`], [`second_order`] |
+//! | 8 | variations on stochastic gradient descent | [`optimizers`], [`schedules`], [`range_test`], [`second_order`], [`descent`], [`problems`], [`landscape`], [`loss_scale`] |
 //!
 //! Inputs are one nalgebra vector per example; accuracy is a share in \[0, 1\]; whatever draws takes its random
 //! generator as an argument. The feature `experiments` adds the claims of the lectures as runnable experiments.
@@ -18,15 +18,19 @@
 
 pub mod architecture;
 pub mod chain;
+pub mod descent;
 mod error;
 #[cfg(feature = "experiments")]
 pub mod experiments;
 pub mod init;
+pub mod landscape;
 pub mod logic;
+pub mod loss_scale;
 pub mod mean_field;
 pub mod nielsen;
 pub mod optimizers;
 pub mod perceptron;
+pub mod problems;
 pub mod range_test;
 pub mod regularize;
 pub mod saturation;

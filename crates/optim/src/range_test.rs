@@ -1,7 +1,7 @@
 //! The learning-rate range test: which learning rates make a loss fall, and which make it explode?
 //!
 //! The rate grows by the same factor in every step while a model trains; the loss, averaged over the last steps, falls
-//! while the rate is useful, then rises. The suggestion is the rate at the steepest fall. Model and optimiser are put back
+//! while the rate is useful, then rises. The suggestion is the rate at the steepest fall on the way to the smallest average. Model and optimiser are put back
 //! afterwards, bit for bit.
 //!
 //! **Source**: Smith (2017), Cyclical learning rates for training neural networks, arXiv 1506.01186, section 3.3. There the
@@ -41,7 +41,7 @@ pub struct RangeTest {
     pub losses: Vec<f64>,
     /// Its average, corrected for the start.
     pub averages: Vec<f64>,
-    /// The rate at the steepest fall of the average.
+    /// The rate at the steepest fall of the average before its smallest value.
     pub suggestion: f64,
     /// The rate at which the loss became [`stop_factor`](RangeTestConfig::stop_factor) times its smallest average, or not
     /// finite; `None` when it never did.
@@ -131,9 +131,11 @@ fn sweep<M, E: Real, D: Storage<E>, O: Step<M, E, D>>(
             other => _ = other?,
         }
     }
-    // The average after a step with rates[i] is averages[i + 1].
+    // The average after a step with rates[i] is averages[i + 1]. Only falls on the way to the smallest average count: after
+    // an explosion the average falls back, more steeply than it ever did while the rate was useful.
     let fall = |i: &usize| averages[i + 1] - averages[*i];
-    let steepest = (0..averages.len().saturating_sub(1)).min_by(|a, b| fall(a).total_cmp(&fall(b)));
+    let lowest = (0..averages.len()).min_by(|&a, &b| averages[a].total_cmp(&averages[b])).unwrap_or(0);
+    let steepest = (0..lowest).min_by(|a, b| fall(a).total_cmp(&fall(b)));
     let suggestion = steepest.map_or(first, |i| rates[i]);
     Ok(RangeTest { rates, losses, averages, suggestion, divergence })
 }

@@ -16,33 +16,74 @@
 //! | 6 | [`RegulariserLeague`] | what helps on 500 digits, and what does not |
 //! | 7 | [`DepthAndShortcuts`] | shortcuts carry depth; depth alone buys nothing on flat digits |
 //! | 7 | [`ArchitectureAtlas`] | every architecture of the course, counted |
+//! | 8 | [`Conditioning`] | steps grow like κ without momentum, like √κ with it |
+//! | 8 | [`SaddleEscape`] | a kick leaves a saddle in O(log d) steps |
+//! | 8 | [`AdamCounterexample`] | Adam goes to the worst point, AMSGrad to the best |
+//! | 8 | [`AdaptiveGeneralisation`] | adaptive rules find a solution that calls everything positive |
+//! | 8 | [`GradientClipping`] | clipped gradients survive a learning rate of 1 |
+//! | 8 | [`LearningRateRange`] | one sweep suggests a usable learning rate |
+//! | 8 | [`LearningRateSchedules`] | rates that fall and averaged weights read more digits |
+//! | 8 | [`LossBand`] | test losses of wide networks lie close together |
+//! | 8 | [`OptimizerPaths`] | Adam sees the axes, momentum does not |
+//! | 8 | [`OptimizerRace`] | tuned momentum and tuned Adam are equal and beat SGD |
+//! | 8 | [`SecondOrderDigits`] | L-BFGS needs fewer evaluations than any first-order method |
+//! | 8 | [`SpinGlass`] | minima of the spin glass gather in a band |
+mod adam_counterexample;
+mod adaptive_generalisation;
 mod architecture_atlas;
+mod conditioning;
 mod depth_and_shortcuts;
 mod digit_nets;
 mod dropout_equalises;
 mod dying_relu;
+mod gradient_clipping;
 mod label_noise;
+mod learning_rate_range;
+mod learning_rate_schedules;
 mod learning_slowdown;
+mod loss_band;
 mod memorisation;
+mod mnist_runs;
 mod nielsen_digits;
+mod optimizer_paths;
+mod optimizer_race;
 mod path_descent;
 mod perceptron_bound;
 mod regulariser_league;
+mod saddle_escape;
+mod second_order_digits;
+mod spin_glass;
 mod start_at_depth;
 mod width_without_overfitting;
 mod xor;
 
+pub use adam_counterexample::{AdamCounterexample, AdamCounterexampleConfig, AdamCounterexampleReport};
+pub use adaptive_generalisation::{
+    AdaptiveGeneralisation, AdaptiveGeneralisationConfig, AdaptiveGeneralisationReport,
+};
 pub use architecture_atlas::{ArchitectureAtlas, ArchitectureAtlasConfig, ArchitectureAtlasReport};
+pub use conditioning::{Conditioning, ConditioningConfig, ConditioningReport};
 pub use depth_and_shortcuts::{DepthAndShortcuts, DepthAndShortcutsConfig, DepthAndShortcutsReport};
 pub use dropout_equalises::{DropoutEqualises, DropoutEqualisesConfig, DropoutEqualisesReport};
 pub use dying_relu::{DyingRelu, DyingReluConfig, DyingReluReport};
+pub use gradient_clipping::{GradientClipping, GradientClippingConfig, GradientClippingReport};
 pub use label_noise::{LabelNoise, LabelNoiseConfig, LabelNoiseReport};
+pub use learning_rate_range::{LearningRateRange, LearningRateRangeConfig, LearningRateRangeReport};
+pub use learning_rate_schedules::{
+    LearningRateSchedules, LearningRateSchedulesConfig, LearningRateSchedulesReport,
+};
 pub use learning_slowdown::{LearningSlowdown, LearningSlowdownConfig, LearningSlowdownReport};
+pub use loss_band::{LossBand, LossBandConfig, LossBandReport};
 pub use memorisation::{Memorisation, MemorisationConfig, MemorisationReport};
 pub use nielsen_digits::{NielsenDigits, NielsenDigitsConfig, NielsenDigitsReport};
+pub use optimizer_paths::{OptimizerPaths, OptimizerPathsConfig, OptimizerPathsReport};
+pub use optimizer_race::{OptimizerRace, OptimizerRaceConfig, OptimizerRaceReport};
 pub use path_descent::{PathDescent, PathDescentConfig, PathDescentReport};
 pub use perceptron_bound::{PerceptronBound, PerceptronBoundConfig, PerceptronBoundReport};
 pub use regulariser_league::{RegulariserLeague, RegulariserLeagueConfig, RegulariserLeagueReport};
+pub use saddle_escape::{SaddleEscape, SaddleEscapeConfig, SaddleEscapeReport};
+pub use second_order_digits::{SecondOrderDigits, SecondOrderDigitsConfig, SecondOrderDigitsReport};
+pub use spin_glass::{SpinGlass, SpinGlassConfig, SpinGlassReport};
 pub use start_at_depth::{StartAtDepth, StartAtDepthConfig, StartAtDepthReport};
 pub use width_without_overfitting::{
     WidthWithoutOverfitting, WidthWithoutOverfittingConfig, WidthWithoutOverfittingReport,
@@ -70,6 +111,19 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<RegulariserLeague>(),
         lab::entry::<DepthAndShortcuts>(),
         lab::entry::<ArchitectureAtlas>(),
+        // lecture 8
+        lab::entry::<Conditioning>(),
+        lab::entry::<SaddleEscape>(),
+        lab::entry::<AdamCounterexample>(),
+        lab::entry::<AdaptiveGeneralisation>(),
+        lab::entry::<GradientClipping>(),
+        lab::entry::<LearningRateRange>(),
+        lab::entry::<LearningRateSchedules>(),
+        lab::entry::<LossBand>(),
+        lab::entry::<OptimizerPaths>(),
+        lab::entry::<OptimizerRace>(),
+        lab::entry::<SecondOrderDigits>(),
+        lab::entry::<SpinGlass>(),
     ]
 }
 

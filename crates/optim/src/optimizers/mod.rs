@@ -33,6 +33,7 @@
 //! # Ok::<(), layers::StepError>(())
 //! ```
 mod adaptive;
+mod as_dfdx;
 mod layerwise;
 mod matrix;
 mod momentum;
@@ -44,6 +45,7 @@ pub use adaptive::{
     Adamax, AdamaxConfig, AmsGrad, AmsGradConfig, AmsGradVariant, ColdStart, NAdam, NAdamConfig, RAdam,
     RAdamConfig, Yogi, YogiConfig,
 };
+pub use as_dfdx::AsDfdx;
 pub use layers::adam::{Adam, AdamConfig, AdamW, AdamWConfig};
 pub use layers::optimizer::{Average, Clip, Constraint, Group, Lookahead, NonFinite, Optim, Unused};
 pub use layers::rmsprop::{RmsProp, RmsPropConfig, RmsPropVariant};

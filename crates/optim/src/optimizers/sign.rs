@@ -45,6 +45,7 @@ rule! {
             beta: [E; 2],
             share: [E; 2],
         }
+        // ANCHOR: lion
         impl<E: Real> Element<E, 1> for Step<E> {
             #[inline(always)]
             fn apply(self, w: E, g: E, [m]: [E; 1]) -> (E, [E; 1]) {
@@ -52,6 +53,7 @@ rule! {
                 (w - self.rate * step, [self.beta[1].mul_add(m, self.share[1] * g)])
             }
         }
+        // ANCHOR_END: lion
         let betas = [self.beta1, self.beta2];
         run.each(Step { rate: E::of(at.learning_rate), beta: betas.map(E::of), share: betas.map(|b| E::of(1.0 - b)) })
     }

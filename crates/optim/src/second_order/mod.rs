@@ -94,11 +94,11 @@ pub struct Minimum {
     pub history: Vec<f64>,
 }
 
-fn dot(x: &[f64], y: &[f64]) -> f64 {
+pub(crate) fn dot(x: &[f64], y: &[f64]) -> f64 {
     x.iter().zip(y).map(|(x, y)| x * y).sum()
 }
 
-fn norm(x: &[f64]) -> f64 {
+pub(crate) fn norm(x: &[f64]) -> f64 {
     dot(x, x).sqrt()
 }
 
@@ -156,6 +156,6 @@ trait Descent {
     }
 }
 
-fn check(name: &'static str, rule: &'static str, value: f64, holds: bool) -> Result<(), Error> {
+pub(crate) fn check(name: &'static str, rule: &'static str, value: f64, holds: bool) -> Result<(), Error> {
     if holds { Ok(()) } else { Err(Error::InvalidHyper { name, rule, value }) }
 }

@@ -1,8 +1,10 @@
 //! The quick version of each experiment: it runs in seconds, its claims hold, its figures can be drawn.
 use lab::{Check, Experiment, ExperimentConfig, Lab};
 use optim::experiments::{
-    ArchitectureAtlas, DepthAndShortcuts, DropoutEqualises, DyingRelu, LabelNoise, LearningSlowdown,
-    Memorisation, NielsenDigits, PathDescent, PerceptronBound, RegulariserLeague, StartAtDepth,
+    AdamCounterexample, AdaptiveGeneralisation, ArchitectureAtlas, Conditioning, DepthAndShortcuts,
+    DropoutEqualises, DyingRelu, GradientClipping, LabelNoise, LearningRateRange, LearningRateSchedules,
+    LearningSlowdown, LossBand, Memorisation, NielsenDigits, OptimizerPaths, OptimizerRace, PathDescent,
+    PerceptronBound, RegulariserLeague, SaddleEscape, SecondOrderDigits, SpinGlass, StartAtDepth,
     WidthWithoutOverfitting, Xor,
 };
 
@@ -117,6 +119,91 @@ fn depth_and_shortcuts() {
 fn architecture_atlas() {
     let report = quick::<ArchitectureAtlas>();
     assert!(report.networks.windows(2).all(|pair| pair[0].parameters <= pair[1].parameters));
+}
+
+#[test]
+fn conditioning() {
+    let report = quick::<Conditioning>();
+    // Deterministic counts of an independent run in numpy.
+    let want = [[62, 612, 6107], [24, 85, 288], [39, 139, 455], [21, 47, 86]];
+    for (method, want) in report.methods.iter().zip(want) {
+        let near = method.steps.iter().zip(want).all(|(&steps, want)| steps.abs_diff(want) <= 1);
+        assert!(near, "{}: {:?}, expected {want:?}", method.name, method.steps);
+    }
+}
+
+#[test]
+fn saddle_escape() {
+    let report = quick::<SaddleEscape>();
+    assert!(report.steps.windows(2).all(|pair| pair[0].mean < pair[1].mean), "{:?}", report.steps);
+}
+
+#[test]
+fn adam_counterexample() {
+    let report = quick::<AdamCounterexample>();
+    let ends = |index: usize| [&report.three, &report.ten].map(|sequence| sequence.walks[index].end);
+    let [adam, amsgrad, descent] = [0, 1, 2].map(ends);
+    assert!(adam.iter().all(|&x| x > 0.9), "{adam:?}");
+    assert!(amsgrad.iter().chain(&descent).all(|&x| x < -0.9), "{amsgrad:?}, {descent:?}");
+}
+
+#[test]
+fn adaptive_generalisation() {
+    let report = quick::<AdaptiveGeneralisation>();
+    // Values of an independent run in numpy.
+    let want = [[0.75, 0.25], [0.75, 0.25], [0.75, 0.25], [0.987_914, -0.903_674], [0.987_914, -0.903_674]];
+    for (solution, want) in report.solutions.iter().zip(want) {
+        let off = (solution.positive - want[0]).abs().max((solution.negative - want[1]).abs());
+        assert!(off < 1e-6, "{solution:?}, expected {want:?}");
+    }
+}
+
+#[test]
+fn gradient_clipping() {
+    let report = quick::<GradientClipping>();
+    assert_eq!((report.rates.len(), report.rates[0].accuracy.len()), (1, 3));
+}
+
+#[test]
+fn learning_rate_range() {
+    let report = quick::<LearningRateRange>();
+    assert_eq!((report.suggestions.len(), report.losses[1].len()), (2, 2));
+}
+
+#[test]
+fn learning_rate_schedules() {
+    let report = quick::<LearningRateSchedules>();
+    assert_eq!((report.schedules.len(), report.averaged.len()), (2, 3));
+}
+
+#[test]
+fn loss_band() {
+    let report = quick::<LossBand>();
+    assert_eq!(report.widths.iter().map(|width| width.units).collect::<Vec<_>>(), [5, 10, 25, 50, 100]);
+}
+
+#[test]
+fn optimizer_paths() {
+    let report = quick::<OptimizerPaths>();
+    assert_eq!((report.ravine.len(), report.valley.len()), (8, 8));
+}
+
+#[test]
+fn optimizer_race() {
+    let report = quick::<OptimizerRace>();
+    assert_eq!(report.rules.len(), 3);
+}
+
+#[test]
+fn second_order_digits() {
+    let report = quick::<SecondOrderDigits>();
+    assert!(report.newton_excess.windows(2).all(|pair| pair[1] <= pair[0]), "{:?}", report.newton_excess);
+}
+
+#[test]
+fn spin_glass() {
+    let report = quick::<SpinGlass>();
+    assert_eq!(report.sizes.iter().map(|size| size.energies.len()).collect::<Vec<_>>(), [120, 120]);
 }
 
 /// The same seed gives the same report, bit for bit.

@@ -206,3 +206,26 @@ proptest! {
         }
     }
 }
+
+/// After an explosion the loss falls back, more steeply than it ever did on the way down; the suggestion must not be there.
+#[test]
+fn the_range_test_looks_before_the_explosion() {
+    use dfdx::prelude::{Cpu, Gradients, Rank1, Tensor, ZerosTensor};
+    use layers::{Sgd, SgdConfig};
+    use optim::range_test::{RangeTestConfig, range_test};
+
+    let losses = [2.3, 2.3, 2.2, 1.9, 1.8, 6.0, 2.4, 2.3];
+    let mut w: Tensor<Rank1<1>, f64, Cpu> = Cpu::default().zeros();
+    let mut sgd = Sgd::try_new(&w, SgdConfig::default()).unwrap();
+    let config = RangeTestConfig { first: 1e-7, last: 1.0, steps: 8, smoothing: 0.0, stop_factor: 4.0 };
+    let scripted = |w: &Tensor<Rank1<1>, f64, Cpu>, step: u64| {
+        let mut gradients = Gradients::leaky();
+        gradients.get_or_alloc_mut(w).unwrap();
+        Ok((losses[step as usize], gradients))
+    };
+    let found = range_test(&mut w, &mut sgd, scripted, config).unwrap();
+    assert_eq!(found.losses, losses);
+    assert_eq!(found.divergence, None);
+    // From 2.2 to 1.9, after the third step of rates that grow tenfold from 1e-7.
+    assert!((found.suggestion / 1e-5 - 1.0).abs() < 1e-9, "{}", found.suggestion);
+}

@@ -234,7 +234,7 @@ impl Experiment for NielsenDigits {
             .reason_if_failed("the classes may be so compact that their means are enough"),
             Check::new(
                 "beats-last-perceptron",
-                "the network reads more digits than the last perceptron: difference, seed by seed",
+                bounds.ahead_of_last_claim,
                 report.ahead_of_last_perceptron,
                 Bound::AtLeast(bounds.ahead_of_last),
                 BoundSource::Pilot,
@@ -280,6 +280,7 @@ struct Bounds {
     accuracy: f64,
     ahead_of_class_mean: f64,
     ahead_of_last: f64,
+    ahead_of_last_claim: &'static str,
     ahead_of_averaged: Bound,
 }
 
@@ -292,14 +293,18 @@ fn bounds(data: Data) -> Bounds {
             accuracy: 0.86,
             ahead_of_class_mean: 0.05,
             ahead_of_last: 0.0,
+            ahead_of_last_claim: "the network reads more digits than the last perceptron: difference, seed by seed",
             ahead_of_averaged: Bound::Within(-0.04, 0.04),
         },
         // Seeds 2000 to 2149, for 10 seeds: network 0.902 ± 0.042, ahead of the class mean by 0.052 ± 0.042, of the
-        // last perceptron by 0.044 ± 0.049 and of the averaged one by 0.008 ± 0.042.
+        // last perceptron by 0.044 ± 0.049 and of the averaged one by 0.008 ± 0.042. Three standard errors of ten seeds
+        // are 0.046: ten seeds cannot show that it is ahead of the last perceptron, only that it is not far behind.
         Data::Digits => Bounds {
             accuracy: 0.86,
             ahead_of_class_mean: 0.01,
             ahead_of_last: -0.005,
+            ahead_of_last_claim: "the network is at most half a percent of the digits behind the last perceptron: difference, \
+                                  seed by seed",
             ahead_of_averaged: Bound::Within(-0.035, 0.05),
         },
     }

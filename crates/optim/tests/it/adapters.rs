@@ -1,0 +1,86 @@
+//! A rule behind dfdx's trait, and the loss scale: both must change nothing but the interface.
+use dfdx::optim::Optimizer;
+use dfdx::prelude::*;
+use layers::{Step, StepError, params};
+use optim::Error;
+use optim::loss_scale::{DynamicLossScale, LossScaleConfig};
+use optim::optimizers::{AdamConfig, AsDfdx, Optim};
+
+type Point = Tensor<Rank1<3>, f32, Cpu>;
+
+fn start() -> Point {
+    Cpu::default().tensor([1.0, -2.0, 0.5])
+}
+
+fn gradients(x: &Point, scale: f32) -> Gradients<f32, Cpu> {
+    ((x.leaky_trace().square() * x.clone()).sum() * scale).backward()
+}
+
+#[test]
+fn behind_dfdxs_trait_a_rule_makes_the_same_steps() {
+    let (mut ours, mut theirs) = (start(), start());
+    let mut optimizer = Optim::try_new(&ours, AdamConfig::default()).unwrap();
+    let mut adapter = AsDfdx::new(Optim::try_new(&theirs, AdamConfig::default()).unwrap());
+    for step in 1..=10 {
+        let mut own = gradients(&ours, 1.0);
+        optimizer.step(&mut ours, &mut own).unwrap();
+        let lent = gradients(&theirs, 1.0);
+        adapter.update(&mut theirs, &lent).unwrap();
+        assert_eq!(ours.array(), theirs.array(), "step {step}");
+        assert!(adapter.refused().is_none());
+    }
+    let before = theirs.array();
+    let broken = gradients(&theirs, f32::NAN);
+    assert!(adapter.update(&mut theirs, &broken).is_err());
+    assert!(
+        matches!(adapter.refused(), Some(StepError::NotFinite { step: 11, .. })),
+        "{:?}",
+        adapter.refused()
+    );
+    assert_eq!(theirs.array(), before);
+    let lent = gradients(&theirs, 1.0);
+    adapter.update(&mut theirs, &lent).unwrap();
+    assert!(adapter.refused().is_none());
+}
+
+/// Powers of two divide out exactly; an overflow halves the scale, leaves the model alone, and is not fatal.
+#[test]
+fn a_loss_scale_changes_nothing_and_survives_overflow() {
+    let (mut plain, mut scaled) = (start(), start());
+    let mut optimizer = Optim::try_new(&plain, AdamConfig::default()).unwrap();
+    let mut twin = Optim::try_new(&scaled, AdamConfig::default()).unwrap();
+    let config = LossScaleConfig { interval: 3, ..Default::default() };
+    let mut scale = DynamicLossScale::try_new(config).unwrap();
+    let mut scales = Vec::new();
+    for step in 0..8 {
+        let mut own = gradients(&plain, 1.0);
+        optimizer.step(&mut plain, &mut own).unwrap();
+        if step == 4 {
+            let before = params::flatten(&scaled);
+            let mut overflowing = gradients(&scaled, f32::INFINITY);
+            let skipped = scale.step(&mut twin, &mut scaled, &mut overflowing).unwrap();
+            assert!(skipped.is_none());
+            assert_eq!(params::flatten(&scaled), before);
+        }
+        let factor = scale.scale() as f32;
+        let mut larger = gradients(&scaled, factor);
+        assert!(scale.step(&mut twin, &mut scaled, &mut larger).unwrap().is_some());
+        scales.push(scale.scale() / 65_536.0);
+        assert_eq!(plain.array(), scaled.array(), "step {step}");
+    }
+    // Doubled after three good steps, halved by the overflow in the fifth, which also starts the count again.
+    assert_eq!(scales, [1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0]);
+}
+
+#[test]
+fn settings_of_the_loss_scale_are_checked() {
+    let name = |config| match DynamicLossScale::try_new(config).unwrap_err() {
+        Error::InvalidHyper { name, .. } => name,
+        other => panic!("{other}"),
+    };
+    let config = LossScaleConfig::default();
+    assert_eq!(name(LossScaleConfig { initial: 0.0, ..config }), "initial");
+    assert_eq!(name(LossScaleConfig { interval: 0, ..config }), "interval");
+    assert_eq!(name(LossScaleConfig { growth: 1.0, ..config }), "growth");
+    assert_eq!(name(LossScaleConfig { backoff: f64::NAN, ..config }), "backoff");
+}
