@@ -4,6 +4,7 @@
 //! |---|---|
 //! | a fully connected layer, fused with its activation | [`modules::Linear`], built from [`builders::Linear`] |
 //! | tokens, recurrent layers, attention, Transformer blocks | [`embedding`], [`recurrent`], [`attention`], [`transformer`] |
+//! | convolutions, transposed convolutions, flattening | [`convolution`] |
 //! | activation functions as modules | [`activation`] |
 //! | dropout and noise, by key | [`dropout`] |
 //! | batch, layer, group, instance, RMS, response, spectral and weight normalisation | [`normalisation`] |
@@ -18,6 +19,7 @@
 //! | weights drawn from one key | [`init`] |
 //! | path names, flat vectors, groups of a model's tensors | [`params`] |
 //! | what a model costs | [`Cost`], [`summary`] |
+//! | what a network on images costs, layer by layer, before it is built | [`plan`] |
 //! | files that survive a crash and refuse damage | [`checkpoint`] |
 //! | a gradient checker, `assert_close!`, golden files (feature `testing`) | `testing` |
 //!
@@ -31,6 +33,7 @@ pub mod activation;
 pub mod adam;
 pub mod attention;
 pub mod checkpoint;
+pub mod convolution;
 mod cost;
 mod dfdx_optimizers;
 pub mod dropout;
@@ -43,6 +46,7 @@ pub mod losses;
 pub mod normalisation;
 pub mod optimizer;
 pub mod params;
+pub mod plan;
 pub mod pooling;
 pub mod prelu;
 pub mod recurrent;
@@ -64,6 +68,7 @@ pub use dual::{
 };
 pub use kernels::InputGradient;
 pub use optimizer::Optim;
+pub use plan::{Plan, Planned};
 pub use rmsprop::{RmsProp, RmsPropConfig};
 pub use rule::Rule;
 pub use sgd::{Momentum, Sgd, SgdConfig};
@@ -77,6 +82,9 @@ pub mod modules {
         SoftplusBeta, Softsign, Sqrt, Squareplus, Swish, Tanh,
     };
     pub use crate::attention::MultiHeadAttention;
+    pub use crate::convolution::{
+        Conv2D, ConvTranspose2D, Flatten, GroupedConv2D, RectConv2D, UnbiasedConv2D,
+    };
     pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
     pub use crate::embedding::{Embedding, LearnedPositions, SinusoidalPositions};
     pub use crate::gated::{Glu, Maxout};
@@ -102,6 +110,10 @@ pub mod builders {
         SoftplusBeta, Softsign, Sqrt, Squareplus, Swish, Tanh,
     };
     pub use crate::attention::builder::MultiHeadAttention;
+    pub use crate::convolution::Flatten;
+    pub use crate::convolution::builder::{
+        Conv2D, ConvTranspose2D, GroupedConv2D, RectConv2D, UnbiasedConv2D,
+    };
     pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
     pub use crate::embedding::SinusoidalPositions;
     pub use crate::embedding::builder::{Embedding, LearnedPositions};

@@ -1,12 +1,15 @@
 //! The one test binary of `layers`.
 mod checkpoint;
+mod convolution;
 mod cost;
 mod dropout;
 mod dual;
+mod init;
 mod modules;
 mod normalisation;
 mod optimizer;
 mod params;
+mod plan;
 mod pooling;
 mod sequence;
 mod sgd;

@@ -9,7 +9,7 @@ type Traced<S> = Tensor<S, f64, Cpu, OwnedTape<f64, Cpu>>;
 type Duals<S> = Dual<S, f64, Cpu, OwnedTape<f64, Cpu>>;
 
 /// Gradients, the tangent as a difference of values, and gradients of a loss of the tangent only.
-fn is_exact<M, S, O>(module: &M, draw: impl Fn() -> Tensor<S, f64, Cpu>)
+pub(crate) fn is_exact<M, S, O>(module: &M, draw: impl Fn() -> Tensor<S, f64, Cpu>)
 where
     S: ConstShape,
     O: ConstShape,
