@@ -26,12 +26,11 @@ use crate::{Along, Cost, Dual};
 use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection, TensorOptions};
 use dfdx::nn::{BuildModule, BuildOnDevice, Module, NonMutableModule, ZeroSizedModule};
 use dfdx::prelude::{
-    Const, ConstDim, Dim, Dtype, HasShape, Rank1, ReshapeTo, Shape, Storage, Tape, Tensor, TryAdd,
-    WithEmptyTape,
+    Const, ConstDim, Dim, Dtype, HasShape, Rank1, ReshapeTo, Storage, Tape, Tensor, TryAdd, WithEmptyTape,
 };
 use kernels::convolution::{Axis, Sizes};
 use kernels::shape::{Over, Taps, Times, UpWindow, Window};
-use kernels::{ActivationKind, Device, InputGradient, Real, try_activate};
+use kernels::{ActivationKind, Device, InputGradient, Real};
 use rand_distr::Uniform;
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -273,17 +272,13 @@ pub type GroupedConv2D<
     B = Biased,
 > = RectConv2D<I, O, K, K, Steps<S, P, L>, Steps<S, P, L>, E, D, A, B, Groups<G>>;
 
+/// What the pre-activation is followed by.
+const LINEAR: ActivationKind = ActivationKind::Identity;
+
 /// PyTorch's start: uniform within one by the square root of the fan-in.
 fn uniform<E: Real>(fan_in: usize) -> Uniform<E> {
     let bound = E::one() / E::of(fan_in as f64).sqrt();
     Uniform::new(-bound, bound)
-}
-
-/// $\varphi(z)$; without a pass over the elements where $\varphi$ is the identity.
-fn apply<A: Activation, S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
-    z: Tensor<S, E, D, T>,
-) -> Result<Tensor<S, E, D, T>, D::Err> {
-    if A::KIND == ActivationKind::Identity { Ok(z) } else { try_activate(z, A::KIND) }
 }
 
 macro_rules! tensors {
@@ -427,7 +422,7 @@ impl<
         x: Tensor<(N, Const<I>, H, W), E, D, T>,
         weight: &Tensor<WeightShape<I, O, KH, KW, G>, E, D>,
         bias: Option<&Tensor<Rank1<O>, E, D>>,
-        input_gradient: InputGradient,
+        (input_gradient, activation): (InputGradient, ActivationKind),
     ) -> Result<Tensor<(N, Const<O>, H::Out, W::Out), E, D, T>, D::Err> {
         const { assert!(O.is_multiple_of(G::COUNT), "output channels must be divisible by groups") };
         let (n, _, h, w) = *x.shape();
@@ -443,6 +438,7 @@ impl<
             y: Axis { extent: h.size(), windows: rows.size(), taps: y },
             x: Axis { extent: w.size(), windows: cols.size(), taps: across },
             input_gradient,
+            activation,
         };
         D::conv2d(x, weight, bias, sizes, (n, Const, rows, cols))
     }
@@ -454,15 +450,14 @@ impl<
         x: Dual<(N, Const<I>, H, W), E, D, T>,
     ) -> Result<Dual<(N, Const<O>, H::Out, W::Out), E, D, T>, D::Err> {
         let (x, dx) = x.split();
-        let z = self.convolve(x, &self.weight, B::operand(&self.bias), self.input_gradient)?;
-        Ok(Dual::join(z, self.convolve(dx, &self.weight, None, InputGradient::Needed)?))
+        let z = self.convolve(x, &self.weight, B::operand(&self.bias), (self.input_gradient, LINEAR))?;
+        Ok(Dual::join(z, self.convolve(dx, &self.weight, None, (InputGradient::Needed, LINEAR))?))
     }
 }
 
 passes!(Module<Tensor> {
     fn try_forward(&self, x: Tensor<(N, Const<I>, H, W), E, D, T>) -> Result<Self::Output, D::Err> {
-        let z = self.convolve(x, &self.weight, B::operand(&self.bias), self.input_gradient)?;
-        apply::<A, _, _, _, _>(z)
+        self.convolve(x, &self.weight, B::operand(&self.bias), (self.input_gradient, A::KIND))
     }
 });
 passes!(Module<Dual> {
@@ -477,7 +472,7 @@ passes!(
         let weight = detached(&direction.weight)?;
         let bias = B::operand(&direction.bias).map(detached).transpose()?;
         let at = x.with_empty_tape().value();
-        let moved = self.convolve(at, &weight, bias.as_ref(), self.input_gradient)?;
+        let moved = self.convolve(at, &weight, bias.as_ref(), (self.input_gradient, LINEAR))?;
         let (z, dz) = self.pre_activation(x)?.split();
         activate(Dual::join(z, dz.try_add(moved)?), A::KIND)
     }
@@ -586,7 +581,7 @@ transposed!([E: Real, D: Device<E>,] [] {
         x: Tensor<(N, Const<I>, H, W), E, D, T>,
         weight: &Tensor<dfdx::prelude::Rank4<I, O, K, K>, E, D>,
         bias: Option<&Tensor<Rank1<O>, E, D>>,
-        input_gradient: InputGradient,
+        (input_gradient, activation): (InputGradient, ActivationKind),
     ) -> Result<Tensor<(N, Const<O>, H::Out, W::Out), E, D, T>, D::Err> {
         let (n, _, h, w) = *x.shape();
         let rows = h.try_up_window().map_err(device_error::<D, E>)?;
@@ -600,6 +595,7 @@ transposed!([E: Real, D: Device<E>,] [] {
             y: Axis { extent: rows.size(), windows: h.size(), taps },
             x: Axis { extent: cols.size(), windows: w.size(), taps },
             input_gradient,
+            activation,
         };
         D::conv_transpose2d(x, weight, bias, sizes, (n, Const, rows, cols))
     }
@@ -610,8 +606,8 @@ transposed!([E: Real, D: Device<E>,] [] {
         x: Dual<(N, Const<I>, H, W), E, D, T>,
     ) -> Result<Dual<(N, Const<O>, H::Out, W::Out), E, D, T>, D::Err> {
         let (x, dx) = x.split();
-        let z = self.convolve(x, &self.weight, Some(&self.bias), self.input_gradient)?;
-        Ok(Dual::join(z, self.convolve(dx, &self.weight, None, InputGradient::Needed)?))
+        let z = self.convolve(x, &self.weight, Some(&self.bias), (self.input_gradient, LINEAR))?;
+        Ok(Dual::join(z, self.convolve(dx, &self.weight, None, (InputGradient::Needed, LINEAR))?))
     }
 });
 transposed!([N: Dim, H: UpWindow<K, S, P, L, Q>, W: UpWindow<K, S, P, L, Q>, E: Real, D: Device<E>, T: Tape<E, D>,]
@@ -619,7 +615,7 @@ transposed!([N: Dim, H: UpWindow<K, S, P, L, Q>, W: UpWindow<K, S, P, L, Q>, E: 
     type Output = Tensor<(N, Const<O>, H::Out, W::Out), E, D, T>;
     type Error = D::Err;
     fn try_forward(&self, x: Tensor<(N, Const<I>, H, W), E, D, T>) -> Result<Self::Output, D::Err> {
-        apply::<A, _, _, _, _>(self.convolve(x, &self.weight, Some(&self.bias), self.input_gradient)?)
+        self.convolve(x, &self.weight, Some(&self.bias), (self.input_gradient, A::KIND))
     }
 });
 transposed!([N: Dim, H: UpWindow<K, S, P, L, Q>, W: UpWindow<K, S, P, L, Q>, E: Real, D: Device<E>, T: Tape<E, D>,]
@@ -637,7 +633,7 @@ transposed!([N: Dim, H: UpWindow<K, S, P, L, Q>, W: UpWindow<K, S, P, L, Q>, E: 
     fn try_along(&self, direction: &Self, x: Dual<(N, Const<I>, H, W), E, D, T>) -> Result<Self::Output, D::Err> {
         let (weight, bias) = (detached(&direction.weight)?, detached(&direction.bias)?);
         let at = x.with_empty_tape().value();
-        let moved = self.convolve(at, &weight, Some(&bias), self.input_gradient)?;
+        let moved = self.convolve(at, &weight, Some(&bias), (self.input_gradient, LINEAR))?;
         let (z, dz) = self.pre_activation(x)?.split();
         activate(Dual::join(z, dz.try_add(moved)?), A::KIND)
     }

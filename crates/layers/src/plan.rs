@@ -483,7 +483,7 @@ impl Plan {
                 Ok(totals.output)
             }
             Self::Skip(part) => {
-                let [channels, high, wide] = part.walk(child(&0), input, rows)?;
+                let [channels, high, wide] = part.walk(named(part, 0), input, rows)?;
                 Ok([input[0] + channels, high, wide])
             }
             Self::Pointwise => Ok(input),
@@ -606,7 +606,7 @@ macro_rules! tuples {
             const PLAN: Plan = Plan::Chain(&[$($module::PLAN),+]);
         }
         impl<$($module: Planned),+> Planned for resampling::Concat<($($module,)+)> {
-            const PLAN: Plan = Plan::Branches(&[$($module::PLAN),+]);
+            const PLAN: Plan = Plan::Chain(&[Plan::Branches(&[$($module::PLAN),+])]); // a chain: its field is `0`
         }
     };
 }

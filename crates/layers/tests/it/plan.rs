@@ -77,7 +77,7 @@ fn what_does_not_fit_is_named() {
     assert_eq!(error.misfit, Misfit::Channels { expected: 1, found: 3 });
     type Unequal = (Concat<(MaxPool2D<2, 2>, Identity)>, GlobalAvgPool);
     let error = Unequal::PLAN.rows([1, 4, 4]).unwrap_err();
-    assert_eq!(error.path, "0");
+    assert_eq!(error.path, "0.0"); // the field of `Concat`
     assert_eq!(error.misfit, Misfit::Branches { first: [1, 2, 2], other: [1, 4, 4] });
     assert_eq!(Linear::<4, 2>::PLAN.totals([4, 2, 1]), Err(Misfit::Pixels { rows: 2, cols: 1 }));
 }
