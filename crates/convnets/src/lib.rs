@@ -1,12 +1,26 @@
 //! Lecture 14: networks that look at neighbouring pixels first.
 //!
-//! **Not built yet.** This crate holds no code; the table lists what it will hold, one module per row.
-//!
-//! | lecture | paper or method |
+//! | I need | here |
 //! |---|---|
-//! | 14 | Conv, pooling, transposed conv |
-//! | 14 | GoogLeNet / Inception v1 |
-//! | 14 | Inception v2/v3 factorisations |
-//! | 14 | ResNet |
-//! | 14 | U-Net |
+//! | LeNet-5 of 1998 and of today, Nielsen's ladder | [`lenet`] |
+//! | VGG | [`vgg`] |
+//! | GoogLeNet, Inception v3, v4, Inception-ResNet-v2 and their blocks | [`inception`] |
+//! | residual networks: ImageNet's, CIFAR's, plain twins, pre-activation, groups | [`resnet`] |
+//! | U-Net | [`unet`] |
+//! | what an output sees | [`receptive_field`] |
+//! | sums, scaled sums, skips, auxiliary heads | [`blocks`] |
+//! | published counts, asserted by the compiler | [`counts`] |
+//!
+//! Networks are types: tuples of `layers`' modules. Images are `(B, C, H, W)`; heights and widths may be `Const`, and
+//! then the compiler checks the network, or `usize`.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
+
+pub mod blocks;
+pub mod counts;
+pub mod inception;
+pub mod lenet;
+pub mod receptive_field;
+pub mod resnet;
+pub mod unet;
+pub mod vgg;
