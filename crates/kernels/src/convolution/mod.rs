@@ -23,14 +23,18 @@
 //! **Algorithm** on the CPU: each image is copied once into padded planes whose rows are joined, one plane per phase of
 //! the stride. A tap of the kernel is then one offset, and the convolution a sum of shifted lines, computed by a tile
 //! that keeps 3 vectors of 4 or 8 output channels in registers. The gradient of the input is the same loop over the
-//! padded gradient, once per phase; the gradient of the weight is inner products of shifted lines. No matrix of patches
-//! is built. A 1×1 kernel of step 1 is a matrix product.
+//! padded gradient, once per phase. For the gradient of the weight the output's gradient is turned around, channels
+//! last, so that a vector lies along the channels and a tap is one number of the image; with fewer than 4 channels a
+//! group, as in a depthwise convolution, it is inner products of shifted lines. No matrix of patches is built. A 1×1
+//! kernel of step 1 is a matrix product.
 //! **Complexity**: $N O H' W' \frac{C}{G} K_h K_w$ multiplications forward and twice that backward, a third less with
-//! [`InputGradient::Skipped`](crate::InputGradient); $\frac{C}{G} H W$ numbers of memory per thread beside the result.
-//! **Not finite**: the gradient of the weight multiplies columns that lie between two rows by zero, so that an infinite
-//! `x` can make the gradient of taps NaN that do not see it.
+//! [`InputGradient::Skipped`](crate::InputGradient); $\frac{C}{G} H W$ numbers of memory per thread beside the result, and
+//! up to 8 times the weight in backward.
+//! **Not finite**: with fewer than 4 channels a group the gradient of the weight multiplies columns that lie between two
+//! rows by zero, so that an infinite `x` can make the gradient of taps NaN that do not see it.
 mod composed;
 mod cpu;
+mod maps;
 pub(crate) mod passes;
 
 use crate::device::BaseDevice;

@@ -1,5 +1,6 @@
 //! Against PyTorch, against loops that anyone can check, and against the errors that shapes must give.
 use super::*;
+use crate::pool::with_threads;
 use crate::random::Key;
 use serde_json::Value;
 
@@ -92,6 +93,116 @@ fn convolution_agrees_with_pytorch() {
 #[test]
 fn transposed_convolution_agrees_with_pytorch() {
     agrees_with_pytorch(include_str!("../../tests/golden/conv_transpose2d.json"), true);
+}
+
+/// Both sides, weights and biases of a convolution, drawn.
+struct Drawn {
+    sizes: Sizes,
+    image: Vec<f64>,
+    windows: Vec<f64>,
+    weight: Vec<f64>,
+    biases: [Vec<f64>; 2],
+}
+
+/// Windows from the image, what is added to the image, an image from windows, and the gradient of the weight: eight
+/// loops.
+fn by_loops(Drawn { sizes: s, image, windows, weight, biases }: &Drawn) -> [Vec<f64>; 4] {
+    let (ci, co, [y, x]) = (s.image_channels, s.window_channels, [s.y, s.x]);
+    let spread = |bias: &[f64], len: usize, plane: usize| -> Vec<f64> {
+        (0..len).map(|i| bias[i / plane % bias.len()]).collect()
+    };
+    let mut to_windows = spread(&biases[0], windows.len(), y.windows * x.windows);
+    let mut to_image = spread(&biases[1], image.len(), y.extent * x.extent);
+    let (mut added, mut to_weight) = (vec![0.0; image.len()], vec![0.0; weight.len()]);
+    let position = |axis: Axis, window: usize, tap: usize| {
+        let at = (window * axis.taps.stride + tap * axis.taps.dilation).checked_sub(axis.taps.padding)?;
+        (at < axis.extent).then_some(at)
+    };
+    for (n, g, o, c) in indices(s.images, s.groups, co, ci) {
+        for (u, v, i, j) in indices(y.taps.kernel, x.taps.kernel, y.windows, x.windows) {
+            let (Some(row), Some(column)) = (position(y, i, u), position(x, j, v)) else { continue };
+            let w = (((g * co + o) * ci + c) * y.taps.kernel + u) * x.taps.kernel + v;
+            let at = (((n * s.groups + g) * ci + c) * y.extent + row) * x.extent + column;
+            let window = (((n * s.groups + g) * co + o) * y.windows + i) * x.windows + j;
+            to_windows[window] += weight[w] * image[at];
+            added[at] += weight[w] * windows[window];
+            to_image[at] += weight[w] * windows[window];
+            to_weight[w] += image[at] * windows[window];
+        }
+    }
+    if s.activation == ActivationKind::Relu {
+        to_windows.iter_mut().chain(&mut to_image).for_each(|y| *y = y.max(0.0));
+    }
+    [to_windows, added, to_image, to_weight]
+}
+
+/// Four loops in one.
+fn indices(a: usize, b: usize, c: usize, d: usize) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+    (0..a * b * c * d).map(move |i| (i / (b * c * d), i / (c * d) % b, i / d % c, i % d))
+}
+
+/// The same by the maps; the gradients are added to something.
+fn by_maps(Drawn { sizes, image, windows, weight, biases }: &Drawn) -> [Vec<f64>; 4] {
+    let mut to_windows = vec![f64::NAN; windows.len()];
+    maps::to_windows(sizes, image, weight, Some(Some(&biases[0])), &mut to_windows);
+    let mut to_image = vec![f64::NAN; image.len()];
+    maps::to_image(sizes, windows, weight, Some(Some(&biases[1])), &mut to_image);
+    let (mut added, mut to_weight) = (vec![0.5; image.len()], vec![0.25; weight.len()]);
+    maps::to_image(sizes, windows, weight, None, &mut added);
+    let mut sums = vec![f64::NAN; maps::partial_sums(sizes, weight.len())];
+    maps::to_weights(sizes, image, windows, &mut sums, &mut to_weight);
+    added.iter_mut().for_each(|x| *x -= 0.5);
+    to_weight.iter_mut().for_each(|w| *w -= 0.25);
+    [to_windows, added, to_image, to_weight]
+}
+
+/// Kernels, steps, paddings and groups of all kinds, of one part and of many.
+#[test]
+fn maps_agree_with_loops_on_drawn_shapes() {
+    let mut draws = Key::new(10).rng();
+    let mut below = move |n: usize| draws.below(n as u64) as usize;
+    let mut drawn = 0;
+    while drawn < 80 {
+        let most = if drawn % 10 == 0 { 20 } else { 7 };
+        let [images, groups, ci, co] = [1 + below(most), 1 + below(4), 1 + below(most), 1 + below(most)];
+        let mut taps =
+            || Taps { kernel: 1 + below(5), stride: 1 + below(3), padding: below(5), dilation: 1 + below(3) };
+        let taps = [taps(), taps()];
+        let extents = [1 + below(19), 1 + below(34)];
+        let activation = [ActivationKind::Identity, ActivationKind::Relu][below(2)];
+        let [Ok(rows), Ok(columns)] = [0, 1].map(|a: usize| taps[a].positions(extents[a])) else { continue };
+        drawn += 1;
+        let sizes = Sizes {
+            images,
+            groups,
+            image_channels: ci,
+            window_channels: co,
+            y: Axis { extent: extents[0], windows: rows, taps: taps[0] },
+            x: Axis { extent: extents[1], windows: columns, taps: taps[1] },
+            input_gradient: InputGradient::Needed,
+            activation,
+        };
+        let normal = |seed: u64, n: usize| -> Vec<f64> {
+            Key::new(seed).normal::<_, f64, _>(&Cpu::default(), (n,)).as_vec()
+        };
+        let data = Drawn {
+            sizes,
+            image: normal(1, images * groups * ci * extents[0] * extents[1]),
+            windows: normal(2, images * groups * co * rows * columns),
+            weight: normal(3, groups * co * ci * taps[0].kernel * taps[1].kernel),
+            biases: [normal(4, groups * co), normal(5, groups * ci)],
+        };
+        let (got, want) = (with_threads(1, || by_maps(&data)), by_loops(&data));
+        assert!(with_threads(3, || by_maps(&data)) == got, "threads change bits: {sizes:?}");
+        for (what, (got, want)) in got.iter().zip(&want).enumerate() {
+            for (got, want) in got.iter().zip(want) {
+                assert!(
+                    (got - want).abs() <= 1e-12 * (1.0 + want.abs()),
+                    "map {what}: {got}, {want}, {sizes:?}"
+                );
+            }
+        }
+    }
 }
 
 /// A sequence is an image of height 1, values and gradients to the bit.
