@@ -144,6 +144,11 @@ for b, c, s in [(32, 16, 32), (32, 64, 16)]:
         f"conv1x1/{b}x{c}x{s}x{s}", lambda x, w, b: F.conv2d(x, w, b),
         u(1, b, c, s, s), weight(2, c, c, 1, 1), u(3, c, bound=0.1),
     )
+for b, c, s, o, padding in [(64, 1, 28, 6, 2), (64, 6, 14, 16, 0)]:
+    both_ways(
+        f"conv5x5/{b}x{c}x{s}x{s}", lambda x, w, b, padding=padding: F.conv2d(x, w, b, padding=padding),
+        u(1, b, c, s, s), weight(2, o, c, 5, 5), u(3, o, bound=0.1),
+    )
 for b, c, s in [(32, 32, 16), (32, 64, 32)]:
     both_ways(
         f"conv3x3-depthwise/{b}x{c}x{s}x{s}", lambda x, w, b: F.conv2d(x, w, b, padding=1, groups=w.shape[0]),

@@ -3,6 +3,7 @@ use super::{Array, Prepare, Taped, Upstream, elements, uniform, weight};
 use bench_protocol::data::{fingerprint, labels};
 use bench_protocol::{Case, data};
 use dfdx::prelude::*;
+use kernels::convolution::{Convolution, OutputPadding, Steps, conv_transpose2d, conv2d};
 use kernels::sparse::{Csr, Pattern};
 use kernels::{Correction, Gelu, InputGradient, Relu, Tanh};
 use layers::Step;
@@ -43,6 +44,18 @@ pub(super) fn cases() -> Vec<(&'static str, Prepare)> {
         ("squared-distances/1024x64", |_| squared_distances(1024, 64)),
         ("linear-relu/128x784x512", |_| linear_relu::<784, 512>(128)),
         ("linear-relu/2048x128x512", |_| linear_relu::<128, 512>(2048)),
+        ("conv3x3/32x16x32x32", |_| convolution::<3, 1, 1, 1>([32, 16, 32], 16)),
+        ("conv3x3/32x64x8x8", |_| convolution::<3, 1, 1, 1>([32, 64, 8], 64)),
+        ("conv3x3-stride2/32x16x32x32", |_| convolution::<3, 2, 1, 1>([32, 16, 32], 32)),
+        ("conv3x3-stride2/32x32x16x16", |_| convolution::<3, 2, 1, 1>([32, 32, 16], 64)),
+        ("conv1x1/32x16x32x32", |_| convolution::<1, 1, 0, 1>([32, 16, 32], 16)),
+        ("conv1x1/32x64x16x16", |_| convolution::<1, 1, 0, 1>([32, 64, 16], 64)),
+        ("conv5x5/64x1x28x28", |_| convolution::<5, 1, 2, 1>([64, 1, 28], 6)),
+        ("conv5x5/64x6x14x14", |_| convolution::<5, 1, 0, 1>([64, 6, 14], 16)),
+        ("conv3x3-depthwise/32x32x16x16", |_| convolution::<3, 1, 1, 32>([32, 32, 16], 32)),
+        ("conv3x3-depthwise/32x64x32x32", |_| convolution::<3, 1, 1, 64>([32, 64, 32], 64)),
+        ("conv2x2-transposed/4x64x16x16", |_| transposed_convolution::<2, 2>([4, 64, 16], 32)),
+        ("conv2x2-transposed/4x32x32x32", |_| transposed_convolution::<2, 2>([4, 32, 32], 16)),
         ("max-pool/32x16x32x32", |_| max_pool([32, 16, 32, 32])),
         ("max-pool/32x64x16x16", |_| max_pool([32, 64, 16, 16])),
         ("batch-norm-relu/32x16x32x32", |_| batch_norm_relu([32, 16, 32, 32])),
@@ -179,6 +192,36 @@ fn spmm<const F: usize>(nodes: usize) -> Case {
     let matrix = Csr::try_new(pattern.expect("columns rise in each row"), data::uniform(3, 10 * nodes, 1.0));
     let matrix = matrix.expect("one weight for each entry");
     both((uniform(4, (nodes, Const::<F>), 1.0),), move |(x,)| kernels::sparse::spmm(&matrix, x.leaky_trace()))
+}
+
+/// Batch, channels and extent of the input; output channels.
+fn convolution<const K: usize, const S: usize, const P: usize, const G: usize>(
+    [b, c, extent]: [usize; 3],
+    outputs: usize,
+) -> Case {
+    let leaves = (
+        uniform(1, (b, c, extent, extent), 1.0),
+        weight(2, (outputs, c / G, Const::<K>, Const::<K>)),
+        uniform(3, (outputs,), 0.1),
+    );
+    let convolution = Convolution::square(Steps::<S, P>).in_groups::<G>();
+    both(leaves, move |(x, w, b)| conv2d(x.leaky_trace(), w, Some(b), convolution))
+}
+
+/// The same upwards.
+fn transposed_convolution<const K: usize, const S: usize>(
+    [b, c, extent]: [usize; 3],
+    outputs: usize,
+) -> Case {
+    let leaves = (
+        uniform(1, (b, c, extent, extent), 1.0),
+        weight(2, (c, outputs, Const::<K>, Const::<K>)),
+        uniform(3, (outputs,), 0.1),
+    );
+    let up = Convolution::square(Steps::<S>);
+    both(leaves, move |(x, w, b)| {
+        conv_transpose2d(x.leaky_trace(), w, Some(b), up, OutputPadding::<0, 0>)
+    })
 }
 
 fn max_pool([b, c, h, w]: [usize; 4]) -> Case {
