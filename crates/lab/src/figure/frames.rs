@@ -152,10 +152,10 @@ pub(super) fn draw(figure: &Frames, alt: &str, caption: &str) -> Result<Vec<u8>,
     let used: Vec<usize> = (0..=shared.len()).filter(is_used).collect();
 
     let mut content = String::new();
-    for gap in 0..=shared.len() {
+    for (gap, lines) in gaps[still].iter().enumerate() {
         if used.contains(&gap) {
             content += "<g data-gap=\"\">\n";
-            gaps[still][gap].iter().for_each(|line| content.extend([line, "\n"]));
+            lines.iter().for_each(|line| content.extend([line, "\n"]));
             content += "</g>\n";
         }
         if let Some(line) = shared.get(gap) {
