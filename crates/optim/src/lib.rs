@@ -3,9 +3,9 @@
 //! | lecture | subject | modules |
 //! |---|---|---|
 //! | 1 | perceptron, sigmoid neuron, a network that reads digits | [`perceptron`], [`logic`], [`nielsen`] |
-//! | 2 | machine-learning basics | not built yet |
-//! | 3 | stochastic gradient descent, linear regression | not built yet |
-//! | 4 | back-propagation and automatic differentiation | not built yet |
+//! | 2 | machine-learning basics | [`learning`] |
+//! | 3 | stochastic gradient descent, linear regression | [`sgd`] |
+//! | 4 | back-propagation and automatic differentiation | [`autodiff`] |
 //! | 5 | losses, activations, initialisation | not built yet |
 //! | 6 | regularisation | not built yet |
 //! | 7 | architectures and the project proposal | not built yet |
@@ -16,9 +16,11 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod autodiff;
 mod error;
 #[cfg(feature = "experiments")]
 pub mod experiments;
+pub mod learning;
 pub mod logic;
 pub mod nielsen;
 pub mod optimizers;
@@ -26,6 +28,7 @@ pub mod perceptron;
 pub mod range_test;
 pub mod schedules;
 pub mod second_order;
+pub mod sgd;
 
 pub use error::Error;
 
