@@ -38,6 +38,7 @@ impl<T: Number, const N: usize> DualNumber<T, N> {
 
 impl<T: Number, const N: usize> Mul for DualNumber<T, N> {
     type Output = Self;
+    #[expect(clippy::suspicious_arithmetic_impl, reason = "the derivative has more than one operation")]
     fn mul(self, other: Self) -> Self {
         let product_rule = |i| self.tangent[i] * other.value + self.value * other.tangent[i];
         Self { value: self.value * other.value, tangent: std::array::from_fn(product_rule) }
@@ -63,6 +64,7 @@ impl<T: Number, const N: usize> Sub for DualNumber<T, N> {
 
 impl<T: Number, const N: usize> Div for DualNumber<T, N> {
     type Output = Self;
+    #[expect(clippy::suspicious_arithmetic_impl, reason = "the derivative has more than one operation")]
     fn div(self, other: Self) -> Self {
         let value = self.value / other.value;
         let quotient_rule = |i| (self.tangent[i] - value * other.tangent[i]) / other.value;

@@ -349,7 +349,7 @@ fn curve(
         if is_averaged {
             average.see(iterate.step, iterate.w);
         }
-        if iterate.step % every == 0 && (points.len() as u64) < POINTS {
+        if iterate.step.is_multiple_of(every) && (points.len() as u64) < POINTS {
             points.push(excess.at(if is_averaged { average.mean() } else { iterate.w }));
         }
     };
@@ -368,7 +368,7 @@ fn plateau(
 ) -> Result<f64, lab::Error> {
     let (mut sum, mut count) = (0.0, 0.0);
     let see = |iterate: Iterate<'_>| {
-        if iterate.step > steps / 2 && iterate.step % 10 == 0 {
+        if iterate.step > steps / 2 && iterate.step.is_multiple_of(10) {
             sum += excess.at(iterate.w);
             count += 1.0;
         }
