@@ -22,8 +22,9 @@ fn one_unit_pulls_in_no_command_line_no_plots_and_no_data() {
 fn a_crate_outside_the_workspace_compiles_against_one_unit() {
     let folder = tempfile::tempdir().expect("a folder for the outside crate");
     let [unit, layers] = ["crates/optim", "crates/layers"].map(|path| root().join(path));
-    let manifest =
-        format!("{MANIFEST}\n[dependencies]\noptim = {{ path = {unit:?} }}\nlayers = {{ path = {layers:?} }}\n");
+    let manifest = format!(
+        "{MANIFEST}\n[dependencies]\noptim = {{ path = {unit:?} }}\nlayers = {{ path = {layers:?} }}\n"
+    );
     let write = |name: &str, content: &str| {
         let path = folder.path().join(name);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a writable folder");

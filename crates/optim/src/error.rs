@@ -70,6 +70,63 @@ pub enum Error {
         /// No plane has a larger margin.
         upper: f64,
     },
+    /// A target is NaN or infinite.
+    #[error(
+        "output {output} of the target of example {example} is {value}; clean the data, nothing can be fitted to it"
+    )]
+    TargetNotFinite {
+        /// Position of the example, from 0.
+        example: usize,
+        /// Position of the output, from 0.
+        output: usize,
+        /// The value found there.
+        value: f64,
+    },
+    /// Data have another width than what was fitted.
+    #[error("got {got} {what}, want {want}; give the columns that the examples had")]
+    Dimension {
+        /// What was counted.
+        what: &'static str,
+        /// How many there are.
+        got: usize,
+        /// How many there must be.
+        want: usize,
+    },
+    /// Stochastic descent left every bound.
+    #[error(
+        "a weight became {value:e} in step {step} at learning rate {learning_rate}; a constant rate below {safe:.3e}, \
+         2 over the largest curvature of one example, cannot diverge"
+    )]
+    Unstable {
+        /// Step, from 1.
+        step: u64,
+        /// The weight.
+        value: f64,
+        /// Rate of that step.
+        learning_rate: f64,
+        /// A rate that is sufficient, not necessary.
+        safe: f64,
+    },
+    /// Operations wait for each other.
+    #[error("{nodes} operations wait for each other in a circle; a computation must not use its own result")]
+    Cycle {
+        /// How many.
+        nodes: usize,
+    },
+    /// An iteration did not reach its tolerance.
+    #[error(
+        "{what} is still {residual:e} away from a solution after {passes} passes, allowed {tolerance:e}; raise its limit or its tolerance"
+    )]
+    NotConverged {
+        /// The method.
+        what: &'static str,
+        /// Passes made.
+        passes: usize,
+        /// By how much the conditions of a solution fail.
+        residual: f64,
+        /// By how much they may.
+        tolerance: f64,
+    },
     /// A hyper-parameter is outside of its range.
     #[error("{name} must be {rule}, got {value}")]
     InvalidHyper {

@@ -3,9 +3,9 @@
 //! | lecture | subject | modules |
 //! |---|---|---|
 //! | 1 | perceptron, sigmoid neuron, a network that reads digits | [`perceptron`], [`logic`], [`nielsen`] |
-//! | 2 | machine-learning basics | not built yet |
-//! | 3 | stochastic gradient descent, linear regression | not built yet |
-//! | 4 | back-propagation and automatic differentiation | not built yet |
+//! | 2 | machine-learning basics | [`learning`] |
+//! | 3 | stochastic gradient descent, linear regression | [`sgd`] |
+//! | 4 | back-propagation and automatic differentiation | [`autodiff`] |
 //! | 5 | losses, activations, initialisation | `layers::{losses, activation, init}`, [`saturation`], [`mean_field`], [`init`] |
 //! | 6 | regularisation | [`regularize`], [`chain`] |
 //! | 7 | architectures and the project proposal | [`architecture`] |
@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod architecture;
+pub mod autodiff;
 pub mod chain;
 pub mod descent;
 mod error;
@@ -24,6 +25,7 @@ mod error;
 pub mod experiments;
 pub mod init;
 pub mod landscape;
+pub mod learning;
 pub mod logic;
 pub mod loss_scale;
 pub mod mean_field;
@@ -36,6 +38,7 @@ pub mod regularize;
 pub mod saturation;
 pub mod schedules;
 pub mod second_order;
+pub mod sgd;
 
 pub use error::Error;
 

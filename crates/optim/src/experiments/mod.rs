@@ -5,6 +5,16 @@
 //! | 1 | [`PerceptronBound`] | mistakes stay below $(R/\gamma)^2$ for every pair of digits |
 //! | 1 | [`Xor`] | what one perceptron cannot do, a hidden layer of two can |
 //! | 1 | [`NielsenDigits`] | 30 hidden neurons read digits |
+//! | 2 | [`BiasVariance`] | degree 3 errs least on a noisy sine; a penalty repairs degree 9 |
+//! | 2 | [`DiabetesValidation`] | ridge and lasso are no worse than least squares on 442 patients |
+//! | 2 | [`BayesianLine`] | 90 % intervals hold 90 % of new targets |
+//! | 2 | [`NoFreeLunch`] | over all labelings every learner is wrong on half of the unseen points |
+//! | 2 | [`Dimensionality`] | distances become alike, neighbours stop helping |
+//! | 3 | [`SgdRates`] | 1/t, a plateau ∝ η, and the mean that beats both |
+//! | 3 | [`GradientNoise`] | variance tr Σ/B; a tutorial's rate diverges |
+//! | 4 | [`ReverseMode`] | a gradient costs at most five losses; which mode for which Jacobian |
+//! | 4 | [`Checkpointing`] | 34 states instead of 257 for at most twice the forward steps |
+//! | 4 | [`HessianProducts`] | exact products agree to 1e-12, differences do not |
 //! | 5 | [`LearningSlowdown`] | wrong and certain: stuck with one cost, not with the other |
 //! | 5 | [`StartAtDepth`] | the scale of the start decides whether ten layers train |
 //! | 5 | [`DyingRelu`] | dead rectifiers are a symptom |
@@ -31,12 +41,19 @@
 mod adam_counterexample;
 mod adaptive_generalisation;
 mod architecture_atlas;
+mod bayesian_line;
+mod bias_variance;
+mod checkpointing;
 mod conditioning;
 mod depth_and_shortcuts;
+mod diabetes_validation;
 mod digit_nets;
+mod dimensionality;
 mod dropout_equalises;
 mod dying_relu;
 mod gradient_clipping;
+mod gradient_noise;
+mod hessian_products;
 mod label_noise;
 mod learning_rate_range;
 mod learning_rate_schedules;
@@ -45,13 +62,16 @@ mod loss_band;
 mod memorisation;
 mod mnist_runs;
 mod nielsen_digits;
+mod no_free_lunch;
 mod optimizer_paths;
 mod optimizer_race;
 mod path_descent;
 mod perceptron_bound;
 mod regulariser_league;
+mod reverse_mode;
 mod saddle_escape;
 mod second_order_digits;
+mod sgd_rates;
 mod spin_glass;
 mod start_at_depth;
 mod width_without_overfitting;
@@ -62,11 +82,18 @@ pub use adaptive_generalisation::{
     AdaptiveGeneralisation, AdaptiveGeneralisationConfig, AdaptiveGeneralisationReport,
 };
 pub use architecture_atlas::{ArchitectureAtlas, ArchitectureAtlasConfig, ArchitectureAtlasReport};
+pub use bayesian_line::{BayesianLine, BayesianLineConfig, BayesianLineReport};
+pub use bias_variance::{BiasVariance, BiasVarianceConfig, BiasVarianceReport};
+pub use checkpointing::{Checkpointing, CheckpointingConfig, CheckpointingReport};
 pub use conditioning::{Conditioning, ConditioningConfig, ConditioningReport};
 pub use depth_and_shortcuts::{DepthAndShortcuts, DepthAndShortcutsConfig, DepthAndShortcutsReport};
+pub use diabetes_validation::{DiabetesValidation, DiabetesValidationConfig, DiabetesValidationReport};
+pub use dimensionality::{Dimensionality, DimensionalityConfig, DimensionalityReport};
 pub use dropout_equalises::{DropoutEqualises, DropoutEqualisesConfig, DropoutEqualisesReport};
 pub use dying_relu::{DyingRelu, DyingReluConfig, DyingReluReport};
 pub use gradient_clipping::{GradientClipping, GradientClippingConfig, GradientClippingReport};
+pub use gradient_noise::{GradientNoise, GradientNoiseConfig, GradientNoiseReport};
+pub use hessian_products::{HessianProducts, HessianProductsConfig, HessianProductsReport};
 pub use label_noise::{LabelNoise, LabelNoiseConfig, LabelNoiseReport};
 pub use learning_rate_range::{LearningRateRange, LearningRateRangeConfig, LearningRateRangeReport};
 pub use learning_rate_schedules::{
@@ -76,13 +103,16 @@ pub use learning_slowdown::{LearningSlowdown, LearningSlowdownConfig, LearningSl
 pub use loss_band::{LossBand, LossBandConfig, LossBandReport};
 pub use memorisation::{Memorisation, MemorisationConfig, MemorisationReport};
 pub use nielsen_digits::{NielsenDigits, NielsenDigitsConfig, NielsenDigitsReport};
+pub use no_free_lunch::{NoFreeLunch, NoFreeLunchConfig, NoFreeLunchReport};
 pub use optimizer_paths::{OptimizerPaths, OptimizerPathsConfig, OptimizerPathsReport};
 pub use optimizer_race::{OptimizerRace, OptimizerRaceConfig, OptimizerRaceReport};
 pub use path_descent::{PathDescent, PathDescentConfig, PathDescentReport};
 pub use perceptron_bound::{PerceptronBound, PerceptronBoundConfig, PerceptronBoundReport};
 pub use regulariser_league::{RegulariserLeague, RegulariserLeagueConfig, RegulariserLeagueReport};
+pub use reverse_mode::{ReverseMode, ReverseModeConfig, ReverseModeReport};
 pub use saddle_escape::{SaddleEscape, SaddleEscapeConfig, SaddleEscapeReport};
 pub use second_order_digits::{SecondOrderDigits, SecondOrderDigitsConfig, SecondOrderDigitsReport};
+pub use sgd_rates::{SgdRates, SgdRatesConfig, SgdRatesReport};
 pub use spin_glass::{SpinGlass, SpinGlassConfig, SpinGlassReport};
 pub use start_at_depth::{StartAtDepth, StartAtDepthConfig, StartAtDepthReport};
 pub use width_without_overfitting::{
@@ -100,6 +130,16 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<PerceptronBound>(),
         lab::entry::<Xor>(),
         lab::entry::<NielsenDigits>(),
+        lab::entry::<BiasVariance>(),
+        lab::entry::<DiabetesValidation>(),
+        lab::entry::<BayesianLine>(),
+        lab::entry::<NoFreeLunch>(),
+        lab::entry::<Dimensionality>(),
+        lab::entry::<SgdRates>(),
+        lab::entry::<GradientNoise>(),
+        lab::entry::<ReverseMode>(),
+        lab::entry::<Checkpointing>(),
+        lab::entry::<HessianProducts>(),
         lab::entry::<LearningSlowdown>(),
         lab::entry::<StartAtDepth>(),
         lab::entry::<DyingRelu>(),
@@ -162,4 +202,22 @@ fn refused(error: crate::Error) -> lab::Error {
         }
         other => lab::Error::unit(other),
     }
+}
+
+/// A configuration error unless `value` is at least 2.
+fn at_least_two(field: &'static str, value: usize) -> Result<(), lab::Error> {
+    match value {
+        0 | 1 => {
+            Err(lab::Error::Config { field, rule: "at least 2, to have a spread", value: value.to_string() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Slope of the least-squares line through points (x, y).
+fn slope(points: &[(f64, f64)]) -> f64 {
+    let n = points.len() as f64;
+    let (x, y) = points.iter().fold((0.0, 0.0), |(a, b), (x, y)| (a + x / n, b + y / n));
+    let products: f64 = points.iter().map(|(px, py)| (px - x) * (py - y)).sum();
+    products / points.iter().map(|(px, _)| (px - x).powi(2)).sum::<f64>()
 }

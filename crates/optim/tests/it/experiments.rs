@@ -1,11 +1,12 @@
 //! The quick version of each experiment: it runs in seconds, its claims hold, its figures can be drawn.
 use lab::{Check, Experiment, ExperimentConfig, Lab};
 use optim::experiments::{
-    AdamCounterexample, AdaptiveGeneralisation, ArchitectureAtlas, Conditioning, DepthAndShortcuts,
-    DropoutEqualises, DyingRelu, GradientClipping, LabelNoise, LearningRateRange, LearningRateSchedules,
-    LearningSlowdown, LossBand, Memorisation, NielsenDigits, OptimizerPaths, OptimizerRace, PathDescent,
-    PerceptronBound, RegulariserLeague, SaddleEscape, SecondOrderDigits, SpinGlass, StartAtDepth,
-    WidthWithoutOverfitting, Xor,
+    AdamCounterexample, AdaptiveGeneralisation, ArchitectureAtlas, BayesianLine, BiasVariance, Checkpointing,
+    Conditioning, DepthAndShortcuts, DiabetesValidation, Dimensionality, DropoutEqualises, DyingRelu,
+    GradientClipping, GradientNoise, HessianProducts, LabelNoise, LearningRateRange, LearningRateSchedules,
+    LearningSlowdown, LossBand, Memorisation, NielsenDigits, NoFreeLunch, OptimizerPaths, OptimizerRace,
+    PathDescent, PerceptronBound, RegulariserLeague, ReverseMode, SaddleEscape, SecondOrderDigits, SgdRates,
+    SpinGlass, StartAtDepth, WidthWithoutOverfitting, Xor,
 };
 
 fn quick<X: Experiment>() -> X::Report {
@@ -241,4 +242,88 @@ fn configurations_are_checked() {
     let mut config = <Xor as Experiment>::Config::default();
     config.epochs = 0;
     assert!(name(config.check().unwrap_err()).contains("epochs must be at least 1"));
+}
+
+#[test]
+fn bias_variance() {
+    let report = quick::<BiasVariance>();
+    // Pilot: bias² 0.495, 0.206, 0.0059 and variance 0.029, 0.035, 0.036 at degrees 0, 1, 3.
+    for (degree, bias2, variance) in [(0, 0.495, 0.029), (1, 0.206, 0.035), (3, 0.0059, 0.036)] {
+        let parts = &report.degrees[degree];
+        assert!((parts.bias2.mean / bias2 - 1.0).abs() < 0.15, "degree {degree}: bias² {}", parts.bias2.mean);
+        assert!(
+            (parts.variance.mean / variance - 1.0).abs() < 0.15,
+            "degree {degree}: {}",
+            parts.variance.mean
+        );
+    }
+    assert!(report.degrees.windows(2).all(|pair| pair[1].train.mean < pair[0].train.mean));
+}
+
+#[test]
+fn diabetes_validation() {
+    let report = quick::<DiabetesValidation>();
+    assert_eq!((report.patients, report.features), (442, 10));
+    assert!(report.least_squares.mean < 0.6 * report.mean_only.mean, "{report:?}");
+}
+
+#[test]
+fn bayesian_line() {
+    let report = quick::<BayesianLine>();
+    assert!(report.stages.windows(2).all(|pair| pair[1].width < pair[0].width), "knowledge only grows");
+}
+
+#[test]
+fn no_free_lunch() {
+    let report = quick::<NoFreeLunch>();
+    assert_eq!((report.labelings, report.simple), (64, 12));
+    // Six of the twelve simple labelings change between a shown point and the unseen one behind it, by one of three.
+    let nearest = report.learners.iter().find(|learner| learner.name == "nearest neighbour").unwrap();
+    assert!((nearest.simple - 1.0 / 6.0).abs() < 1e-12);
+}
+
+#[test]
+fn dimensionality() {
+    let report = quick::<Dimensionality>();
+    // Pilot: 61.9, 2.41, 0.614, 0.385, 0.159.
+    for ((d, got), want) in report.contrast.iter().zip([61.9, 2.41, 0.614, 0.385, 0.159]) {
+        assert!((got.mean / want - 1.0).abs() < 0.15, "{d} dimensions: {}", got.mean);
+    }
+}
+
+#[test]
+fn reverse_mode() {
+    let report = quick::<ReverseMode>();
+    assert_eq!(report.parameters, 79_510);
+    // The golden gradient of the drawn expression.
+    let by = |name: &str| report.graph.nodes.iter().find(|node| node.0 == name).unwrap().2;
+    for (name, want) in [("x", 1.6876270358103), ("y", 0.26654262729324), ("z", 2.009111288233)] {
+        assert!((by(name) - want).abs() < 1e-12, "{name}: {}", by(name));
+    }
+}
+
+#[test]
+fn checkpointing() {
+    let report = quick::<Checkpointing>();
+    assert!(report.uniform.iter().any(|cost| (cost.setting, cost.peak_states) == (16, 32)), "{report:?}");
+}
+
+#[test]
+fn hessian_products() {
+    let report = quick::<HessianProducts>();
+    assert_eq!(report.differences.len(), 2);
+}
+
+#[test]
+fn sgd_rates() {
+    let report = quick::<SgdRates>();
+    // The document's eigenvalues: 0.00856 to 4.02, condition 470.
+    assert!((report.smallest / 0.00856 - 1.0).abs() < 1e-3 && (report.largest / 4.02 - 1.0).abs() < 2e-3);
+    assert!((report.condition / 470.0 - 1.0).abs() < 0.01, "{}", report.condition);
+}
+
+#[test]
+fn gradient_noise() {
+    let report = quick::<GradientNoise>();
+    assert!(report.critical_rate > 2.0 * report.sufficient_rate, "sufficient, not necessary");
 }

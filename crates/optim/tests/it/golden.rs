@@ -4,17 +4,6 @@ use nalgebra::SVector;
 use optim::nielsen::{Example, Layer, Network};
 use optim::perceptron::{MarginConfig, MaxEpochs, Perceptron, hard_margin, novikoff_bound};
 
-/// The keys that belong to lectures which are not built yet.
-const LATER: [&str; 7] = [
-    "y", // lecture 2, as the next
-    "least_squares",
-    "polynomial",
-    "ridge_bias_variance",
-    "estimators",
-    "sgd_path", // lecture 3, as the next
-    "minibatch_variance_at_zero",
-];
-
 fn classical() -> Golden {
     Golden::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/classical.json"))
 }
@@ -24,13 +13,14 @@ fn rows<const D: usize>(numbers: &[f64]) -> Vec<SVector<f64, D>> {
 }
 
 #[test]
-fn perceptron_and_network_agree_with_numpy_and_torch() {
+fn classical_methods_agree_with_numpy_and_torch() {
     let golden = classical();
     perceptron(&golden);
     one_minibatch(&golden);
+    crate::learning::golden(&golden);
+    crate::sgd::golden(&golden);
     golden.skip("source");
     golden.skip("learning_slowdown"); // lecture 5
-    LATER.iter().for_each(|key| golden.skip(key));
     golden.finish();
 }
 

@@ -219,9 +219,7 @@ fn transposed_convolution<const K: usize, const S: usize>(
         uniform(3, (outputs,), 0.1),
     );
     let up = Convolution::square(Steps::<S>);
-    both(leaves, move |(x, w, b)| {
-        conv_transpose2d(x.leaky_trace(), w, Some(b), up, OutputPadding::<0, 0>)
-    })
+    both(leaves, move |(x, w, b)| conv_transpose2d(x.leaky_trace(), w, Some(b), up, OutputPadding::<0, 0>))
 }
 
 fn max_pool([b, c, h, w]: [usize; 4]) -> Case {

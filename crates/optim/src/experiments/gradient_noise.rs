@@ -1,0 +1,237 @@
+//! The noise of a minibatch gradient, and a tutorial whose printed rate diverges.
+use lab::{
+    About, Axis, Bound, BoundSource, Check, Experiment, ExperimentConfig, Figure, Lab, Line, Measured,
+};
+use lab::{Plot, Table};
+use nalgebra::{DMatrix, dmatrix};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use super::{at_least_one, at_least_two};
+use crate::sgd::gradient_noise::{covariance, minibatch_share};
+use crate::sgd::{FiniteSum, LeastSquares};
+
+/// Variance of minibatch gradients on digits, and the spectral radius of a cycle.
+#[derive(Debug)]
+pub struct GradientNoise;
+
+/// What may vary in [`GradientNoise`].
+#[derive(Clone, Debug, Serialize, Deserialize, clap::Args)]
+#[non_exhaustive]
+pub struct GradientNoiseConfig {
+    /// Repetitions with other draws, at least 2
+    #[arg(long)]
+    pub seeds: usize,
+    /// Minibatches of each size in a repetition
+    #[arg(long)]
+    pub draws: usize,
+}
+
+impl Default for GradientNoiseConfig {
+    fn default() -> Self {
+        Self { seeds: 5, draws: 10_000 }
+    }
+}
+
+impl ExperimentConfig for GradientNoiseConfig {
+    fn quick() -> Self {
+        Self { seeds: 2, draws: 4000 }
+    }
+
+    fn check(self) -> Result<Self, lab::Error> {
+        at_least_two("seeds", self.seeds)?;
+        at_least_one("draws", self.draws)?;
+        Ok(self)
+    }
+}
+
+/// Sizes of minibatches.
+const BATCHES: [usize; 4] = [1, 4, 16, 64];
+
+/// What [`GradientNoise`] measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct GradientNoiseReport {
+    /// Trace of the covariance of single-example gradients.
+    pub trace: f64,
+    /// Batch, and measured variance times batch over the trace, drawn with replacement.
+    pub with_replacement: Vec<(usize, Measured)>,
+    /// Batch, and measured variance over the formula without replacement.
+    pub without_replacement: Vec<(usize, Measured)>,
+    /// Rate, and spectral radius of one pass over the tutorial's six rows.
+    pub radius: Vec<(f64, f64)>,
+    /// The rate at which the radius is 1.
+    pub critical_rate: f64,
+    /// The sufficient rate 2 over the largest curvature of one row.
+    pub sufficient_rate: f64,
+    /// Radius at the rate that the tutorial prints, 0.05.
+    pub printed_radius: f64,
+    /// As text.
+    pub table: Table,
+}
+
+impl Experiment for GradientNoise {
+    type Config = GradientNoiseConfig;
+    type Report = GradientNoiseReport;
+    const ABOUT: About = About {
+        name: "gradient-noise",
+        lecture: 3,
+        paper: "Goodfellow, Bengio & Courville (2016), Deep learning, section 8.1.3; R. Karim, Step-by-step tutorial on \
+                linear regression with stochastic gradient descent",
+        claim: "The variance of a minibatch gradient is tr Σ/B within 5 %; on a tutorial's six rows descent one row at a \
+                time diverges above a rate of 0.0270, and the rate printed there is 0.05",
+        sources: &[
+            include_str!("gradient_noise.rs"),
+            include_str!("../sgd/gradient_noise.rs"),
+            include_str!("../sgd/mod.rs"),
+        ],
+    };
+
+    fn run(config: &Self::Config, lab: &mut Lab) -> Result<Self::Report, lab::Error> {
+        let data = datasets::diabetes().features().clone();
+        let n = data.len();
+        let scale =
+            datasets::Standardiser::fit(&data).and_then(|s| s.transform(&data)).map_err(lab::Error::unit)?;
+        let x = DMatrix::from_row_slice(n, scale.num_columns(), scale.values());
+        let targets = datasets::diabetes().targets().to_vec();
+        let mean = targets.iter().sum::<f64>() / n as f64;
+        let y: Vec<f64> = targets.iter().map(|y| (y - mean) / 77.0).collect(); // about one standard deviation
+        let problem = LeastSquares::new(x, y, 0.5).map_err(lab::Error::unit)?;
+        let w = vec![0.0; problem.dim()];
+        let trace = covariance(&problem, &w).trace();
+        let full = problem.gradient(&w);
+        let seeds = lab.seeds(config.seeds);
+        let (mut with_replacement, mut without_replacement) = (Vec::new(), Vec::new());
+        for (done, batch) in BATCHES.into_iter().enumerate() {
+            lab.progress("batch sizes", done as u64, BATCHES.len() as u64, None)?;
+            for (is_with, list) in [(true, &mut with_replacement), (false, &mut without_replacement)] {
+                let share = minibatch_share(batch, n, is_with).map_err(lab::Error::unit)?;
+                let variance = |seed: &lab::Seed| {
+                    let mut rng =
+                        seed.key("minibatches").fold((2 * batch + usize::from(is_with)) as u64).rng();
+                    let one = |_| {
+                        let mut off: Vec<f64> = full.iter().map(|g| -g).collect();
+                        let chosen: Vec<usize> = if is_with {
+                            (0..batch).map(|_| rng.gen_range(0..n)).collect()
+                        } else {
+                            rand::seq::index::sample(&mut rng, n, batch).into_vec()
+                        };
+                        chosen
+                            .iter()
+                            .for_each(|&i| problem.add_gradient(i, &w, 1.0 / batch as f64, &mut off));
+                        off.iter().map(|g| g * g).sum::<f64>()
+                    };
+                    (0..config.draws).map(one).sum::<f64>() / config.draws as f64 / (trace * share)
+                };
+                list.push((batch, Measured::over(&seeds.iter().map(variance).collect::<Vec<_>>())));
+            }
+        }
+        lab.progress("batch sizes", BATCHES.len() as u64, BATCHES.len() as u64, None)?;
+        let rows = tutorial().map_err(lab::Error::unit)?;
+        let (mut low, mut high) = (0.02, 0.05);
+        for _ in 0..60 {
+            let middle = 0.5 * (low + high);
+            if radius(&rows, middle) < 1.0 { low = middle } else { high = middle }
+        }
+        let curvature = (0..rows.terms()).map(|i| rows.curvature(i)).fold(0.0, f64::max);
+        let mut table = Table::new(["batch", "with replacement", "without"]);
+        for ((batch, with), (_, without)) in with_replacement.iter().zip(&without_replacement) {
+            let cell = |m: &Measured| format!("{:.3} ± {:.3}", m.mean, m.sd);
+            table.row([batch.to_string(), cell(with), cell(without)]);
+        }
+        Ok(GradientNoiseReport {
+            trace,
+            with_replacement,
+            without_replacement,
+            radius: (1..=60).map(|i| f64::from(i) * 1e-3).map(|rate| (rate, radius(&rows, rate))).collect(),
+            critical_rate: low,
+            sufficient_rate: 2.0 / curvature,
+            printed_radius: radius(&rows, 0.05),
+            table,
+        })
+    }
+
+    fn checks(report: &Self::Report) -> Vec<Check> {
+        let farthest = |list: &[(usize, Measured)]| {
+            let off = |m: &Measured| (m.mean - 1.0).abs();
+            let worst = list.iter().map(|(_, m)| *m).max_by(|a, b| off(a).total_cmp(&off(b)));
+            worst.unwrap_or(Measured::exact(f64::NAN))
+        };
+        vec![
+            Check::new(
+                "with-replacement",
+                "variance · B / tr Σ for B = 1, 4, 16, 64 drawn with replacement, the farthest from 1",
+                farthest(&report.with_replacement),
+                Bound::Within(0.95, 1.06),
+                BoundSource::Paper,
+            )
+            .reason_if_failed("too few draws"),
+            Check::new(
+                "without-replacement",
+                "variance · B (n − 1) / (tr Σ (n − B)) drawn without replacement, the farthest from 1",
+                farthest(&report.without_replacement),
+                Bound::Within(0.95, 1.06),
+                BoundSource::Paper,
+            )
+            .reason_if_failed("too few draws"),
+            Check::new(
+                "critical-rate",
+                "rate above which one pass over the tutorial's rows makes errors grow",
+                Measured::exact(report.critical_rate),
+                Bound::Within(0.027, 0.0271),
+                BoundSource::Paper,
+            )
+            .baseline("sufficient: 2 over the largest curvature of one row", report.sufficient_rate)
+            .reason_if_failed("another order of the rows"),
+            Check::new(
+                "printed-rate",
+                "factor by which a pass makes the worst error grow at the printed rate 0.05",
+                Measured::exact(report.printed_radius),
+                Bound::AtLeast(5.0),
+                BoundSource::Paper,
+            )
+            .reason_if_failed("features that were scaled before"),
+        ]
+    }
+
+    fn figures(report: &Self::Report) -> Vec<Figure> {
+        let measured = |list: &[(usize, Measured)]| {
+            list.iter().map(|(b, m)| (*b as f64, m.mean * report.trace / *b as f64)).collect::<Vec<_>>()
+        };
+        vec![
+            Figure::new(
+                "variance",
+                "Four times the examples, half the noise. Variance of a minibatch gradient of linear regression at w = 0 \
+                 against the size of the minibatch; the line is tr Σ/B.",
+                "Points on a falling line of slope minus one on logarithmic axes.",
+                Plot::new(Axis::logarithmic("examples B"), Axis::logarithmic("variance of the gradient"))
+                    .scatter("measured", measured(&report.with_replacement))
+                    .line(Line::new("tr Σ / B", BATCHES.map(|b| (b as f64, report.trace / b as f64)))),
+            ),
+            Figure::new(
+                "radius",
+                "Above 1 errors grow from pass to pass. Largest eigenvalue, in size, of one pass over the tutorial's six rows \
+                 against the rate; the rate printed in the tutorial is at the right.",
+                "A curve that falls slowly below one, turns, crosses one at a rate of 0.027 and rises steeply.",
+                Plot::new(
+                    Axis::linear("rate η").range(0.0, 0.06),
+                    Axis::logarithmic("spectral radius").range(0.5, 20.0),
+                )
+                .line(Line::new("one pass", report.radius.clone()))
+                .horizontal("1", 1.0)
+                .vertical("printed", 0.05),
+            ),
+        ]
+    }
+}
+
+fn tutorial() -> Result<LeastSquares, crate::Error> {
+    let x = dmatrix![
+        4.0, 1.0, 1.0; 2.0, 8.0, 1.0; 1.0, 0.0, 1.0; 3.0, 2.0, 1.0; 1.0, 4.0, 1.0; 6.0, 7.0, 1.0
+    ];
+    LeastSquares::new(x, vec![2.0, -14.0, 1.0, -1.0, -7.0, -8.0], 1.0)
+}
+
+fn radius(rows: &LeastSquares, rate: f64) -> f64 {
+    rows.cycle(rate).complex_eigenvalues().iter().map(|value| value.norm()).fold(0.0, f64::max)
+}
