@@ -159,7 +159,7 @@ impl Experiment for BiasVariance {
         lecture: 2,
         paper: "Goodfellow, Bengio & Courville (2016), Deep learning, sections 5.2 to 5.4",
         claim: "Of polynomials fitted to 20 points of a noisy sine, degree 3 errs least on new points; degree 9 fits its \
-                points better and errs 100 times as much, until a penalty near 1 repairs it",
+                points better and errs 100 times as much, until a penalty repairs it",
         sources: &[
             include_str!("bias_variance.rs"),
             include_str!("../learning/bias_variance.rs"),
@@ -411,7 +411,7 @@ fn penalty(report: &BiasVarianceReport) -> Figure {
         "penalty",
         format!(
             "A penalty sells bias for variance. Degree 9 on {} points, penalty α on the squared Legendre coefficients: \
-             bias rises with α, variance falls, and their sum has a minimum near 1.",
+             bias rises with α, variance falls, and their sum is least in between.",
             report.examples
         ),
         "Three curves on logarithmic axes against the penalty. The variance falls from above one to a hundredth, the \

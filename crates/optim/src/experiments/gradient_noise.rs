@@ -203,7 +203,7 @@ impl Experiment for GradientNoise {
                 "variance",
                 "Four times the examples, half the noise. Variance of a minibatch gradient of linear regression at w = 0 \
                  against the size of the minibatch; the line is tr Σ/B.",
-                "Points on a falling line of slope minus one on logarithmic axes.",
+                "Points on a falling straight line of slope minus one on logarithmic axes, from single examples to minibatches of 64.",
                 Plot::new(Axis::logarithmic("examples B"), Axis::logarithmic("variance of the gradient"))
                     .scatter("measured", measured(&report.with_replacement))
                     .line(Line::new("tr Σ / B", BATCHES.map(|b| (b as f64, report.trace / b as f64)))),
@@ -212,7 +212,7 @@ impl Experiment for GradientNoise {
                 "radius",
                 "Above 1 errors grow from pass to pass. Largest eigenvalue, in size, of one pass over the tutorial's six rows \
                  against the rate; the rate printed in the tutorial is at the right.",
-                "A curve that falls slowly below one, turns, crosses one at a rate of 0.027 and rises steeply.",
+                "A curve that falls slowly below one, turns, crosses one a little before the middle and rises steeply.",
                 Plot::new(
                     Axis::linear("rate η").range(0.0, 0.06),
                     Axis::logarithmic("spectral radius").range(0.5, 20.0),
