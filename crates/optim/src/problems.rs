@@ -25,7 +25,7 @@ use nalgebra::{DMatrix, DVector};
 /// use optim::problems::{Problem, Rosenbrock};
 /// use optim::second_order::{Lbfgs, LbfgsConfig};
 ///
-/// let valley = Rosenbrock { dimension: 4 };
+/// let valley = Rosenbrock { dimension: 2 };
 /// let found = Lbfgs::try_new(LbfgsConfig::default())?.minimise(valley.objective(), &valley.start(), 200)?;
 /// assert!(found.x.iter().all(|x| (x - 1.0).abs() < 1e-5));
 /// # Ok::<(), optim::Error>(())
