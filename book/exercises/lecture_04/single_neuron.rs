@@ -15,7 +15,7 @@ pub mod task {
     /// δ of a layer from that of the next one, the weights between them (next × this)
     /// and the slope of each neuron of this layer at its vote.
     pub fn delta(next: &DVector<f64>, weights: &DMatrix<f64>, slopes: &DVector<f64>) -> DVector<f64> {
-        todo!("{} neurons behind, {} here", next.len(), weights.ncols() + 0 * slopes.len())
+        todo!("three factors, in which order?")
     }
     // ANCHOR_END: task
 }
