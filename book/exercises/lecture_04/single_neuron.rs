@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic = "2 neurons behind"]
+    #[should_panic = "three factors"]
     fn task_is_open() {
         check(super::task::delta);
     }
