@@ -26,8 +26,8 @@ pub mod task {
 }
 
 pub mod solution {
-    //! $\log p(w \mid X, y) = -\frac1{2\sigma^2}\lVert y - Xw\rVert^2 - \frac1{2\tau^2}\lVert w\rVert^2 +
-    //! \text{const}$. Multiply by $-2\sigma^2$: the maximum is where $\lVert y - Xw\rVert^2 +
+    //! Up to a constant, $\log p(w \mid X, y)$ is
+    //! $-\frac1{2\sigma^2}\lVert y - Xw\rVert^2 - \frac1{2\tau^2}\lVert w\rVert^2$. Multiply by $-2\sigma^2$: the maximum is where $\lVert y - Xw\rVert^2 +
     //! \frac{\sigma^2}{\tau^2}\lVert w\rVert^2$ is smallest, so $\alpha = \sigma^2/\tau^2$. A Laplace prior,
     //! $p(w) \propto e^{-\lVert w\rVert_1/s}$, gives the lasso. The posterior is normal, so its mean is its
     //! maximum.

@@ -13,7 +13,7 @@ pub mod solution {
     //!    bias correction divides by $1-\beta_1$ and $1-\beta_2$, so $\hat m_1 = g$, $\hat v_1 = g^2$ and the
     //!    step is $\eta\,g/\lvert g\rvert = \pm\eta$.
     //! 2. $v_1 = (1-\alpha)\,g^2$, so the step is $\eta/\sqrt{1-\alpha}$: ten times $\eta$ for $\alpha = 0.99$.
-    //! 3. $\eta\,(1-\beta_1)/\sqrt{1-\beta_2} = 0.1\,\eta/\sqrt{0.001} \approx 3.16\,\eta$.
+    //! 3. $\eta\,(1-\beta_1)/\sqrt{1-\beta_2}$, with the usual decays $0.1\,\eta/\sqrt{0.001} \approx 3.16\,\eta$.
     //!
     //! The usual mistake is to believe that the corrections make the first steps *smaller*. They make them
     //! the size that you asked for; without them the first steps are three times too long. The function
