@@ -48,7 +48,7 @@ mod tests {
 
     /// Half of the examples ten times as long as the others.
     fn problem() -> LeastSquares {
-        let scale = |i: usize| if i % 2 == 0 { 10.0 } else { 1.0 };
+        let scale = |i: usize| if i.is_multiple_of(2) { 10.0 } else { 1.0 };
         let x = DMatrix::from_fn(40, 2, |i, j| scale(i) * ((3 * i + 5 * j) as f64).sin());
         let y = (0..40).map(|i| (7.0 * i as f64).cos()).collect();
         LeastSquares::new(x, y, 0.5).unwrap()

@@ -59,13 +59,13 @@ mod tests {
 
     #[test]
     fn solution_finds_the_closed_form() {
-        check(|f, x| super::solution::third_derivative(f, x));
+        check(super::solution::third_derivative);
     }
 
     #[test]
     #[should_panic = "which part of the result"]
     fn task_is_open() {
-        check(|f, x| super::task::third_derivative(f, x));
+        check(super::task::third_derivative);
     }
 
     #[test]
