@@ -288,7 +288,9 @@ fn graphsage() -> Case {
                 NoActivation,
                 InputGradient::Skipped,
             );
-            kernels::activate(kernels::add(own, means), kernels::Relu).split_tape()
+            // A tape of its own: an operand without one is data and gets no gradient.
+            let sum = kernels::add(own, means.retaped::<OwnedTape<f32, Cpu>>());
+            kernels::activate(sum, kernels::Relu).split_tape()
         };
         let (_, tape) = x.trace(gradients).split_tape();
         let (one, tape) = first(&batch, &near_means, tape);
