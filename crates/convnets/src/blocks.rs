@@ -280,6 +280,7 @@ structure! {
     /// A network with two auxiliary classifiers, on what lies between its thirds: GoogLeNet.
     ///
     /// Evaluation gives the network's output; training gives (output, first head's, second head's).
+    /// The output carries the tape of the trunk: a loss of the heads alone would not train it, add them to the output's.
     WithHeads [] {
         /// From the image to the first head.
         early: A,

@@ -35,6 +35,7 @@ pub type Row<const I: usize, const O: usize, const K: usize, const P: usize> =
 pub type Column<const I: usize, const O: usize, const K: usize, const P: usize> =
     (RectConv2D<I, O, K, 1, Steps<1, P>, Steps, Identity, Unbiased>, BatchNorm2D<O, Relu>);
 
+// ANCHOR: module
 /// The module of v1 on `I` channels: `A` of 1×1; `B` reduced to, `C` of 3×3; `D` reduced to, `F` of 5×5; `G` after
 /// pooling.
 pub type Inception<
@@ -51,6 +52,7 @@ pub type Inception<
     (Conv<I, D, 1>, Conv<D, F, 5, 1, 2>),
     (MaxPool2D<3, 1, 1>, Conv<I, G, 1>),
 )>;
+// ANCHOR_END: module
 
 /// The same without the 1×1 reductions: the "naive" module of the paper's figure 2a. Its pooling passes all channels on.
 pub type NaiveInception<const I: usize, const A: usize, const C: usize, const F: usize> =

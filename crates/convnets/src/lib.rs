@@ -7,6 +7,8 @@
 //! | GoogLeNet, Inception v3, v4, Inception-ResNet-v2 and their blocks | [`inception`] |
 //! | residual networks: ImageNet's, CIFAR's, plain twins, pre-activation, groups | [`resnet`] |
 //! | U-Net | [`unet`] |
+//! | border weights, tiles, elastic deformation, metrics of cells | [`segmentation`] |
+//! | why a network said so | [`explain`] |
 //! | what an output sees | [`receptive_field`] |
 //! | sums, scaled sums, skips, auxiliary heads | [`blocks`] |
 //! | published counts, asserted by the compiler | [`counts`] |
@@ -18,9 +20,11 @@
 
 pub mod blocks;
 pub mod counts;
+pub mod explain;
 pub mod inception;
 pub mod lenet;
 pub mod receptive_field;
 pub mod resnet;
+pub mod segmentation;
 pub mod unet;
 pub mod vgg;

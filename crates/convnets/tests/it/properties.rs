@@ -1,0 +1,151 @@
+//! What must hold for blocks and networks whatever the weights.
+use convnets::blocks::{Block, Percent, ScaledResidual, WithHeads, ZeroPad};
+use convnets::inception::Inception;
+use convnets::lenet::{C3, CONNECTIONS, LeNet1998};
+use convnets::resnet::{self, Basic, PreActivation, SmallResNet};
+use convnets::unet;
+use layers::prelude::*;
+use layers::testing::gradient_check;
+use layers::{assert_close, params};
+
+type Maps<const C: usize> = Tensor<(usize, Const<C>, usize, usize), f64, Cpu>;
+
+/// Normal pixels of sizes that the compiler does not compute with: types of known heights take minutes to compile.
+fn maps<const C: usize>(dev: &Cpu, n: usize, rows: usize, cols: usize) -> Maps<C> {
+    dev.sample_like(&(n, Const, rows, cols), rand_distr::StandardNormal)
+}
+
+/// Blocks whose last gain is 0 are their shortcut, so depth changes nothing.
+#[test]
+fn zero_gains_make_depth_vanish() {
+    let dev = Cpu::seed_from_u64(1);
+    let mut deep = dev.build_module::<SmallResNet<4, 8, 16, 3>, f64>();
+    let mut flat = dev.build_module::<SmallResNet<4, 8, 16, 0>, f64>();
+    params::unflatten(&mut flat.0, &params::flatten(&deep.0)).unwrap();
+    params::unflatten(&mut flat.4, &params::flatten(&deep.4)).unwrap();
+    let x = maps::<1>(&dev, 3, 12, 12);
+    macro_rules! logits {
+        ($net:ident) => {{
+            let stem = $net.0.forward(x.clone());
+            let (a, b) = (&$net.1, &$net.2);
+            let second = b.1.forward(b.0.forward(a.1.forward(a.0.forward(stem))));
+            $net.4.forward($net.3.1.forward($net.3.0.forward(second))).as_vec()
+        }};
+    }
+    assert_ne!(logits!(deep), logits!(flat));
+    resnet::zero_last_gains(&mut deep).unwrap();
+    resnet::zero_last_gains(&mut flat).unwrap();
+    assert_eq!(logits!(deep), logits!(flat));
+}
+
+/// The identity path of pre-activation blocks: $x_L = x_l + \sum F$, and the loss's gradient arrives unchanged beside
+/// what the branches add.
+#[test]
+fn pre_activation_telescopes() {
+    let dev = Cpu::seed_from_u64(2);
+    let net = dev.build_module::<(PreActivation<4>, PreActivation<4>, PreActivation<4>), f64>();
+    let x = maps::<4>(&dev, 2, 6, 6);
+    let (a, b) = (net.0.forward(x.clone()), net.0.branch.forward(x.clone()));
+    let c = net.1.branch.forward(a.clone());
+    let d = net.2.branch.forward(a + c.clone());
+    assert_close!(net.forward(x.clone()), b + c + d + x.clone(), 1e-12, 1e-13);
+    // Branches that end in zeros: the gradient of the output is that of the input, exactly.
+    let mut idle = net.clone();
+    params::visit_mut(&mut idle, |parameter, values: &mut [f64]| {
+        if parameter.name.ends_with("branch.3.weight") {
+            values.fill(0.0);
+        }
+    })
+    .unwrap();
+    let gradients = idle.forward(x.leaky_trace()).square().sum::<Rank0, _>().backward();
+    assert_eq!(gradients.get(&x).as_vec(), (x * 2.0).as_vec());
+}
+
+#[test]
+fn a_scale_of_zero_leaves_the_input() {
+    let dev = Cpu::seed_from_u64(3);
+    let x = maps::<4>(&dev, 2, 6, 6);
+    let none = dev.build_module::<ScaledResidual<Conv2D<4, 4, 3, 1, 1>, Relu, Percent<0>>, f64>();
+    assert_eq!(none.forward(x.clone()).as_vec(), x.clone().relu().as_vec());
+    let some = dev.build_module::<ScaledResidual<Conv2D<4, 4, 3, 1, 1>, Identity, Percent<17>>, f64>();
+    assert_close!(some.forward(x.clone()), some.branch.forward(x.clone()) * 0.17 + x, 1e-14, 1e-15);
+}
+
+#[test]
+fn blocks_have_their_gradients() {
+    let dev = Cpu::seed_from_u64(4);
+    // Tensors of known shape can be checked; the blocks get them with sizes that the compiler does not compute with.
+    let x: Tensor<Rank4<2, 4, 6, 6>, f64, _> = dev.sample_normal();
+    let free = (2, Const::<4>, 6, 6);
+    type Padded = Block<UnbiasedConv2D<4, 6, 3, 2, 1>, ZeroPad<2, 2>, Tanh>;
+    let padded = dev.build_module::<Padded, f64>();
+    gradient_check(&(padded, x.clone()), |(m, x)| {
+        m.forward(x.leaky_trace().reshape_like(&free)).square().mean()
+    })
+    .assert(1e-7);
+    let trained = dev.build_module::<Basic<4>, f64>();
+    gradient_check(&(trained, x), |(m, x)| {
+        m.clone().forward_mut(x.leaky_trace().reshape_like(&free)).square().mean()
+    })
+    .assert(1e-6);
+    let small: Tensor<Rank4<1, 6, 6, 7>, f64, _> = dev.sample_normal();
+    let c3 = dev.build_module::<C3, f64>();
+    gradient_check(&(c3, small), |(m, x)| {
+        m.forward(x.leaky_trace().reshape_like(&(1, Const::<6>, 6, 7))).square().mean()
+    })
+    .assert(1e-7);
+    let level = dev.build_module::<unet::UNet2<1, 2, 4, 8, 2>, f64>();
+    let pixels = maps::<1>(&dev, 1, 44, 44);
+    let weights = level.0.0.clone();
+    gradient_check(&weights, |first| {
+        let mut net = level.clone();
+        net.0.0 = first.clone();
+        net.1.forward(net.0.forward(pixels.leaky_trace())).square().mean()
+    })
+    .assert(1e-6);
+}
+
+/// C3's maps do not change with the maps of S2 that they do not see.
+#[test]
+fn lenet_sees_what_its_table_says() {
+    let dev = Cpu::seed_from_u64(5);
+    let c3 = dev.build_module::<C3, f64>();
+    let x = maps::<6>(&dev, 1, 5, 5);
+    let before = c3.forward(x.clone()).as_vec();
+    for s2 in 0..6 {
+        let mut values = x.as_vec();
+        values[25 * s2..][..25].iter_mut().for_each(|value| *value += 1.0);
+        let mut moved = x.clone();
+        moved.copy_from(&values);
+        let after = c3.forward(moved).as_vec();
+        for (map, sees) in CONNECTIONS.iter().enumerate() {
+            assert_eq!(before[map] != after[map], sees[s2], "map {map} of C3, map {s2} of S2");
+        }
+    }
+    // The table of the paper, row by row.
+    let column = |map: usize| (0..6).filter(|s2| CONNECTIONS[map][*s2]).collect::<Vec<_>>();
+    assert_eq!((column(0), column(5)), (vec![0, 1, 2], vec![0, 1, 5]));
+    assert_eq!((column(6), column(9), column(11)), (vec![0, 1, 2, 3], vec![0, 3, 4, 5], vec![0, 1, 2, 5]));
+    assert_eq!((column(12), column(14), column(15).len()), (vec![0, 1, 3, 4], vec![0, 2, 3, 5], 6));
+    let net = dev.build_module::<LeNet1998, f64>();
+    assert_eq!(params::count(&net), 60_000);
+    let y: Tensor<Rank2<1, 84>, f64, _> = net.forward(dev.sample_normal::<Rank4<1, 1, 32, 32>>());
+    assert!(y.as_vec().iter().all(|value| value.abs() <= 1.7159));
+}
+
+/// Heads run in training only, and their gradients reach the trunk.
+#[test]
+fn auxiliary_heads_train_the_trunk() {
+    type Trunk = (Conv2D<1, 4, 3, 1, 1, 1, Relu>, Inception<4, 2, 2, 3, 1, 2, 1>);
+    type Last = (GlobalAvgPool, Linear<8, 3>);
+    let dev = Cpu::seed_from_u64(6);
+    let mut net = dev.build_module::<WithHeads<Trunk, Conv2D<8, 8, 3, 1, 1>, Last, Last, Last>, f64>();
+    let x = maps::<1>(&dev, 2, 7, 7);
+    let (main, first, second) = net.forward_mut(x.leaky_trace());
+    assert_eq!(main.as_vec(), net.forward(x).as_vec());
+    // The tape of the trunk is the output's; times 0 it brings no gradient of its own.
+    let heads = first.square().sum::<Rank0, _>() + second.square().sum::<Rank0, _>();
+    let gradients = (main.sum::<Rank0, _>() * 0.0 + heads).backward();
+    assert!(gradients.get(&net.early.0.weight).as_vec().iter().any(|g| *g != 0.0));
+    assert!(gradients.get(&net.middle.weight).as_vec().iter().any(|g| *g != 0.0));
+}

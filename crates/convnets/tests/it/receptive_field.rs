@@ -1,0 +1,125 @@
+//! Receptive fields against the layer-by-layer table, and against where gradients arrive.
+use convnets::receptive_field::{Axis, ReceptiveField};
+use convnets::{inception, lenet, resnet, vgg};
+use layers::plan::{Plan, Planned, Taps};
+use layers::prelude::*;
+use layers::testing::Golden;
+use layers::{assert_close, params};
+
+#[test]
+fn layer_by_layer() {
+    let golden = Golden::open(crate::golden("paper_counts_receptive_fields.json"));
+    for name in golden.keys("receptive_fields") {
+        let path = format!("receptive_fields/{name}");
+        let layers = golden.value(&format!("{path}/layers")).as_array().unwrap();
+        let expected =
+            golden.value(&format!("{path}/after_each_[name,rf,jump,start_center]")).as_array().unwrap();
+        let mut field = ReceptiveField::PIXEL;
+        for (layer, expected) in layers.iter().zip(expected) {
+            let size = |i: usize| layer[i].as_u64().unwrap() as usize;
+            field = field.after_taps(Taps {
+                kernel: size(1),
+                stride: size(2),
+                padding: size(3),
+                dilation: size(4),
+            });
+            let numbers = [1, 2, 3].map(|i| expected[i].as_f64().unwrap());
+            assert_eq!([field.size, field.jump, field.centre], numbers, "{name} {layer}");
+        }
+        assert_eq!(layers.len(), expected.len());
+    }
+    golden.skip("");
+    golden.finish();
+}
+
+/// The first parts of a network's plan, without its head.
+fn features(plan: Plan, parts: usize) -> ReceptiveField {
+    let Plan::Chain(all) = plan else { panic!("a chain of parts") };
+    all[..parts].iter().fold(ReceptiveField::PIXEL, |field, part| field.after(part, Axis::Rows))
+}
+
+#[test]
+fn networks_see_what_their_papers_say() {
+    let size = |plan, parts| (features(plan, parts).size, features(plan, parts).jump);
+    assert_eq!(size(resnet::ResNet18::<1000>::PLAN, 5), (435.0, 32.0));
+    assert_eq!(size(resnet::ResNet34::<1000>::PLAN, 5), (899.0, 32.0));
+    assert_eq!(size(resnet::ResNet50::<1000>::PLAN, 5), (427.0, 32.0));
+    assert_eq!(size(resnet::ResNet101::<1000>::PLAN, 5), (971.0, 32.0));
+    assert_eq!(size(resnet::ResNet152::<1000>::PLAN, 5), (1451.0, 32.0));
+    // The paper's strides, in the first 1×1, see more.
+    assert_eq!(size(resnet::ResNet50Original::<1000>::PLAN, 5).0, 483.0);
+    assert_eq!(size(vgg::Vgg16::<1000>::PLAN, 1), (212.0, 32.0));
+    assert_eq!(features(<lenet::LeNet5>::PLAN, 2).after_taps(Taps::new(5)).size, 32.0);
+    let Plan::Chain([early, middle, Plan::Named(_, Plan::Chain([reduction, last, _]))]) =
+        inception::GoogLeNet::<1000>::PLAN
+    else {
+        panic!("three parts, the last with a head");
+    };
+    let parts = [early, middle, reduction, last];
+    let field = parts.iter().fold(ReceptiveField::PIXEL, |field, part| field.after(part, Axis::Rows));
+    assert_eq!(field.size, 715.0);
+    assert_eq!(ReceptiveField::of::<resnet::ResNet18>().size, f64::INFINITY);
+}
+
+/// With positive weights and no activation, the gradient of one output is not zero on exactly the pixels of its field.
+#[test]
+fn gradients_arrive_in_the_whole_field_and_nowhere_else() {
+    fn check<M>(position: usize)
+    where
+        M: Planned + BuildOnDevice<Cpu, f64>,
+        M::Built: Module<
+                Tensor<(Const<1>, Const<1>, usize, usize), f64, Cpu, OwnedTape<f64, Cpu>>,
+                Output = Tensor<(Const<1>, Const<1>, usize, usize), f64, Cpu, OwnedTape<f64, Cpu>>,
+            > + TensorCollection<f64, Cpu>,
+    {
+        const SIDE: usize = 41;
+        let dev = Cpu::seed_from_u64(7);
+        let mut net = dev.build_module::<M, f64>();
+        params::visit_mut(&mut net, |_, values: &mut [f64]| {
+            values.iter_mut().for_each(|value| *value = 0.1 + value.abs());
+        })
+        .unwrap();
+        let x = dev.ones_like(&(Const::<1>, Const::<1>, SIDE, SIDE));
+        let y = net.try_forward(x.leaky_trace()).ok().unwrap();
+        let (_, _, rows, cols) = *y.shape();
+        let mut one = vec![0.0; rows * cols];
+        one[position * cols + cols / 2] = 1.0;
+        let mut mask = dev.zeros_like(&(Const::<1>, Const::<1>, rows, cols));
+        mask.copy_from(&one);
+        let gradient = (y * mask).sum::<Rank0, _>().backward().get(&x).as_vec();
+        let row = |at: usize| gradient[at * SIDE..][..SIDE].iter().any(|g| *g != 0.0);
+        let seen: Vec<i64> = (0..SIDE).filter(|at| row(*at)).map(|at| at as i64).collect();
+        let (first, last) = ReceptiveField::of::<M>().pixels(position);
+        let expected = (first.max(0), last.min(SIDE as i64 - 1));
+        assert_eq!((seen[0], seen[seen.len() - 1]), expected, "{}", std::any::type_name::<M>());
+        assert_eq!(seen.len() as i64, expected.1 - expected.0 + 1, "no gap");
+    }
+    type Strided = (Conv2D<1, 2, 3, 2, 1>, Conv2D<2, 2, 5, 1, 2>, Conv2D<2, 1, 3, 2>);
+    type Pooled = (Conv2D<1, 3, 5>, AvgPool2D<3, 2, 1>, Conv2D<3, 1, 3, 1, 1>);
+    type Wide = (Conv2D<1, 1, 3, 1, 1>, Conv2D<1, 1, 3, 1, 2, 2>, Conv2D<1, 1, 3, 1, 4, 4>);
+    type Branched = (Concat<(Conv2D<1, 1, 1>, Conv2D<1, 1, 5, 1, 2>)>, Conv2D<2, 1, 3, 2, 1>);
+    for position in [0, 3, 6] {
+        check::<Strided>(position);
+        check::<Pooled>(position);
+        check::<Wide>(position);
+        check::<Branched>(position);
+    }
+}
+
+/// The effective field (Luo et al. 2016): ten 3×3 layers of equal weights give the tenfold convolution of a box with
+/// itself, variance 10 (9 − 1)/12 along each axis, although 21 pixels are seen.
+#[test]
+fn the_effective_field_is_far_narrower() {
+    type Ten = Repeated<UnbiasedConv2D<1, 1, 3>, 10>;
+    let dev = Cpu::default();
+    let mut net = dev.build_module::<Ten, f64>();
+    params::visit_mut(&mut net, |_, values: &mut [f64]| values.fill(1.0 / 9.0)).unwrap();
+    let x = dev.ones_like(&(Const::<1>, Const::<1>, 21_usize, 21_usize));
+    let y = net.forward(x.leaky_trace());
+    assert_eq!((y.shape().2, ReceptiveField::of::<Ten>().size), (1, 21.0));
+    let map = y.sum::<Rank0, _>().backward().get(&x).as_vec();
+    let moment = |power: i32| -> f64 {
+        map.iter().enumerate().map(|(at, g)| g * ((at / 21) as f64 - 10.0).powi(power)).sum()
+    };
+    assert_close!([moment(0), moment(2)].to_vec(), vec![1.0, 10.0 * 8.0 / 12.0], 1e-12);
+}

@@ -1,0 +1,170 @@
+//! Weight maps, deformation and metrics against SciPy, scikit-image and PyTorch; tiles against the whole picture.
+use convnets::segmentation::metrics::{self, Connectivity};
+use convnets::segmentation::{
+    BorderOn, BorderWeights, Elastic, Grid, SegmentationError, class_weights, distance, overlap_tile,
+    part_touching, tiles, two_distances, weighted_cross_entropy,
+};
+use convnets::unet::{self, SmallUNet};
+use kernels::random::Key;
+use layers::assert_close;
+use layers::prelude::*;
+use layers::testing::{Golden, gradient_check};
+
+fn grid(golden: &Golden, path: &str) -> Grid<f64> {
+    let shape = golden.numbers(&format!("{path}/shape"));
+    Grid::try_new(shape[0] as usize, shape[1] as usize, golden.numbers(&format!("{path}/data"))).unwrap()
+}
+
+#[test]
+fn weights_deformation_and_metrics_agree() {
+    let golden = Golden::open(crate::golden("unet.json"));
+    let labels = grid(&golden, "labels").map(|label| label as u16);
+    let [d1, d2] = two_distances(&labels);
+    assert_close!(d1.values, grid(&golden, "d1").values, 1e-9, 1e-9);
+    assert_close!(d2.values, grid(&golden, "d2").values, 1e-9, 1e-9);
+    assert_close!(class_weights(&labels).values, grid(&golden, "class_weights").values, 1e-9);
+    let border =
+        BorderWeights { w0: golden.number("w0"), sigma: golden.number("sigma"), ..Default::default() };
+    let expected = grid(&golden, "weight_map_border_term_on_background_only");
+    assert_close!(border.of(&labels).values, expected.values, 1e-9);
+    let everywhere = BorderWeights { border_on: BorderOn::Everywhere, ..border };
+    assert_close!(
+        everywhere.of(&labels).values,
+        grid(&golden, "weight_map_border_term_everywhere").values,
+        1e-9
+    );
+
+    let coarse: [f64; 18] = golden.numbers("elastic/coarse_grid_dy_dx/data").try_into().unwrap();
+    let elastic = Elastic::from_coarse(&coarse, 12, 12);
+    let dense = [elastic.down.values.clone(), elastic.across.values.clone()].concat();
+    assert_close!(dense, golden.numbers("elastic/dense_dy_dx/data"), 1e-9, 1e-9);
+    let warped = elastic.warp(&grid(&golden, "elastic/image")).unwrap();
+    assert_close!(warped.values, grid(&golden, "elastic/warped").values, 1e-9, 1e-9);
+    golden.skip("elastic");
+
+    let row = golden.numbers("mirror_pad_example/x");
+    let wide = Grid::try_new(6, 6, (0..36).map(|at| row[at % 6]).collect()).unwrap().mirrored(4).unwrap();
+    assert_eq!(wide.values[..14], golden.numbers("mirror_pad_example/y"));
+    assert_eq!(golden.number("mirror_pad_example/pad"), 4.0);
+
+    let found = grid(&golden, "metrics/prediction").map(|label| label as u16);
+    let number = |key: &str| golden.number(&format!("metrics/{key}"));
+    assert_close!(metrics::pixel_error(&labels, &found).unwrap(), number("pixel_error"), 1e-12);
+    assert_close!(metrics::iou(&labels, &found).unwrap(), number("iou"), 1e-12);
+    assert_close!(metrics::dice(&labels, &found).unwrap(), number("dice"), 1e-12);
+    for threshold in [0.5, 0.75] {
+        let matching = metrics::matched(&labels, &found, threshold).unwrap();
+        let key = |name: &str| number(&format!("match_iou_{threshold}/{name}"));
+        let counts = [matching.true_positives, matching.false_positives, matching.false_negatives];
+        assert_eq!(counts.map(|n| n as f64), [key("tp"), key("fp"), key("fn")]);
+        let scores = vec![matching.average_precision, matching.f1, matching.panoptic_quality];
+        assert_close!(scores, vec![key("ap"), key("f1"), key("pq")], 1e-12);
+    }
+    let rand = metrics::adapted_rand(&labels, &found).unwrap();
+    assert_close!(rand.error, number("adapted_rand_error"), 1e-12);
+    // scikit-image calls the share of the truth's pairs precision; its documentation and ours have it the other way.
+    assert_close!(rand.recall, number("adapted_rand_precision"), 1e-12);
+    assert_close!(rand.precision, number("adapted_rand_recall"), 1e-12);
+    let information = metrics::variation_of_information(&labels, &found).unwrap();
+    assert_close!(information.to_vec(), golden.numbers("metrics/variation_of_information_bits"), 1e-12);
+    let count = |connectivity| {
+        *metrics::components(&found.map(|label| label > 0), connectivity, 1).values.iter().max().unwrap()
+    };
+    assert_eq!(f64::from(count(Connectivity::Four)), number("count_components_of_foreground_4conn"));
+    assert_eq!(f64::from(count(Connectivity::Eight)), number("count_components_of_foreground_8conn"));
+    assert_eq!(f64::from(*labels.values.iter().max().unwrap()), number("count_true"));
+
+    let sizes = golden.value("valid_sizes_depth4_in_out").as_array().unwrap();
+    let valid: Vec<(u64, u64)> =
+        sizes.iter().map(|pair| (pair[0].as_u64().unwrap(), pair[1].as_u64().unwrap())).collect();
+    let ours: Vec<(u64, u64)> =
+        (180..600).filter_map(|n| Some((n, unet::output_size(n as usize, 4).ok()? as u64))).collect();
+    assert_eq!(ours, valid);
+    for shape in ["labels", "d1", "d2", "class_weights", "metrics/prediction"] {
+        golden.skip(shape);
+    }
+    golden.skip("class_weight_rule");
+    golden.finish();
+}
+
+/// The linear-time distance against the search over all pairs, on random pictures of all densities.
+#[test]
+fn distances_agree_with_the_search() {
+    for case in 0..60 {
+        let (height, width) = (1 + case % 9, 1 + case * 7 % 11);
+        let mut draws = vec![0.0_f64; height * width];
+        Key::new(case as u64).fill_uniform(&mut draws);
+        let share = (case % 10) as f64 / 10.0;
+        let inside = Grid::try_new(height, width, draws.iter().map(|draw| *draw < share).collect()).unwrap();
+        let points: Vec<(f64, f64)> = (0..height * width)
+            .filter(|at| inside.values[*at])
+            .map(|at| ((at / width) as f64, (at % width) as f64))
+            .collect();
+        let nearest = |at: usize| {
+            let (row, column) = ((at / width) as f64, (at % width) as f64);
+            points.iter().map(|(y, x)| (row - y).hypot(column - x)).fold(f64::INFINITY, f64::min)
+        };
+        for (at, found) in distance(&inside).values.into_iter().enumerate() {
+            let expected = nearest(at);
+            assert!(
+                found == expected || (found - expected).abs() < 1e-12,
+                "case {case}, pixel {at}: {found}, {expected}"
+            );
+        }
+    }
+}
+
+/// A tiled prediction is the prediction of the whole mirrored picture, also where the last tile is shifted.
+#[test]
+fn tiles_give_the_whole_picture() {
+    const SIDE: usize = 68;
+    let net = Cpu::seed_from_u64(1).build_module::<SmallUNet, f32>();
+    let dev = Cpu::default();
+    let predict = |picture: Grid<f32>| -> Vec<f32> {
+        let mut x = dev.zeros_like(&(1_usize, Const::<1>, picture.height, picture.width));
+        x.copy_from(&picture.values);
+        let logits = net.1.forward(net.0.forward(x)).as_vec();
+        let (first, second) = logits.split_at(logits.len() / 2);
+        first.iter().zip(second).map(|(a, b)| a - b).collect()
+    };
+    let mut pixels = vec![0.0_f32; SIDE * SIDE];
+    Key::new(5).fill_uniform(&mut pixels);
+    let picture = Grid::try_new(SIDE, SIDE, pixels).unwrap();
+    let margin = unet::margin(2) / 2;
+    let whole = predict(picture.mirrored(margin).unwrap());
+    let tiled = overlap_tile(&picture, 32, margin, predict).unwrap();
+    assert_eq!(whole.len(), SIDE * SIDE);
+    assert_close!(tiled.values, whole, 1e-5, 1e-6);
+    assert_eq!(tiles(SIDE, SIDE, 32).unwrap().len(), 9);
+}
+
+#[test]
+fn the_weighted_loss_has_its_gradient() {
+    let dev = Cpu::seed_from_u64(2);
+    let logits: Tensor<Rank4<2, 3, 2, 2>, f64, _> = dev.sample_normal();
+    let labels = [0, 1, 2, 0, 1, 1, 2, 0];
+    let weights = [1.0, 2.0, 0.5, 0.0, 1.0, 3.0, 1.0, 1.0];
+    gradient_check(&logits, |logits| weighted_cross_entropy(logits.leaky_trace(), &labels, &weights))
+        .assert(1e-7);
+    let zeros: Tensor<Rank4<2, 3, 2, 2>, f64, _> = dev.zeros();
+    let even = weighted_cross_entropy(zeros.leaky_trace(), &labels, &[1.0; 8]);
+    assert_close!(even.array(), 3.0_f64.ln(), 1e-14);
+}
+
+#[test]
+fn pictures_that_do_not_fit_are_refused() {
+    let small = Grid::try_new(2, 3, vec![0_u16; 6]).unwrap();
+    let other = Grid::try_new(3, 2, vec![0_u16; 6]).unwrap();
+    assert_eq!(Grid::try_new(2, 3, vec![0; 5]).unwrap_err().to_string(), "2 x 3 pixels take 6 values, got 5");
+    let sizes = SegmentationError::Sizes { first: (2, 3), second: (3, 2) };
+    assert_eq!(metrics::iou(&small, &other).unwrap_err(), sizes);
+    assert_eq!(metrics::matched(&small, &other, 0.5).unwrap_err(), sizes);
+    assert!(matches!(small.mirrored(2), Err(SegmentationError::Margin { margin: 2, .. })));
+    assert!(matches!(tiles(2, 3, 3), Err(SegmentationError::Tile { .. })));
+    assert_eq!(part_touching(&small).values, [0; 6]);
+    // Nothing to find, nothing found: perfect; something to find: not.
+    assert_eq!(metrics::matched(&small, &small, 0.5).unwrap().f1, 1.0);
+    let cell = Grid::try_new(2, 3, vec![1_u16, 0, 0, 0, 0, 0]).unwrap();
+    assert_eq!(metrics::matched(&cell, &small, 0.5).unwrap().f1, 0.0);
+    assert_eq!(BorderWeights::default().of(&cell).values, class_weights(&cell).values);
+}
