@@ -1,7 +1,8 @@
 //! Browser test of the rendered book: every page as a reader sees it, and what a reader does with it.
 //!
 //! Each page is loaded in Chromium at two widths in two themes (the longest also in the others); `browser/view.js` looks for faults in it and a
-//! screenshot goes to `target/shots`. Then search, folded solutions, the print page, the keys and the theme menu are used.
+//! screenshot goes to `target/shots`. Then search, folded solutions, the print page, the keys, the theme menu and the
+//! sliders of figures are used.
 use crate::links::hrefs;
 use crate::outcome::Outcome;
 use crate::serve::{self, Live, Reload, Site};
@@ -38,9 +39,12 @@ const LIMIT: Duration = Duration::from_secs(600);
 const ARROW_RIGHT: char = '\u{e014}';
 /// The key that leads to the chapter before.
 const ARROW_LEFT: char = '\u{e012}';
+/// The key that moves a slider to its first value.
+const HOME: char = '\u{e011}';
 
 const VIEW: &str = include_str!("browser/view.js");
 const SEARCH: &str = include_str!("browser/search.js");
+const FRAMES_SEEN: &str = include_str!("browser/frames.js");
 
 /// Looks at every page of the rendered book in `folder`.
 ///
@@ -261,6 +265,38 @@ impl Browser {
         }
     }
 
+    /// Moves a slider of the page from its first value to its last by keys, and says what is wrong with it.
+    fn move_slider(&self, slider: u64, page: &str) -> Result<Vec<String>, Error> {
+        let see = || self.driver.run(FRAMES_SEEN, &[json!(slider)]);
+        see()?; // gives it the focus
+        self.driver.press(HOME)?;
+        let mut seen = vec![see()?];
+        for _ in 0..seen[0]["steps"].as_u64().unwrap_or_default() {
+            self.driver.press(ARROW_RIGHT)?;
+            seen.push(see()?);
+        }
+        let mut faults = vec![];
+        let different = |key: &str| {
+            seen.iter().map(|seen| seen[key].to_string()).collect::<std::collections::BTreeSet<_>>().len()
+        };
+        if different("value") != seen.len() {
+            faults.push(format!("{} of its {} values are shown", different("value"), seen.len()));
+        }
+        if different("picture") < 2 {
+            faults.push("the picture stays the same".into());
+        }
+        if let Some(seen) = seen.iter().find(|seen| seen["value"] != seen["spoken"]) {
+            faults.push(format!("{} is read out as {}", seen["value"], seen["spoken"]));
+        }
+        if let Some(seen) = seen.iter().find(|seen| seen["is_named"] != json!(true)) {
+            faults.push(format!("without a label at {}", seen["value"]));
+        }
+        if !self.driver.url()?.ends_with(page) {
+            faults.push("its arrow keys turn the page".into());
+        }
+        Ok(faults)
+    }
+
     /// Runs a script that returns a text.
     fn text(&self, script: &str) -> Result<String, Error> {
         Ok(self.driver.run(script, &[])?.as_str().unwrap_or_default().to_owned())
@@ -270,12 +306,14 @@ impl Browser {
 /// What a reader does with the book, each a check of its own.
 fn visit(browser: &Browser, book: &Book) -> Outcome {
     type Visit = fn(&Browser, &Book) -> Result<Vec<String>, Error>;
-    let visits: [(&str, Visit); 5] = [
+    let visits: [(&str, Visit); 7] = [
         ("search", search),
         ("folded solutions", unfold),
         ("print page", print),
         ("arrow keys", turn_pages),
         ("theme menu", choose_theme),
+        ("sliders", slide),
+        ("sliders without scripts", stand_still),
     ];
     let mut outcome = Outcome::default();
     for (name, visit) in visits {
@@ -360,6 +398,50 @@ fn turn_pages(browser: &Browser, book: &Book) -> Result<Vec<String>, Error> {
             faults.push(format!("the {name} arrow leads to {shown} and not to {page}"));
         }
     }
+    Ok(faults)
+}
+
+/// Every slider of every figure moves by the keyboard, says its value, and changes the picture; the page stays, and has
+/// no fault on a telephone in the dark when all sliders are at their ends.
+fn slide(browser: &Browser, book: &Book) -> Result<Vec<String>, Error> {
+    let mut faults = vec![];
+    for page in &book.chapters {
+        let view = View { page, theme: THEMES[1], width: WIDTHS[0] };
+        browser.show(&view)?;
+        let count =
+            browser.driver.run("return document.querySelectorAll('figure.frames input').length;", &[])?;
+        for slider in 0..count.as_u64().unwrap_or_default() {
+            let moved = browser.move_slider(slider, page)?;
+            faults.extend(moved.into_iter().map(|fault| format!("{page}: slider {}: {fault}", slider + 1)));
+        }
+        if count != json!(0) {
+            let found = browser.driver.run(VIEW, &[json!(view.theme)])?;
+            let found = found.as_array().into_iter().flatten().filter_map(|fault| fault.as_str());
+            faults.extend(found.map(|fault| format!("{page}, moved: {fault}")));
+        }
+    }
+    Ok(faults)
+}
+
+/// Without JavaScript no slider is offered; the still picture is there, with its setting in words.
+fn stand_still(browser: &Browser, book: &Book) -> Result<Vec<String>, Error> {
+    let script = "return [...document.querySelectorAll('figure.frames')].flatMap(figure => {
+        const faults = [];
+        if (figure.querySelector('.sliders').checkVisibility()) faults.push('a slider that does nothing');
+        if (!figure.querySelector('.setting').checkVisibility()) faults.push('no setting in words');
+        const drawn = [...figure.querySelectorAll('svg [data-gap] *')].filter(e => e.getBoundingClientRect().width > 0);
+        if (!drawn.length) faults.push('no still picture');
+        return faults.map(fault => `${figure.id}: ${fault}`);
+    });";
+    browser.driver.allow_scripts(false)?;
+    let mut faults = vec![];
+    for page in &book.chapters {
+        browser.open(page)?;
+        let found = browser.driver.run(script, &[])?;
+        let found = found.as_array().into_iter().flatten().filter_map(|fault| fault.as_str());
+        faults.extend(found.map(|fault| format!("{page}: {fault}")));
+    }
+    browser.driver.allow_scripts(true)?;
     Ok(faults)
 }
 

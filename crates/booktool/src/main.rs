@@ -56,7 +56,7 @@ pub fn build() -> Result<PathBuf, Error> {
 }
 
 /// Renders the book whose `book.toml` lies in `root`.
-fn build_in(root: &Path) -> Result<PathBuf, Error> {
+pub fn build_in(root: &Path) -> Result<PathBuf, Error> {
     let mut book = MDBook::load(root).map_err(Error::from_mdbook)?;
     book.with_preprocessor(Course);
     book.build().map_err(Error::from_mdbook)?;
@@ -178,13 +178,13 @@ fn check() -> anyhow::Result<ExitCode> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
 
     /// The book of `tests/fixtures`, with the configuration and the theme of the real one, in a folder of its own.
-    fn fixture() -> tempfile::TempDir {
+    pub fn fixture() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/book"), &folder.path().join("book"));
         copy(&root().join("theme"), &folder.path().join("book/theme"));
@@ -263,6 +263,15 @@ mod tests {
             assert!(lecture.contains(wanted), "lecture 1 lacks {wanted}");
         }
         assert!(page("references.html").contains("href=\"lecture-02/momentum.html#cite-polyak1964-1\""));
+        let momentum = page("lecture-02/momentum.html");
+        for wanted in [
+            "<figure class=\"plot frames\" id=\"fig-digits-descent\">",
+            "<g data-frame=\"8\">",
+            "<label><span>learning rate</span><input type=\"range\"",
+            "<script src=\"../theme/course.js\">",
+        ] {
+            assert!(momentum.contains(wanted), "lecture 2 lacks {wanted}");
+        }
         assert!(page("index.html").contains("readable, 1 of 2 claims hold"));
         assert!(page("claims.html").contains("<strong>2 listed, 1 hold, 1 do not.</strong>"));
         // Nothing is left for the reader that was meant for the tool.

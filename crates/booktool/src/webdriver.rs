@@ -216,6 +216,11 @@ impl Driver {
         self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).map(drop)
     }
 
+    /// Whether the pages that are opened from now on may run their scripts; those of [`run`](Self::run) always do.
+    pub fn allow_scripts(&self, are_allowed: bool) -> Result<(), Error> {
+        self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": !are_allowed })).map(drop)
+    }
+
     /// A PNG of the page from `top` on, `width` × `height` CSS pixels, also beyond the view.
     pub fn screenshot(&self, top: u32, width: u32, height: u32) -> Result<Vec<u8>, Error> {
         let clip = json!({ "x": 0, "y": top, "width": width, "height": height, "scale": 1 });

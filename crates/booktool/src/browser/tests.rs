@@ -83,6 +83,41 @@ fn a_page_without_faults_has_none_in_any_view() {
 }
 
 #[test]
+fn sliders_move_their_figures() {
+    let folder = crate::tests::fixture();
+    let site = crate::build_in(&folder.path().join("book")).unwrap();
+    let open = |site: &Path| match Browser::start(Site::load(site).unwrap(), CALL_LIMIT) {
+        Ok(browser) => Some(browser),
+        Err(error @ Error::NotInstalled) if !is_ci() => {
+            eprintln!("skipped: {error}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let Some(browser) = open(&site) else { return };
+    let page = "lecture-02/momentum.html".to_owned();
+    let book = Book { pages: vec![page.clone()], chapters: vec![page.clone()], longest: page };
+    assert_eq!(slide(&browser, &book).unwrap(), Vec::<String>::new());
+    assert_eq!(stand_still(&browser, &book).unwrap(), Vec::<String>::new());
+
+    // A script that does not listen, one that leaves the arrows to the book, one that is not there.
+    let script = site.join("theme/course.js");
+    let whole = fs::read_to_string(&script).unwrap();
+    let broken = |from: &str, to: &str| {
+        assert!(whole.contains(from), "{from}");
+        fs::write(&script, whole.replace(from, to)).unwrap();
+        slide(&open(&site).unwrap(), &book).unwrap().join("; ")
+    };
+    assert!(
+        broken("addEventListener('input', show)", "addEventListener('keypress', show)")
+            .contains("stays the same")
+    );
+    assert!(broken("event.stopPropagation()", "event.key").contains("turn the page"));
+    assert!(broken("input.setAttribute('aria-valuetext', words[i]);", "").contains("is read out as"));
+    assert!(broken("controls.hidden = false;", "").contains("without a label"));
+}
+
+#[test]
 fn a_page_that_hangs_ends_by_the_time_limit() {
     let begin = Instant::now();
     let Some(mut browser) = browser(Duration::from_secs(2)) else { return };

@@ -29,7 +29,7 @@ return (async theme => {
 
   // On a laptop nothing needs a sideways movement: listings, equations and tables fit into the column.
   if (width >= 1200) {
-    for (const e of main.querySelectorAll('pre > code, .equation, .table-wrapper, figure')) {
+    for (const e of main.querySelectorAll('pre > code, .equation, .table-wrapper, figure, .stage')) {
       if (e.checkVisibility() && e.scrollWidth > e.clientWidth + 1) {
         say(`cut off at its right (${e.scrollWidth} px in a column of ${e.clientWidth} px)`, e);
       }

@@ -108,11 +108,14 @@ impl Figures {
             ("raster", raster(path, &bytes, &image.alt)?)
         } else {
             let svg = String::from_utf8(bytes).map_err(|_| Fault::NotSvg { path: path.clone() })?;
+            let stage = |svg: &str| -> Result<String, Fault> {
+                Ok(format!("<div class=\"stage\">{}</div>", adapt(path, svg, &image.alt, &id)?))
+            };
             match frames::take_apart(path, &svg)? {
-                None => ("plot", adapt(path, &svg, &image.alt, &id)?),
+                None => ("plot", stage(&svg)?),
                 Some((svg, sliders)) => {
-                    let svg = adapt(path, &svg, &image.alt, &id)?;
-                    ("plot frames", format!("<div class=\"stage\">{svg}</div>\n{sliders}"))
+                    let kind = if svg.contains("<image ") { "raster frames" } else { "plot frames" };
+                    (kind, format!("{}\n{sliders}", stage(&svg)?))
                 }
             }
         };
@@ -283,8 +286,9 @@ fn raster(path: &str, png: &[u8], alt: &str) -> Result<String, Fault> {
     let (width, height) = word(16).zip(word(20)).filter(|(w, h)| *w > 0 && *h > 0).ok_or_else(not_png)?;
     let scale = (RASTER_WIDTH / width).min(RASTER_HEIGHT / height).max(1);
     Ok(format!(
-        "<img src=\"{path}\" alt=\"{}\" width=\"{}\" height=\"{}\">",
+        "<img src=\"{path}\" alt=\"{}\"{} width=\"{}\" height=\"{}\">",
         escape(alt),
+        if scale == 1 { " class=\"fine\"" } else { "" },
         u64::from(width) * u64::from(scale),
         u64::from(height) * u64::from(scale)
     ))
@@ -337,12 +341,12 @@ mod tests {
             set("a\n\n![loss falls & stays low](figures/run-loss.svg \"Down to $\\eta\\,x$.\")\n");
         assert!(faults.contains("0 faults"), "{faults}");
         let expected = "a\n\n<figure class=\"plot\" id=\"fig-run-loss\">\n\
-            <svg viewBox=\"0 0 640 400\" role=\"img\" fill=\"currentColor\" style=\"max-width:640px\">\
+            <div class=\"stage\"><svg viewBox=\"0 0 640 400\" role=\"img\" fill=\"currentColor\" style=\"max-width:640px\">\
             <title>loss falls &amp; stays low</title>\
             <rect width=\"640\" height=\"400\" fill=\"none\"/>  \
             <clipPath id=\"run-loss-kuva-clip-0\"><rect/></clipPath> \
             <path clip-path=\"url(#run-loss-kuva-clip-0)\" stroke=\"var(--c1)\" style=\"fill:none;stroke:var(--c2);\"/> \
-            <text fill=\"currentColor\">a &gt; b = \"c\"</text></svg>\n\
+            <text fill=\"currentColor\">a &gt; b = \"c\"</text></svg></div>\n\
             <figcaption>\n\n**Figure 1.2.** Down to $\\eta\\,x$.\n\n</figcaption>\n</figure>\n\n";
         assert_eq!(page.text, expected);
     }

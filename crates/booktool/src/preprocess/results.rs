@@ -280,9 +280,9 @@ impl Check {
         }
         let source = &self.bound_source;
         let bound = match self.bound {
-            Bound::AtLeast(low) => format!("≥ {low}<br>({source})"),
-            Bound::AtMost(high) => format!("≤ {high}<br>({source})"),
-            Bound::Within(low, high) => format!("{low} to {high}<br>({source})"),
+            Bound::AtLeast(low) => format!("≥ {low} <br>({source})"),
+            Bound::AtMost(high) => format!("≤ {high} <br>({source})"),
+            Bound::Within(low, high) => format!("{low} to {high} <br>({source})"),
         };
         let baseline = match &self.baseline {
             Some(Baseline { name, value }) => format!("{name}: {value:.decimals$}"),
@@ -315,8 +315,8 @@ impl Measured {
         let Some(mean) = self.mean else { return format!("not a number (n = {})", self.n) };
         match self.sd {
             _ if self.n < 2 => format!("{mean:.decimals$}"),
-            Some(sd) => format!("{mean:.decimals$} ± {sd:.decimals$}<br>(n = {})", self.n),
-            None => format!("{mean:.decimals$}<br>(n = {})", self.n),
+            Some(sd) => format!("{mean:.decimals$} ± {sd:.decimals$} <br>(n = {})", self.n),
+            None => format!("{mean:.decimals$} <br>(n = {})", self.n),
         }
     }
 }
@@ -447,10 +447,10 @@ mod tests {
     fn checks_show_spread_bound_baseline_and_verdict() {
         let table = results().checks("digits").unwrap();
         for row in [
-            "| <span class=\"verdict holds\">✓ holds</span> | accuracy | 0.935 ± 0.012<br>(n = 3) | \
-             ≥ 0.86<br>(pilot) | nearest mean: 0.801 |",
+            "| <span class=\"verdict holds\">✓ holds</span> | accuracy | 0.935 ± 0.012 <br>(n = 3) | \
+             ≥ 0.86 <br>(pilot) | nearest mean: 0.801 |",
             "| <span class=\"verdict fails\">✗ fails</span> | gap<br><em>Why it fails:</em> too few seeds | \
-             −0.5 | 0 to 0.1<br>(guess) | none |",
+             −0.5 | 0 to 0.1 <br>(guess) | none |",
             "Repeat it: `cargo xtask run digits` (3 seeds).",
         ] {
             assert!(table.contains(row), "{row}\nin\n{table}");
