@@ -1,8 +1,10 @@
 //! Novikoff's bound on real digits: two features to look at, all pixels to count.
 
+mod figures;
+
 use datasets::{Images, digits, mnist};
-use lab::{About, Axis, Body, Bound, BoundSource, Check, Experiment, ExperimentConfig, Figure, Lab, Line};
-use lab::{Measured, Plot, Seed, Table};
+use lab::{About, Bound, BoundSource, Check, Experiment, ExperimentConfig, Figure, Lab};
+use lab::{Measured, Seed, Table};
 use nalgebra::{SVector, vector};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
@@ -69,6 +71,8 @@ pub struct PerceptronBoundReport {
     pub plane: Plane,
     /// The same with more images, which no line separates.
     pub crowded: Crowded,
+    /// Zeros and ones in all pixels, mistake by mistake.
+    pub sum: Sum,
     /// All pairs of digits, all pixels.
     pub pairs: Vec<Pair>,
     /// Largest mistakes / bound over all pairs, per order.
@@ -123,6 +127,32 @@ pub struct Crowded {
     pub last_passes: Vec<usize>,
 }
 
+/// The pictures that made the weights, in the order of the mistakes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Sum {
+    /// Zeros and ones among the first pictures.
+    pub images: usize,
+    /// Pixels in a row.
+    pub width: usize,
+    /// Level of full ink.
+    pub max_level: u8,
+    /// The pictures that got a wrong vote.
+    pub mistakes: Vec<Wrong>,
+}
+
+/// A picture that got a wrong vote.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Wrong {
+    /// +1 for a zero, which is then added to the weights, −1 for a one, which is subtracted.
+    pub label: i8,
+    /// Its vote before.
+    pub vote: f64,
+    /// The pixels, from 0 to `max_level`, row by row.
+    pub pixels: Vec<u8>,
+}
+
 /// Two classes of digits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -159,6 +189,7 @@ pub struct Control {
     pub shuffled_labels: Vec<usize>,
 }
 
+const PICTURES: usize = 1000; // among them the zeros and ones of `sum`
 const POINTS: usize = 20; // the first 20 zeros and ones, which a line separates; 30 are not
 /// Points of the set that no line separates.
 pub const MORE_POINTS: usize = 30;
@@ -172,9 +203,10 @@ impl Experiment for PerceptronBound {
         paper: "Rosenblatt (1958), The perceptron; Novikoff (1962), On convergence proofs on perceptrons",
         claim: "On each of the 45 pairs of digits and in every order tried, Rosenblatt's rule makes at most (R/γ)² mistakes",
         sources: &[
-            include_str!("perceptron_bound.rs"),
-            include_str!("../perceptron/mod.rs"),
-            include_str!("../perceptron/margin.rs"),
+            include_str!("mod.rs"),
+            include_str!("figures.rs"),
+            include_str!("../../perceptron/mod.rs"),
+            include_str!("../../perceptron/margin.rs"),
         ],
     };
 
@@ -219,7 +251,7 @@ impl Experiment for PerceptronBound {
     }
 
     fn figures(report: &Self::Report) -> Vec<Figure> {
-        vec![lines_figure(&report.plane), pairs_figure(report), control_figure(report)]
+        figures::all(report)
     }
 }
 
@@ -231,6 +263,7 @@ fn measure<const N: usize, const H: usize, const W: usize>(
     let seeds = lab.seeds(config.seeds);
     let plane = plane()?;
     let crowded = crowded(config.max_epochs)?;
+    let sum = sum()?;
     let classes: Vec<Vec<SVector<f64, N>>> = (0..10)
         .map(|class| vectors(&images.select((0..images.len()).filter(|&i| images.label(i) == class))))
         .collect();
@@ -261,6 +294,7 @@ fn measure<const N: usize, const H: usize, const W: usize>(
         table: table(&pairs),
         plane,
         crowded,
+        sum,
         pairs,
     })
 }
@@ -310,6 +344,28 @@ fn crowded(max_epochs: usize) -> Result<Crowded, lab::Error> {
         epochs: fit.epochs,
         mistakes: fit.mistakes.len(),
         last_passes: last.copied().collect(),
+    })
+}
+
+/// Zeros against ones in all pixels, among the first [`PICTURES`] of MNIST in file order.
+fn sum() -> Result<Sum, lab::Error> {
+    let images = mnist();
+    let chosen: Vec<usize> = (0..PICTURES).filter(|&i| images.label(i) < 2).collect();
+    let x: Vec<SVector<f64, 784>> = vectors(&images.select(chosen.iter().copied()));
+    let labels: Vec<i8> = chosen.iter().map(|&i| if images.label(i) == 0 { 1 } else { -1 }).collect();
+    let fit = Perceptron::fit(&x, &labels, MaxEpochs(100)).map_err(lab::Error::unit)?;
+    let after = fit.replay(&x, &labels).map_err(lab::Error::unit)?;
+    let before = std::iter::once(None).chain(after.iter().map(Some));
+    let wrong = |(&i, before): (&usize, Option<&Perceptron<784>>)| Wrong {
+        label: labels[i],
+        vote: before.map_or(0.0, |perceptron| perceptron.score(&x[i])),
+        pixels: images.pixels(chosen[i]).to_vec(),
+    };
+    Ok(Sum {
+        images: x.len(),
+        width: 28,
+        max_level: images.max_level(),
+        mistakes: fit.mistakes.iter().zip(before).map(wrong).collect(),
     })
 }
 
@@ -428,132 +484,6 @@ fn table(pairs: &[Pair]) -> Table {
     table
 }
 
-/// The two points where the line `w · x + b = 0` leaves the square of half side `edge`.
-fn across([w1, w2, b]: [f64; 3], edge: f64) -> Vec<(f64, f64)> {
-    let on_vertical = [-edge, edge].map(|x| (x, -(w1 * x + b) / w2));
-    let on_horizontal = [-edge, edge].map(|y| (-(w2 * y + b) / w1, y));
-    let inside = |&(x, y): &(f64, f64)| x.abs() <= edge && y.abs() <= edge;
-    let mut ends: Vec<(f64, f64)> = on_vertical.into_iter().chain(on_horizontal).filter(inside).collect();
-    ends.sort_by(|a, b| a.partial_cmp(b).expect("inside() lets no NaN pass"));
-    ends.dedup();
-    ends
-}
-
-fn lines_figure(plane: &Plane) -> Figure {
-    const EDGE: f64 = 2.5;
-    let axes = |title: String, mistake: Option<usize>| {
-        Plot::new(
-            Axis::linear("ink").range(-EDGE, EDGE),
-            Axis::linear("ink in the middle").range(-EDGE, EDGE),
-        )
-        .title(title)
-        .scatter("0", points(plane, -1, mistake))
-        .scatter("1", points(plane, 1, mistake))
-    };
-    let mut panels: Vec<Plot> = plane
-        .lines
-        .iter()
-        .zip(&plane.mistakes)
-        .enumerate()
-        .map(|(k, (&line, &mistake))| {
-            let [x, y] = plane.points[mistake];
-            let name = if plane.labels[mistake] == 1 { "wrong 1" } else { "wrong 0" };
-            axes(format!("after mistake {}", k + 1), Some(mistake))
-                .line(Line::new("", across(line, EDGE)))
-                .scatter(name, [(x, y)])
-        })
-        .collect();
-    let half_height = plane.margin / plane.best[1].abs(); // of the strip, measured along the vertical axis
-    let best = across(plane.best, EDGE);
-    let strip: Vec<_> = best.iter().map(|(_, y)| (y - half_height, y + half_height)).collect();
-    let best =
-        axes(format!("largest margin {:.2}", plane.margin), None).line(Line::new("", best).band(strip));
-    panels.push(best);
-    Figure::new(
-        "lines",
-        format!(
-            "{} mistakes separate {} handwritten zeros and ones; the theorem allows {:.0}. Each panel shows the line \
-             after one update and the point that caused it; the last one the line of largest margin γ = {:.2} and the \
-             strip around it. Features: all ink, and ink in the middle 6 × 6 pixels, standardised; MNIST, the first \
-             {} zeros and ones in file order.",
-            plane.mistakes.len(),
-            plane.points.len(),
-            plane.bound,
-            plane.margin,
-            plane.points.len()
-        ),
-        "Small scatter plots of the same points. Zeros lie at the lower right, ones at the upper left. From panel to \
-         panel a straight line turns until it passes between the two groups; in the last panel it runs in the middle \
-         of a narrow empty strip.",
-        Body::Panels { panels, columns: 2 },
-    )
-}
-
-/// The points with this label, but one.
-fn points(plane: &Plane, label: i8, except: Option<usize>) -> Vec<(f64, f64)> {
-    let all = plane.points.iter().zip(&plane.labels).enumerate();
-    let of_label = all.filter(|(i, (_, l))| **l == label && Some(*i) != except);
-    of_label.map(|(_, (&[x, y], _))| (x, y)).collect()
-}
-
-fn pairs_figure(report: &PerceptronBoundReport) -> Figure {
-    let mean = |pair: &Pair| pair.mistakes.iter().sum::<usize>() as f64 / pair.mistakes.len() as f64;
-    let at = |pair: &Pair| (pair.bound, mean(pair));
-    let smallest = report.pairs.iter().map(|pair| mean(pair).min(pair.bound)).fold(f64::INFINITY, f64::min);
-    let largest = report.pairs.iter().map(|pair| pair.bound).fold(0.0, f64::max);
-    let mut plot = Plot::new(
-        Axis::logarithmic("(R/γ)²").range(smallest / 2.0, 2.0 * largest),
-        Axis::logarithmic("mistakes until separated").range(smallest / 2.0, 2.0 * largest),
-    )
-    .line(Line::new("Novikoff's bound", [(smallest / 2.0, smallest / 2.0), (largest, largest)]))
-    .scatter("pair of digits", report.pairs.iter().map(at));
-    let by_bound = |a: &&Pair, b: &&Pair| a.bound.total_cmp(&b.bound);
-    let ends = [report.pairs.iter().min_by(by_bound), report.pairs.iter().max_by(by_bound)];
-    for pair in ends.into_iter().flatten() {
-        let (x, y) = at(pair);
-        plot = plot.text(format!("{} and {}", pair.low, pair.high), (x, y / 1.5));
-    }
-    Figure::new(
-        "pairs",
-        format!(
-            "The smaller the margin, the more mistakes, and never more than the bound. Each point is one of the 45 \
-             pairs of digits, all pixels, mean of {} random orders; the largest share of the bound that any order used \
-             is {:.2}.",
-            report.largest_share.len(),
-            report.largest_share.iter().copied().fold(0.0, f64::max)
-        ),
-        "Scatter plot with two logarithmic axes. 45 points rise along a band that runs parallel to the diagonal of \
-         equality and stays below it by a factor of about five to ten.",
-        plot,
-    )
-}
-
-fn control_figure(report: &PerceptronBoundReport) -> Figure {
-    let curve = |name: &str, counts: &[usize]| {
-        Line::new(
-            name,
-            counts.iter().enumerate().map(|(pass, &count)| (pass as f64 + 1.0, count.max(1) as f64)),
-        )
-    };
-    let control = &report.control;
-    let mut true_labels = control.true_labels.clone();
-    let last = true_labels.last().copied().unwrap_or(0);
-    true_labels.resize(control.shuffled_labels.len(), last); // it has stopped making mistakes
-    Figure::new(
-        "control",
-        format!(
-            "The theorem needs a separating plane: with the true labels zeros and ones cost {last} mistakes, with \
-             shuffled labels the mistakes never stop. Dotted: (R/γ)² of the true labels. All pixels, first order.",
-        ),
-        "Two curves of mistakes against passes on a logarithmic height axis. The curve of the true labels becomes \
-         flat below a dotted line; the curve of the shuffled labels crosses it in the first pass and keeps rising.",
-        Plot::new(Axis::linear("pass"), Axis::logarithmic("mistakes so far"))
-            .line(curve("true labels", &true_labels))
-            .line(curve("shuffled labels", &control.shuffled_labels))
-            .horizontal("(R/γ)²", control.bound),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -564,13 +494,5 @@ mod tests {
         assert_eq!(rank_correlation(&[1.0, 5.0, 9.0], &[3.0, 2.0, 1.0]), -1.0);
         // 1 - 6 sum d^2 / (n (n^2 - 1)) with d = 0, 1, 1, 0
         assert!((rank_correlation(&[1.0, 2.0, 3.0, 4.0], &[1.0, 3.0, 2.0, 4.0]) - 0.8).abs() < 1e-15);
-    }
-
-    #[test]
-    fn lines_are_cut_at_the_edges_of_the_square() {
-        assert_eq!(across([1.0, -1.0, 0.0], 2.0), [(-2.0, -2.0), (2.0, 2.0)]);
-        assert_eq!(across([0.0, 1.0, -1.0], 2.0), [(-2.0, 1.0), (2.0, 1.0)]);
-        assert_eq!(across([1.0, 0.0, 1.0], 2.0), [(-1.0, -2.0), (-1.0, 2.0)]);
-        assert!(across([1.0, 0.0, 5.0], 2.0).is_empty());
     }
 }
