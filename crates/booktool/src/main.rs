@@ -56,7 +56,7 @@ pub fn build() -> Result<PathBuf, Error> {
 }
 
 /// Renders the book whose `book.toml` lies in `root`.
-pub fn build_in(root: &Path) -> Result<PathBuf, Error> {
+fn build_in(root: &Path) -> Result<PathBuf, Error> {
     let mut book = MDBook::load(root).map_err(Error::from_mdbook)?;
     book.with_preprocessor(Course);
     book.build().map_err(Error::from_mdbook)?;
@@ -178,7 +178,7 @@ fn check() -> anyhow::Result<ExitCode> {
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use std::collections::BTreeMap;
 
     use super::*;

@@ -12,7 +12,9 @@ mod figures;
 mod frames;
 mod includes;
 mod lectures;
+mod listing;
 mod maths;
+mod number;
 mod page;
 mod results;
 
@@ -51,10 +53,11 @@ impl Preprocessor for Course {
             &context.root.join(&context.config.book.src),
             check_numbers(&book),
         )?;
-        let mut texts = pages.into_iter().map(|page| page.text);
+        // By path: mdBook visits the chapters below another before it here, and after it in `pages`.
+        let mut texts: BTreeMap<_, _> = pages.into_iter().map(|page| (page.path, page.text)).collect();
         book.for_each_chapter_mut(|chapter| {
-            if chapter.path.is_some() {
-                chapter.content = texts.next().expect("a page was made of every chapter with a file");
+            if let Some(text) = chapter.path.as_ref().and_then(|path| texts.remove(path)) {
+                chapter.content = text;
             }
         });
         Ok(book)

@@ -649,6 +649,16 @@ impl Rule {
 }
 
 impl DataError {
+    /// The same about `file`, where it is about `copy`: the reader knows the one and not the other.
+    pub(crate) fn about(mut self, copy: &Path, file: &Path) -> Self {
+        if let Self::Length { file: named, .. } | Self::Checksum { file: named, .. } = &mut self
+            && named == copy
+        {
+            *named = file.to_owned();
+        }
+        self
+    }
+
     /// An error of format in `file`.
     pub(crate) fn format(file: &Path, at: At, rule: Rule, found: impl Into<String>) -> Self {
         DataError::Format { file: file.to_owned(), at, rule, found: found.into() }

@@ -227,7 +227,8 @@ impl Store {
                 DataError::write(&part, source)
             });
             copied?;
-            all.push(self.take_in(set, file, &part, &self.folder(set).join(file.name))?);
+            let taken = self.take_in(set, file, &part, &self.folder(set).join(file.name));
+            all.push(taken.map_err(|error| error.about(&part, &from))?);
         }
         Ok(all)
     }

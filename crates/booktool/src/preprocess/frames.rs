@@ -7,6 +7,7 @@
 use serde::Deserialize;
 
 use super::figures::escape;
+use super::number;
 use crate::error::Fault;
 
 /// What the JSON says.
@@ -63,12 +64,13 @@ impl Description {
         if self.sliders.is_empty() || !(self.notes.is_empty() || self.notes.len() == positions) {
             return None;
         }
-        let note = self.notes.get(frame).map_or("", String::as_str);
-        let notes = serde_json::to_string(&self.notes).ok()?;
+        let notes: Vec<String> = self.notes.iter().map(|note| number::typeset(note)).collect();
+        let note = notes.get(frame).map_or("", String::as_str);
+        let json = serde_json::to_string(&notes).ok()?;
         Some(format!(
             "<div class=\"sliders\" hidden>{rows}</div><p class=\"reading\" aria-live=\"polite\" data-notes=\"{}\">\
              <span class=\"setting\">{}. </span><span class=\"note\">{}</span></p>",
-            escape(&notes),
+            escape(&json),
             setting.join(", "),
             escape(note),
         ))
@@ -84,7 +86,7 @@ mod tests {
         let svg = "<svg><g/><metadata>{&quot;sliders&quot;:[{&quot;name&quot;:&quot;a &lt; b&quot;,\
             &quot;values&quot;:[&quot;0.1&quot;,&quot;0.5&quot;],&quot;still&quot;:1},\
             {&quot;name&quot;:&quot;step&quot;,&quot;values&quot;:[&quot;0&quot;,&quot;1&quot;,&quot;2&quot;],\
-            &quot;still&quot;:0}],&quot;notes&quot;:[&quot;p&quot;,&quot;q&quot;,&quot;r&quot;,&quot;s&quot;,\
+            &quot;still&quot;:0}],&quot;notes&quot;:[&quot;p&quot;,&quot;q&quot;,&quot;r&quot;,&quot;-33 at 1e-5&quot;,\
             &quot;t&quot;,&quot;u&quot;]}</metadata><defs/></svg>";
         let (svg, html) = take_apart("f.svg", svg).unwrap().unwrap();
         assert_eq!(svg, "<svg><g/><defs/></svg>");
@@ -92,8 +94,7 @@ mod tests {
             value=\"1\" autocomplete=\"off\" aria-valuetext=\"0.5\" data-values=\"[&quot;0.1&quot;,&quot;0.5&quot;]\">\
             <output aria-hidden=\"true\">0.5</output></label><label><span>step</span>";
         assert!(html.starts_with(first), "{html}");
-        let last =
-            "<span class=\"setting\">a &lt; b = 0.5, step = 0. </span><span class=\"note\">s</span></p>";
+        let last = "<span class=\"setting\">a &lt; b = 0.5, step = 0. </span><span class=\"note\">−33 at 10⁻⁵</span></p>";
         assert!(html.ends_with(last), "{html}");
     }
 

@@ -1,4 +1,5 @@
-//! `{{#include PATH:ANCHOR}}` on a line of a code block: the part of the file, moved to the left margin.
+//! `{{#include PATH:ANCHOR}}` on a line of a code block: the part of the file, moved to the left margin, its long lines
+//! broken.
 //!
 //! mdBook knows the directive too, but keeps the indentation of a method in its `impl`, and takes a missing file or
 //! anchor for an empty listing. Other forms of the directive (line ranges, whole files) are left to mdBook.
@@ -9,6 +10,7 @@ use std::path::Path;
 use pulldown_cmark::{Event, Tag};
 
 use super::exercises::anchored;
+use super::listing;
 use super::page::{Edit, Page};
 use crate::error::{Fault, Faults, hint};
 
@@ -57,7 +59,7 @@ fn read(path: &Path, name: &str, anchor: &str) -> Result<String, Fault> {
             hint: hint(anchor, known),
         });
     }
-    Ok(code.join("\n"))
+    Ok(listing::fit(&code).join("\n"))
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ pub fn render(pages: &mut [Page], faults: &mut Faults) {
     let mut converted = Vec::with_capacity(formulas.len());
     for (result, formula) in converter.convert_all(&snippets).into_iter().zip(&formulas) {
         match result {
-            Ok(result) => converted.push((formula, result.mathml)),
+            Ok(result) => converted.push((formula, raise(&result.mathml))),
             Err(error) => faults.add(
                 pages[formula.page].place(formula.range.start),
                 Fault::Tex {
@@ -80,15 +80,19 @@ pub fn render(pages: &mut [Page], faults: &mut Faults) {
         let mathml = protect(&refer(page, formula, &mathml, &labels, faults));
         let mut range = formula.range.clone();
         let text = match formula.display {
-            // A line does not begin with the full stop of a formula: browsers would break between the two.
+            // A line does not begin with the full stop of a formula or end with the bracket before it: browsers would
+            // break there.
             MathDisplay::Inline => {
+                let before = &page.text[..range.start];
+                range.start = before.trim_end_matches('(').len();
+                let open = &before[range.start..];
                 let rest = &page.text[range.end..];
                 let mark =
                     &rest[..rest.len() - rest.trim_start_matches(['.', ',', ';', ':', '?', ')']).len()];
                 range.end += mark.len();
-                match mark {
-                    "" => mathml,
-                    mark => format!("<span class=\"unbroken\">{mathml}{mark}</span>"),
+                match (open, mark) {
+                    ("", "") => mathml,
+                    _ => format!("<span class=\"unbroken\">{open}{mathml}{mark}</span>"),
                 }
             }
             // A block element on a line of its own stays raw HTML.
@@ -205,6 +209,25 @@ fn refer(
     out
 }
 
+/// A large bracket with an exponent, grouped: alone as the base of a script it would shrink in Chromium.
+fn raise(mathml: &str) -> String {
+    let mut out = String::with_capacity(mathml.len());
+    let mut rest = mathml;
+    while let Some(at) = rest.find("><mo ") {
+        let (before, after) = rest.split_at(at + 1);
+        out.push_str(before);
+        rest = after;
+        let is_base = ["<msup>", "<msub>", "<msubsup>"].iter().any(|tag| before.ends_with(tag));
+        let is_large = after.split('>').next().is_some_and(|tag| tag.contains("minsize"));
+        if let (true, true, Some(end)) = (is_base, is_large, after.find("</mo>")) {
+            let (bracket, after) = after.split_at(end + "</mo>".len());
+            out.push_str(&format!("<mrow>{bracket}</mrow>"));
+            rest = after;
+        }
+    }
+    out + rest
+}
+
 /// The markers of quotes, and the spaces of list items, that a new line needs to stay in the same block.
 fn margin(before: &str) -> (String, String) {
     let line = before.rsplit('\n').next().unwrap_or("");
@@ -283,13 +306,21 @@ mod tests {
     fn punctuation_stays_with_its_formula() {
         let (pages, faults) = rendered(&[("a.md", "($x$), [$y$](b.md) $z$ w")]);
         assert!(faults.contains("0 faults"), "{faults}");
-        assert!(pages[0].starts_with("(<span class=\"unbroken\"><math>"), "{}", pages[0]);
+        assert!(pages[0].starts_with("<span class=\"unbroken\">(<math>"), "{}", pages[0]);
         assert!(pages[0].contains("</math>),</span> [<math>"), "{}", pages[0]);
         assert!(
             pages[0].contains("</math>](b.md) <math>") && pages[0].ends_with("</math> w"),
             "{}",
             pages[0]
         );
+    }
+
+    #[test]
+    fn a_large_bracket_with_an_exponent_keeps_its_size() {
+        let (pages, _) = rendered(&[("a.md", "$\\bigl(x\\bigr)^2 + \\bigl(y)^2$")]);
+        assert!(pages[0].contains("<msup><mrow><mo minsize=\"1.2em\""), "{}", pages[0]);
+        assert_eq!(pages[0].matches("<mrow><mo").count(), 1, "{}", pages[0]);
+        assert!(pages[0].contains(")</mo></mrow><mn>2</mn></msup>"), "{}", pages[0]);
     }
 
     #[test]

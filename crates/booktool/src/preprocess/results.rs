@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `{{result NAME.report.accuracy.mean:.3}}` | a number with 3 decimals |
 //! | `{{result NAME.report.accuracy.mean:%1}}` | a fraction in percent with 1 decimal |
+//! | `{{result NAME.report.distance:e1}}` | a number of any size with 1 decimal and a power of ten |
 //! | `{{result NAME.config.epochs}}` | an integer, a word, or a short number as it is |
 //! | `{{table NAME.report.confusion}}` | an object `{ "columns": […], "rows": [[…]] }` |
 //! | `{{checks NAME}}` | claims with measured value, bound, baseline and verdict |
@@ -16,6 +17,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::number;
 use crate::error::{Error, Fault, hint};
 
 /// Digits that a number may have when a page shows it without a format.
@@ -130,22 +132,32 @@ impl Results {
     pub fn value(&self, argument: &str, in_maths: bool) -> Result<String, Fault> {
         let (path, format) = argument.rsplit_once(':').unwrap_or((argument, ""));
         let value = self.at(path)?;
-        let number = || {
+        let float = || {
             value.as_f64().ok_or_else(|| Fault::NotANumber { path: path.into(), value: value.to_string() })
         };
         let digits =
             |text: &str| text.parse::<usize>().map_err(|_| Fault::Format { format: format.to_owned() });
         let text = if let Some(decimals) = format.strip_prefix('.') {
-            format!("{:.*}", digits(decimals)?, number()?)
+            match (digits(decimals)?, float()?) {
+                (0, value) if value > 0.0 && value < 0.5 && !in_maths => "under 1".to_owned(), // not 0
+                (decimals, value) => format!("{value:.decimals$}"),
+            }
         } else if let Some(decimals) = format.strip_prefix('%') {
             let sign = if in_maths { "\\,\\%" } else { "\u{202f}%" };
-            format!("{:.*}{sign}", digits(decimals)?, 100.0 * number()?)
+            format!("{:.*}{sign}", digits(decimals)?, 100.0 * float()?)
+        } else if let Some(decimals) = format.strip_prefix('e') {
+            let text = format!("{:.*e}", digits(decimals)?, float()?);
+            if !in_maths {
+                return Ok(number::typeset(&text));
+            }
+            let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+            format!("{mantissa} \\cdot 10^{{{exponent}}}")
         } else if argument.contains(':') {
             return Err(Fault::Format { format: format.to_owned() });
         } else {
             plain(path, value)?
         };
-        Ok(if in_maths { text } else { minus(text) })
+        Ok(if in_maths { text } else { number::typeset(&text) })
     }
 
     /// The table at `path` as Markdown; columns of numbers are aligned to the right.
@@ -159,7 +171,7 @@ impl Results {
             .rows
             .iter()
             .map(|row| {
-                row.iter().map(|cell| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned)).collect()
+                row.iter().map(|cell| number::cell(cell.as_str().unwrap_or(&cell.to_string()))).collect()
             })
             .collect();
         Ok(markdown_table(&table.columns, &rows))
@@ -273,19 +285,23 @@ impl Head {
 impl Check {
     /// Verdict, claim, measured, bound, baseline.
     fn row(&self) -> Vec<String> {
-        let decimals = self.measured.decimals();
-        let mut claim = self.claim.clone();
+        let mut claim = number::typeset(&self.claim);
         if let (false, Some(reason)) = (self.holds, &self.reason_if_failed) {
+            let reason = number::typeset(reason);
             write!(claim, "<br><em>Why it fails:</em> {reason}").expect("writing to a string cannot fail");
         }
         let source = &self.bound_source;
         let bound = match self.bound {
-            Bound::AtLeast(low) => format!("≥ {low} <br>({source})"),
-            Bound::AtMost(high) => format!("≤ {high} <br>({source})"),
-            Bound::Within(low, high) => format!("{low} to {high} <br>({source})"),
+            Bound::AtLeast(low) => format!("≥\u{a0}{}", number::bound(low)),
+            Bound::AtMost(high) => format!("≤\u{a0}{}", number::bound(high)),
+            Bound::Within(low, high) => format!("{} to {}", number::bound(low), number::bound(high)),
         };
         let baseline = match &self.baseline {
-            Some(Baseline { name, value }) => format!("{name}: {value:.decimals$}"),
+            Some(Baseline { name, value }) => {
+                let value =
+                    number::compared(*value, self.measured.mean.unwrap_or(0.0), self.measured.spread());
+                format!("{}: {value}", number::typeset(name))
+            }
             None => "none".to_owned(),
         };
         let verdict = if self.holds {
@@ -293,30 +309,23 @@ impl Check {
         } else {
             "<span class=\"verdict fails\">✗ fails</span>"
         };
-        let measured = minus(self.measured.show(decimals));
-        vec![verdict.into(), claim, measured, minus(bound), minus(baseline)]
+        vec![verdict.into(), claim, self.measured.show(), format!("{bound} <br>({source})"), baseline]
     }
 }
 
 impl Measured {
-    /// Decimals that the spread allows: two digits of the standard deviation; without spread those of the value,
-    /// up to four digits.
-    fn decimals(&self) -> usize {
-        let (mean, sd) = (self.mean.unwrap_or(0.0), self.sd.unwrap_or(0.0));
-        if sd > 0.0 {
-            return (1.0 - sd.log10().floor()).max(0.0) as usize;
-        }
-        let most = if mean == 0.0 { 0 } else { (3.0 - mean.abs().log10().floor()).clamp(0.0, 12.0) as usize };
-        let digits = format!("{mean:.most$}");
-        digits.split_once('.').map_or(0, |(_, decimals)| decimals.trim_end_matches('0').len())
+    /// The standard deviation, where there is more than one value.
+    fn spread(&self) -> Option<f64> {
+        self.sd.filter(|_| self.n > 1)
     }
 
-    fn show(&self, decimals: usize) -> String {
-        let Some(mean) = self.mean else { return format!("not a number (n = {})", self.n) };
-        match self.sd {
-            _ if self.n < 2 => format!("{mean:.decimals$}"),
-            Some(sd) => format!("{mean:.decimals$} ± {sd:.decimals$} <br>(n = {})", self.n),
-            None => format!("{mean:.decimals$} <br>(n = {})", self.n),
+    fn show(&self) -> String {
+        match self.mean {
+            None => format!("not a number (n\u{a0}=\u{a0}{})", self.n),
+            Some(mean) if self.n < 2 => number::measured(mean, None),
+            Some(mean) => {
+                number::cell(&format!("{} <br>(n = {})", number::measured(mean, self.spread()), self.n))
+            }
         }
     }
 }
@@ -341,25 +350,19 @@ fn plain(path: &str, value: &Value) -> Result<String, Fault> {
     }
 }
 
-/// A minus sign in place of a leading hyphen.
-fn minus(text: String) -> String {
-    match text.strip_prefix('-') {
-        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => format!("−{rest}"),
-        _ => text,
-    }
-}
-
-/// A table in Markdown; a column whose cells are all numbers is aligned to the right.
+/// A table in Markdown; a column of numbers, or dashes where there is none, is aligned to the right.
 fn markdown_table(columns: &[String], rows: &[Vec<String>]) -> String {
     let is_number =
         |cell: &str| cell.trim_start_matches(['-', '−', '+']).starts_with(|c: char| c.is_ascii_digit());
+    let is_absent = |cell: &str| matches!(cell, "" | "–" | "-");
     let cells = |row: &[String]| {
         let escaped: Vec<String> =
             row.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect();
         format!("| {} |\n", escaped.join(" | "))
     };
     let rule = (0..columns.len()).map(|i| {
-        let numeric = !rows.is_empty() && rows.iter().all(|row| is_number(&row[i]));
+        let numeric = rows.iter().any(|row| is_number(&row[i]))
+            && rows.iter().all(|row| is_number(&row[i]) || is_absent(&row[i]));
         if numeric { "--:".to_owned() } else { "---".to_owned() }
     });
     let mut out = cells(columns);
@@ -402,6 +405,8 @@ mod tests {
             ("digits.report.accuracy.mean:.3", "0.935", "0.935"),
             ("digits.report.accuracy.mean:%1", "93.5\u{202f}%", "93.5\\,\\%"),
             ("digits.report.gain:.1", "−0.2", "-0.2"),
+            ("digits.report.third:.0", "under 1", "0"),
+            ("digits.report.gain:e1", "−0.25", "-2.5 \\cdot 10^{-1}"),
             ("digits.config.epochs", "30", "30"),
             ("digits.config.learning_rate", "3", "3"),
             ("digits.config.size.1", "30", "30"),
@@ -447,8 +452,8 @@ mod tests {
     fn checks_show_spread_bound_baseline_and_verdict() {
         let table = results().checks("digits").unwrap();
         for row in [
-            "| <span class=\"verdict holds\">✓ holds</span> | accuracy | 0.935 ± 0.012 <br>(n = 3) | \
-             ≥ 0.86 <br>(pilot) | nearest mean: 0.801 |",
+            "| <span class=\"verdict holds\">✓ holds</span> | accuracy | \
+             0.935\u{a0}±\u{a0}0.012 <br>(n\u{a0}=\u{a0}3) | ≥\u{a0}0.86 <br>(pilot) | nearest mean: 0.801 |",
             "| <span class=\"verdict fails\">✗ fails</span> | gap<br><em>Why it fails:</em> too few seeds | \
              −0.5 | 0 to 0.1 <br>(guess) | none |",
             "Repeat it: `cargo xtask run digits` (3 seeds).",
@@ -458,20 +463,9 @@ mod tests {
     }
 
     #[test]
-    fn without_spread_a_value_keeps_its_own_digits() {
-        for (mean, text) in [
-            (0.5, "0.5"),
-            (8062.0, "8062"),
-            (0.123456, "0.1235"),
-            (1e-5, "0.00001"),
-            (0.0, "0"),
-            (-2.25, "-2.25"),
-        ] {
-            let measured = Measured { mean: Some(mean), sd: Some(0.0), n: 1 };
-            assert_eq!(measured.show(measured.decimals()), text);
-        }
+    fn a_value_that_is_no_number_says_so() {
         let nothing = Measured { mean: None, sd: None, n: 3 };
-        assert_eq!(nothing.show(nothing.decimals()), "not a number (n = 3)");
+        assert_eq!(nothing.show(), "not a number (n\u{a0}=\u{a0}3)");
     }
 
     #[test]

@@ -249,10 +249,11 @@ fn imports_copy_what_is_right_and_name_what_is_not() {
 
     fs::write(&served, "contents\n").unwrap();
     let error = scene.store().import(&TINY, &served).unwrap_err().to_string();
-    assert!(
-        error.ends_with("must have 8 bytes, found 9; it is cut off or another file, get it again"),
-        "{error}"
-    );
+    let length = "must have 8 bytes, found 9; it is cut off or another file, get it again";
+    assert_eq!(error, format!("{} {length}", served.display()), "the file of the reader, not a copy");
+    fs::write(&served, "CONTENT\n").unwrap();
+    let error = scene.store().import(&TINY, &served).unwrap_err();
+    assert!(matches!(&error, DataError::Checksum { file, .. } if *file == served), "{error}");
     assert_eq!(scene.names(), [".lock", "manifest.tsv", "packed.txt.gz", "plain.txt"], "the old file stays");
     let other = scene.path("served/other.txt");
     fs::write(&other, "x").unwrap();

@@ -291,7 +291,11 @@ fn step(layer: &Layer, mut at: At, cost: &mut Cost) -> Result<At, Error> {
             true
         }
         (&Layer::AdaptivePool(height, width), Size::Image(c, h, w)) => {
-            at.field += (h.max(w) - 1) * at.jump;
+            if height == 0 || width == 0 {
+                return Err(refuse(&at));
+            }
+            at.field += (widest_part(h, height).max(widest_part(w, width)) - 1) * at.jump;
+            at.jump *= h.div_ceil(height).max(w.div_ceil(width));
             at.size = Size::Image(c, height, width);
             true
         }
@@ -389,6 +393,11 @@ fn step(layer: &Layer, mut at: At, cost: &mut Cost) -> Result<At, Error> {
 /// The state after a window has slid.
 fn slide(at: At, window: Window, size: Size) -> At {
     At { size, field: at.field + (window.kernel - 1) * at.jump, jump: at.jump * window.stride }
+}
+
+/// The widest of the `parts` that an adaptive pool cuts a side into; they overlap where they do not fit.
+fn widest_part(side: usize, parts: usize) -> usize {
+    (0..parts).map(|i| ((i + 1) * side).div_ceil(parts) - i * side / parts).max().unwrap_or(1).max(1)
 }
 
 fn ends(branches: &[Vec<Layer>], at: At, cost: &mut Cost) -> Result<Vec<At>, Error> {

@@ -140,9 +140,10 @@ impl Experiment for Checkpointing {
         };
         let mut table = Table::new(["plan", "states kept", "forward steps"]);
         table.row(["keep all".into(), plain.peak_states.to_string(), plain.forward_steps.to_string()]);
-        let rows = uniform.iter().map(|c| ("segments", c)).chain(optimal.iter().map(|c| ("checkpoints", c)));
+        let rows = uniform.iter().map(|c| ("segment", c)).chain(optimal.iter().map(|c| ("checkpoint", c)));
         for (name, Cost { setting, peak_states, forward_steps }) in rows {
-            table.row([format!("{setting} {name}"), peak_states.to_string(), forward_steps.to_string()]);
+            let s = if *setting == 1 { "" } else { "s" };
+            table.row([format!("{setting} {name}{s}"), peak_states.to_string(), forward_steps.to_string()]);
         }
         let off_formula = optimal.iter().map(off).fold(0.0, f64::max);
         Ok(CheckpointingReport {

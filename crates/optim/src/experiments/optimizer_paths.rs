@@ -296,7 +296,8 @@ impl Experiment for OptimizerPaths {
                 plot = plot.line(Line::new(&walk.name, walk.points.iter().map(|p| (p[0], p[1]))));
                 let has_left = walk.points.len() <= RACE_STEPS;
                 ends.push(if has_left {
-                    format!("{} leaves after {} steps", walk.name, walk.points.len())
+                    let steps = walk.points.len();
+                    format!("{} leaves after {steps} step{}", walk.name, if steps == 1 { "" } else { "s" })
                 } else {
                     format!("{} ends at height {:.1e}", walk.name, walk.value)
                 });

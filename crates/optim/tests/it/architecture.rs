@@ -122,6 +122,21 @@ proptest! {
     }
 }
 
+/// An adaptive pool that changes nothing widens nothing; one to a single position sees the whole map.
+#[test]
+fn an_adaptive_pool_widens_the_field_by_its_windows() {
+    let field = |network: Network| network.cost().unwrap().receptive_field;
+    // The maps in front of the flattening: 7 × 7 positions 32 pixels apart that see 212, and 6 × 6 that see 195.
+    assert_eq!(field(zoo::vgg(false)), 212 + 6 * 32);
+    assert_eq!(field(zoo::alexnet()), 195 + 5 * 32);
+    assert_eq!(field(zoo::resnet("ResNet-18", [2, 2, 2, 2])), 435 + 6 * 32);
+    let pool =
+        |to| Network { name: "", input: Size::Image(1, 10, 10), layers: vec![Layer::AdaptivePool(to, to)] };
+    assert_eq!([10, 5, 4, 1].map(|to| field(pool(to))), [1, 2, 3, 10]);
+    let none = pool(0).cost();
+    assert!(matches!(none, Err(Error::DoesNotFit { .. })), "{none:?}");
+}
+
 /// The receptive field, by moving one pixel at a time: an all-ones network of two convolutions and a pool.
 #[test]
 fn receptive_field_is_what_a_pixel_can_reach() {

@@ -34,10 +34,10 @@ fn lines(plane: &Plane) -> Figure {
         let plot = Plot::new(axis("ink"), axis("ink in the middle"))
             .scatter("0", points(plane, -1))
             .scatter("1", points(plane, 1))
+            .line(Line::new(format!("after mistake {}", k + 1), across(line, EDGE)))
             .line(best.clone())
             .faint(earlier)
-            .line(Line::new(format!("after mistake {}", k + 1), across(line, EDGE)))
-            .text(format!("wrong {digit}"), (x, y + 0.15));
+            .text(format!("misread {digit} ↓"), (x, y + 0.25));
         let wrong = plane
             .points
             .iter()
@@ -93,12 +93,12 @@ fn sum(sum: &Sum) -> Figure {
             if wrong.label == 1 { ("+", 0, "added") } else { ("-", 1, "subtracted") };
         let tiles = [
             (&weights[k], "weights before".to_string()),
-            (&picture, format!("{sign} a wrong {digit}")),
+            (&picture, format!("{sign} misread {digit}")),
             (&weights[k + 1], "weights after".into()),
         ];
         let tiles = tiles.map(|(pixels, caption)| Tile::new(sum.width, pixels).caption(caption)).to_vec();
         Frame::new(Raster { tiles, columns: 3, ramp: Ramp::Diverging { extreme } })
-            .note(format!("A {digit} got the vote {:.0} and is {is_done}.", wrong.vote))
+            .note(format!("A {digit} got the vote {:.0} and is {is_done}.", wrong.vote.round() + 0.0))
     };
     let count = sum.mistakes.len();
     Figure::new(

@@ -1,0 +1,224 @@
+//! Numbers as a page shows them.
+//!
+//! Result files and tables write `-0.25`, `1.8e-16` and `12.69 ± 0.55 (n = 3)`. A reader gets minus signs and powers
+//! of ten, and in a table no line break inside of a value.
+
+/// A number of less than this size is shown with a power of ten.
+const SMALL: f64 = 1e-4;
+/// Exponents from here on, up and down, stay powers of ten.
+const FAR: i32 = 5;
+
+/// A text with its numbers in print; code, formulas and markup stay as they are.
+pub fn typeset(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut before = ' ';
+    while let Some(c) = rest.chars().next() {
+        let skipped = match c {
+            '`' | '$' => rest[1..].find(c).map(|end| end + 2),
+            '<' => rest.find('>').map(|end| end + 1),
+            _ => None,
+        };
+        let (taken, shown) = match skipped {
+            Some(end) => (end, None),
+            None => match number(rest).filter(|_| !is_word(before)) {
+                Some((end, shown)) => (end, Some(shown)),
+                None => (c.len_utf8(), None),
+            },
+        };
+        out.push_str(shown.as_deref().unwrap_or(&rest[..taken]));
+        before = rest[..taken].chars().next_back().unwrap_or(' ');
+        rest = &rest[taken..];
+    }
+    out
+}
+
+/// A cell of a table: [`typeset`], and a value with its spread, its count or its factors stays on one line.
+pub fn cell(text: &str) -> String {
+    typeset(text)
+        .replace(" ± ", "\u{a0}±\u{a0}")
+        .replace("(n = ", "(n\u{a0}=\u{a0}")
+        .replace(" × ", "\u{202f}×\u{202f}")
+}
+
+/// A mean with the digits that its spread allows: two of the standard deviation. Without spread up to four of its own.
+pub fn measured(mean: f64, sd: Option<f64>) -> String {
+    let largest = mean.abs().max(sd.unwrap_or(0.0));
+    let exponent = if largest > 0.0 && largest < SMALL { largest.log10().floor() as i32 } else { 0 };
+    let scale = 10_f64.powi(-exponent);
+    let (mean, sd) = (mean * scale, sd.map(|sd| sd * scale));
+    let decimals = decimals(mean, sd.unwrap_or(0.0));
+    let text = match (sd, exponent) {
+        (None, 0) => format!("{mean:.decimals$}"),
+        (None, _) => return typeset(&format!("{mean:.decimals$}e{exponent}")),
+        (Some(sd), 0) => format!("{mean:.decimals$} ± {sd:.decimals$}"),
+        (Some(sd), _) => format!("({mean:.decimals$} ± {sd:.decimals$})·10{}", superscript(exponent)),
+    };
+    typeset(&text)
+}
+
+/// What a measured value is compared with: its digits, but no more than four that count.
+pub fn compared(value: f64, mean: f64, sd: Option<f64>) -> String {
+    if value != 0.0 && value.abs() < SMALL {
+        return measured(value, None);
+    }
+    let own = decimals(value, 0.0);
+    let size = if value == 0.0 { 0.0 } else { value.abs().log10().floor() };
+    let least = (1.0 - size).clamp(0.0, 4.0) as usize; // two digits of a fraction
+    let shown = own.min(decimals(mean, sd.unwrap_or(0.0)).max(if size < 0.0 { least } else { 0 }));
+    typeset(&format!("{value:.shown$}"))
+}
+
+/// A bound as its author wrote it.
+pub fn bound(value: f64) -> String {
+    let value = value + 0.0; // no negative zero
+    if value != 0.0 && value.abs() < SMALL {
+        typeset(&format!("{value:e}"))
+    } else {
+        typeset(&value.to_string())
+    }
+}
+
+/// Digits behind the point: two of the standard deviation; without spread those of the value, up to four digits.
+fn decimals(mean: f64, sd: f64) -> usize {
+    if sd > 0.0 {
+        return (1.0 - sd.log10().floor()).max(0.0) as usize;
+    }
+    let most = if mean == 0.0 { 0 } else { (3.0 - mean.abs().log10().floor()).clamp(0.0, 12.0) as usize };
+    let digits = format!("{mean:.most$}");
+    digits.split_once('.').map_or(0, |(_, decimals)| decimals.trim_end_matches('0').len())
+}
+
+/// Whether a digit or a hyphen behind this character belongs to a word, as in `784-100-10`, `L2` or `f'`.
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '−' | '\'' | ')' | ']' | '#' | '&' | '^' | '/')
+}
+
+/// The number at the start of a text: its length, and how it is printed.
+fn number(text: &str) -> Option<(usize, String)> {
+    let digits = |at: usize| text[at..].bytes().take_while(u8::is_ascii_digit).count();
+    let sign = usize::from(text.starts_with('-'));
+    let whole = digits(sign);
+    let mut end = sign + whole;
+    if whole == 0 {
+        return None;
+    }
+    if text[end..].starts_with('.') && digits(end + 1) > 0 {
+        end += 1 + digits(end + 1);
+    }
+    let mantissa = &text[sign..end];
+    let mut exponent = None;
+    if let Some(rest) = text[end..].strip_prefix('e') {
+        let start = end + 1 + usize::from(rest.starts_with('-'));
+        let length = digits(start);
+        exponent = text[end + 1..start + length].parse::<i32>().ok().filter(|_| length > 0);
+        end = if exponent.is_some() { start + length } else { end };
+    }
+    if text[end..].starts_with(|c: char| c.is_alphanumeric()) && exponent.is_none() && sign == 0 {
+        return None;
+    }
+    let minus = if sign == 1 { "−" } else { "" };
+    Some((end, format!("{minus}{}", exponent.map_or(mantissa.to_owned(), |e| scientific(mantissa, e)))))
+}
+
+/// A number written with an exponent: with a point where that is short, else with a power of ten.
+fn scientific(mantissa: &str, exponent: i32) -> String {
+    let decimals = mantissa.split_once('.').map_or(0, |(_, decimals)| decimals.len()) as i32;
+    match mantissa.parse::<f64>() {
+        Ok(0.0) => "0".to_owned(),
+        Ok(value) if (1 - FAR..=decimals).contains(&exponent) => {
+            format!("{:.*}", (decimals - exponent).max(0) as usize, value * 10_f64.powi(exponent))
+        }
+        Ok(1.0) if decimals == 0 => format!("10{}", superscript(exponent)),
+        _ => format!("{mantissa}·10{}", superscript(exponent)),
+    }
+}
+
+fn superscript(exponent: i32) -> String {
+    let raised = |c| match c {
+        '-' => '⁻',
+        '1' => '¹',
+        '2' => '²',
+        '3' => '³',
+        digit => char::from_u32(u32::from('⁰') + u32::from(digit) - u32::from('0')).unwrap_or(digit),
+    };
+    exponent.to_string().chars().map(raised).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_printed_and_words_are_left_alone() {
+        for (text, printed) in [
+            ("-0.25", "−0.25"),
+            ("-1.3 to -0.7", "−1.3 to −0.7"),
+            ("5.8e-3 ± 9.8e-4", "0.0058 ± 0.00098"),
+            ("1.79e-16", "1.79·10⁻¹⁶"),
+            ("1e-6 above the minimum", "10⁻⁶ above the minimum"),
+            ("2e4", "2·10⁴"),
+            ("1.4e0; 1.23e2", "1.4; 123"),
+            ("0e0", "0"),
+            ("new point, -1 (-2)", "new point, −1 (−2)"),
+            (
+                "784-100-10, VGG-16, 3x3, L2, 5th, 10-fold, x_1",
+                "784-100-10, VGG-16, 3x3, L2, 5th, 10-fold, x_1",
+            ),
+            ("`-1e-3` $-1$ <b data-x=\"-1\">-1</b>", "`-1e-3` $-1$ <b data-x=\"-1\">−1</b>"),
+            ("a ` b, -2 and 1e", "a ` b, −2 and 1e"),
+            ("1.", "1."),
+            ("−3 and ½", "−3 and ½"),
+        ] {
+            assert_eq!(typeset(text), printed, "{text}");
+        }
+        assert_eq!(cell("12.69 ± 0.55 (n = 3)"), "12.69\u{a0}±\u{a0}0.55 (n\u{a0}=\u{a0}3)");
+    }
+
+    #[test]
+    fn a_spread_decides_the_digits() {
+        for (mean, sd, printed) in [
+            (0.93456, Some(0.0123), "0.935 ± 0.012"),
+            (-5.1, Some(0.32), "−5.10 ± 0.32"),
+            (1.79e-16, Some(5.6e-17), "(1.79 ± 0.56)·10⁻¹⁶"),
+            (0.0, Some(0.0), "0 ± 0"),
+            (0.5, None, "0.5"),
+            (8062.0, None, "8062"),
+            (493_224.4, None, "493224"),
+            (0.123_456, None, "0.1235"),
+            (1e-5, None, "10⁻⁵"),
+            (-2.581e-9, None, "−2.581·10⁻⁹"),
+            (0.0, None, "0"),
+        ] {
+            assert_eq!(measured(mean, sd), printed);
+        }
+    }
+
+    #[test]
+    fn a_baseline_has_the_digits_of_what_it_is_compared_with() {
+        for (value, mean, sd, printed) in [
+            (0.80123, 0.93456, Some(0.0123), "0.801"),
+            (79_510.0, 1.014, None, "79510"),
+            (19_173.588_96, 0.053_71, Some(0.00053), "19174"),
+            (3.608_741_774, 1e-15, Some(2e-17), "3.609"),
+            (1.0, 0.3517, None, "1"),
+            (0.43143, 0.00434, Some(0.00018), "0.4314"),
+            (0.4, 91.0, Some(14.0), "0.4"),
+            (12.743, 10.46, Some(0.001), "12.74"),
+            (66.3, 19.5, Some(2.6), "66.3"),
+            (-0.2831, 0.9813, Some(0.0037), "−0.2831"),
+            (3e-7, 1.0, None, "3·10⁻⁷"),
+        ] {
+            assert_eq!(compared(value, mean, sd), printed);
+        }
+    }
+
+    #[test]
+    fn a_bound_is_short() {
+        for (value, printed) in
+            [(1e-12, "10⁻¹²"), (-0.0, "0"), (-0.7, "−0.7"), (0.249_999, "0.249999"), (86.0, "86")]
+        {
+            assert_eq!(bound(value), printed);
+        }
+    }
+}
