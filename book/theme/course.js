@@ -31,13 +31,7 @@
       reading.querySelector('.setting').textContent = `${names.join(', ')}. `;
       reading.querySelector('.note').textContent = notes[position()] ?? '';
     };
-    for (const input of inputs) {
-      input.addEventListener('input', show);
-      // The arrow keys belong to the slider here; the book would turn its page.
-      input.addEventListener('keydown', event => {
-        if (event.key.startsWith('Arrow')) event.stopPropagation();
-      });
-    }
+    for (const input of inputs) input.addEventListener('input', show);
     controls.hidden = false;
   };
 

@@ -28,7 +28,8 @@ pub mod solution {
     // ANCHOR: solution
     /// The design.
     pub fn design() -> Network {
-        let conv = |out, stride| Layer::Conv { out, window: Window::new(3, stride, 1), groups: 1, bias: true };
+        let window = |stride| Window::new(3, stride, 1);
+        let conv = |out, stride| Layer::Conv { out, window: window(stride), groups: 1, bias: true };
         let layers = vec![
             conv(16, 1),
             Layer::Activation,

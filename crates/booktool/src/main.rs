@@ -247,7 +247,7 @@ mod tests {
             "<a href=\"lecture-02/momentum.html#eq-momentum\">(2.3)</a>",
             "id=\"eq-vote\"><mtext>(1.1)</mtext>",
             // figures
-            "<a href=\"#fig-digits-loss\">Figure 1.1</a>",
+            "<a href=\"#fig-digits-loss\">Figure\u{a0}1.1</a>",
             "<title>The loss of the network falls from 4 to 1 in eight passes</title>",
             "<strong>Figure 1.1.</strong> The loss falls to a\nquarter. <strong>Mean</strong>",
             "stroke=\"var(--c1)\"",

@@ -1,5 +1,7 @@
-// What a reader sees of the figure to which a slider of the page belongs, after it got the focus. Argument: its index.
+// What a reader sees of the figure to which a slider of the page belongs, after it got the focus; nothing on a page
+// without it. Argument: its index.
 const input = document.querySelectorAll('figure.frames input')[arguments[0]];
+if (!input) return {};
 if (document.activeElement !== input) input.focus();
 const figure = input.closest('figure');
 return {

@@ -70,6 +70,7 @@ impl Figures {
             match self.0.get(&reference.argument) {
                 Some((path, label)) => {
                     let link = page.link(path, &format!("fig-{}", reference.argument));
+                    let label = label.replace(' ', "\u{a0}"); // stays on one line
                     edits.push(Edit::new(reference.range, format!("[{label}]({link})")));
                 }
                 None => {
@@ -379,11 +380,15 @@ mod tests {
     fn references_link_to_the_number() {
         let (figures, page, _) =
             set("see {{figure run-loss}}\n\n![loss falls and stays](figures/run-loss.svg \"Down.\")\n");
-        assert!(page.text.starts_with("see [Figure 1.2](#fig-run-loss)\n"), "{}", page.text);
+        assert!(page.text.starts_with("see [Figure\u{a0}1.2](#fig-run-loss)\n"), "{}", page.text);
         let mut other = Page::new("B", "lecture-02/b.md", "{{figure run-loss}} {{figure run-los}}");
         let mut faults = Faults::default();
         figures.refer(&mut other, &mut faults);
-        assert!(other.text.starts_with("[Figure 1.2](../lecture-01.md#fig-run-loss) "), "{}", other.text);
+        assert!(
+            other.text.starts_with("[Figure\u{a0}1.2](../lecture-01.md#fig-run-loss) "),
+            "{}",
+            other.text
+        );
         assert!(faults.to_string().contains("no figure `run-los` (did you mean `run-loss`?)"), "{faults}");
     }
 

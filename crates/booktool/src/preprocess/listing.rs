@@ -104,7 +104,7 @@ struct Places {
 fn places(line: &str) -> Places {
     let indent = line.len() - line.trim_start().len();
     let mut places = Places::default();
-    let (mut depth, mut lowest, mut column) = (0_i32, i32::MAX, 0);
+    let (mut depth, mut lowest, mut column) = (0_i32, (i32::MAX, false), 0);
     let mut skipped_to = 0; // end of a string or a character
     for (at, c) in line.char_indices() {
         column += 1;
@@ -122,8 +122,13 @@ fn places(line: &str) -> Places {
         if matches!(c, ')' | ']' | '}') || closes_generics {
             depth -= 1;
         }
-        if (indent + LEAST..=WIDTH + 1).contains(&column) && depth <= lowest && can_begin(before, rest) {
-            (lowest, places.best) = (depth, Some(at));
+        if (indent + LEAST..=WIDTH + 1).contains(&column)
+            && let Some(start) = Start::of(before, rest)
+        {
+            let cost = (depth, start == Start::Operator || start == Start::Method && depth > 0);
+            if cost <= lowest {
+                (lowest, places.best) = (cost, Some(at));
+            }
         }
         if matches!(c, '(' | '[' | '{') || opens_generics {
             depth += 1;
@@ -157,19 +162,38 @@ fn literal(text: &str) -> usize {
     }
 }
 
-/// Whether a line may go on here: with a method, an operator, an arrow, `else`, or what follows a comma or a brace.
-fn can_begin(before: &str, rest: &str) -> bool {
-    let is_method = rest.strip_prefix('.').is_some_and(|rest| {
-        let name = rest.len() - rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_').len();
-        let is_number = rest.starts_with(|c: char| c.is_ascii_digit());
-        !is_number && (rest[name..].starts_with('(') || rest[name..].starts_with("::<"))
-    });
-    let follows_a_space = before.ends_with(' ') && !rest.starts_with(' ');
-    let is_operator =
-        ["+ ", "- ", "* ", "/ ", "&& ", "|| ", "-> ", "else "].iter().any(|start| rest.starts_with(start));
-    let follows_a_mark = [", ", "{ ", "; ", "= "].iter().any(|end| before.ends_with(end))
-        && !["== ", "!= ", "<= ", ">= "].iter().any(|end| before.ends_with(end));
-    is_method || follows_a_space && (is_operator || follows_a_mark)
+/// What the second part of a broken line begins with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// What follows a comma or a brace, an arrow, `else`.
+    Part,
+    /// A call on the result of a call.
+    Method,
+    /// An operator, or what follows `=`.
+    Operator,
+}
+
+impl Start {
+    /// `None` where a line cannot be broken.
+    fn of(before: &str, rest: &str) -> Option<Self> {
+        if let Some(name) = rest.strip_prefix('.') {
+            let rest = name.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
+            let is_call = rest.len() < name.len() && (rest.starts_with('(') || rest.starts_with("::<"));
+            return (is_call && before.ends_with([')', '?'])).then_some(Self::Method);
+        }
+        if !before.ends_with(' ') || rest.starts_with(' ') {
+            return None;
+        }
+        let begins = |words: &[&str]| words.iter().any(|word| rest.starts_with(word));
+        let follows = |words: &[&str]| words.iter().any(|word| before.ends_with(word));
+        if follows(&[", ", "{ ", "; "]) || begins(&["-> ", "else "]) {
+            Some(Self::Part)
+        } else if begins(&["+ ", "- ", "* ", "/ ", "&& ", "|| "]) || follows(&[" = ", "=> "]) {
+            Some(Self::Operator)
+        } else {
+            None
+        }
+    }
 }
 
 fn length(line: &str) -> usize {
@@ -230,6 +254,20 @@ mod tests {
                 vec![
                     "if channels == out && stride == 1 { vec![] }",
                     "    else { vec![bare_conv(out, 1, stride, 0, 1), Layer::Norm] }",
+                ],
+            ),
+            (
+                "            |row, unit| if unit < svd.sigma.len() { side[(row, unit)] * svd.sigma[unit].sqrt() } else { 0.0 };",
+                vec![
+                    "            |row, unit| if unit < svd.sigma.len() {",
+                    "                side[(row, unit)] * svd.sigma[unit].sqrt() } else { 0.0 };",
+                ],
+            ),
+            (
+                "            let (first, second) = (side.column(low).clone_owned(), side.column(high).clone_owned());",
+                vec![
+                    "            let (first, second) = (side.column(low).clone_owned(),",
+                    "                side.column(high).clone_owned());",
                 ],
             ),
             (

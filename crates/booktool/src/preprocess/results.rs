@@ -353,7 +353,7 @@ fn plain(path: &str, value: &Value) -> Result<String, Fault> {
 /// A table in Markdown; a column of numbers, or dashes where there is none, is aligned to the right.
 fn markdown_table(columns: &[String], rows: &[Vec<String>]) -> String {
     let is_number =
-        |cell: &str| cell.trim_start_matches(['-', '−', '+']).starts_with(|c: char| c.is_ascii_digit());
+        |cell: &str| cell.trim_start_matches(['-', '−', '+', '(']).starts_with(|c: char| c.is_ascii_digit());
     let is_absent = |cell: &str| matches!(cell, "" | "–" | "-");
     let cells = |row: &[String]| {
         let escaped: Vec<String> =
