@@ -77,11 +77,11 @@ fn fill<'a>(prefix: &str, texts: impl Iterator<Item = &'a str>, out: &mut Vec<St
 fn code(line: &str, out: &mut Vec<String>) {
     let indent = &line[..line.len() - line.trim_start().len()];
     let mut rest = line.to_owned();
-    if length(&rest) > WIDTH {
-        if let Some(at) = places(&rest).comment {
-            fill(&format!("{indent}//"), std::iter::once(rest[at..].trim_start_matches('/')), out);
-            rest.truncate(rest[..at].trim_end().len());
-        }
+    if length(&rest) > WIDTH
+        && let Some(at) = places(&rest).comment
+    {
+        fill(&format!("{indent}//"), std::iter::once(rest[at..].trim_start_matches('/')), out);
+        rest.truncate(rest[..at].trim_end().len());
     }
     while length(&rest) > WIDTH {
         let Some(at) = places(&rest).best else { break };
