@@ -201,9 +201,15 @@ fn a_change_raises_the_version_and_a_failed_build_keeps_the_last_good_book() {
     let book = folder.path().join("book");
     let (address, live) = server(&book, Reload::On);
     assert_eq!(version(address, |_| true)["version"], 1);
-    let page = book.join("index.html");
+    // Whole at once: a file that is written in place can be seen while it is empty.
+    let save = |text: &str| {
+        let new = folder.path().join("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(&new, book.join("index.html")).unwrap();
+    };
     thread::spawn({
         let mut files = watch::Files::new(vec![book.clone()]);
+        let book = book.clone();
         let build = move || -> Result<Site> {
             let text = fs::read_to_string(book.join("index.html"))?;
             assert!(!text.contains("panic"), "on purpose");
@@ -213,19 +219,19 @@ fn a_change_raises_the_version_and_a_failed_build_keeps_the_last_good_book() {
         move || watch::follow(&live, &mut files, Duration::from_millis(20), build)
     });
 
-    fs::write(&page, "second").unwrap();
+    save("second");
     let second = version(address, |v| v["version"] == 2);
     assert!(second["error"].is_null(), "{second}");
     assert!(get(address, "/").1.starts_with(b"second"));
 
     for (text, message) in [("wrong!", "unknown command `\\wrong`"), ("panic!!", "the build panicked")] {
-        fs::write(&page, text).unwrap();
+        save(text);
         let failed = version(address, |v| v["error"].as_str().is_some_and(|e| e.contains(message)));
         assert_eq!(failed["version"], 2);
         assert!(get(address, "/").1.starts_with(b"second"), "the last good book stays");
     }
 
-    fs::write(&page, "repaired").unwrap();
+    save("repaired");
     let repaired = version(address, |v| v["version"] == 3);
     assert!(repaired["error"].is_null(), "{repaired}");
     assert!(get(address, "/").1.starts_with(b"repaired"));
