@@ -9,6 +9,7 @@
 //! | U-Net | [`unet`] |
 //! | border weights, tiles, elastic deformation, metrics of cells | [`segmentation`] |
 //! | why a network said so | [`explain`] |
+//! | a network that reads digits or clothes at once (feature `pretrained`) | `pretrained` |
 //! | what an output sees | [`receptive_field`] |
 //! | sums, scaled sums, skips, auxiliary heads | [`blocks`] |
 //! | published counts, asserted by the compiler | [`counts`] |
@@ -21,10 +22,33 @@
 pub mod blocks;
 pub mod counts;
 pub mod explain;
+#[cfg(feature = "experiments")]
+pub mod experiments;
 pub mod inception;
 pub mod lenet;
+#[cfg(feature = "pretrained")]
+pub mod pretrained;
 pub mod receptive_field;
 pub mod resnet;
 pub mod segmentation;
 pub mod unet;
 pub mod vgg;
+
+/// Networks by name, and what they are built and run with: `use convnets::prelude::*` needs no other crate.
+///
+/// ```
+/// use convnets::prelude::*;
+/// let dev = Cpu::default();
+/// let model = dev.build_module::<LeNet5, f32>();
+/// let logits: Tensor<Rank2<4, 10>, f32, _> = model.forward(dev.zeros::<Rank4<4, 1, 32, 32>>());
+/// assert_eq!(ResNet18::<1000>::PLAN.totals_of([3, 224, 224]).params, 11_689_512);
+/// ```
+pub mod prelude {
+    pub use crate::inception::GoogLeNet;
+    pub use crate::lenet::LeNet5;
+    pub use crate::resnet::{CifarResNet, ResNet18, ResNet34, ResNet50};
+    pub use crate::unet::UNet;
+    pub use crate::vgg::{Vgg16, VggMini};
+    pub use layers::Planned;
+    pub use layers::prelude::*;
+}

@@ -49,6 +49,7 @@ pub fn units() -> Vec<Unit> {
     vec![
         Unit { name: "datasets", experiments: vec![lab::entry::<DatasetsOverview>()] },
         Unit { name: "optim", experiments: optim::experiments::experiments() },
+        Unit { name: "convnets", experiments: convnets::experiments::experiments() },
     ]
 }
 
