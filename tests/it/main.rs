@@ -6,5 +6,6 @@ mod compile_errors;
 mod coverage;
 mod house;
 mod outside;
+mod predict;
 mod readme;
 mod support;

@@ -19,12 +19,21 @@ fn one_unit_pulls_in_no_command_line_no_plots_and_no_data() {
 }
 
 #[test]
-fn a_crate_outside_the_workspace_compiles_against_one_unit() {
+fn crates_outside_the_workspace_compile_against_one_unit_each() {
+    let optim = "optim = { path = OPTIM }\nlayers = { path = LAYERS }\n";
+    compiles("optim", optim, OPTIM);
+    // `convnets` alone: what its networks are built and run with comes along.
+    compiles("convnets", "convnets = { path = CONVNETS, features = [\"pretrained\"] }\n", CONVNETS);
+}
+
+/// Type checks a crate with these dependencies and this `main.rs`.
+fn compiles(name: &str, dependencies: &str, code: &str) {
     let folder = tempfile::tempdir().expect("a folder for the outside crate");
-    let [unit, layers] = ["crates/optim", "crates/layers"].map(|path| root().join(path));
-    let manifest = format!(
-        "{MANIFEST}\n[dependencies]\noptim = {{ path = {unit:?} }}\nlayers = {{ path = {layers:?} }}\n"
-    );
+    let mut manifest = format!("{MANIFEST}\n[dependencies]\n{dependencies}");
+    for unit in ["optim", "layers", "convnets"] {
+        let path = root().join("crates").join(unit);
+        manifest = manifest.replace(&unit.to_uppercase(), &format!("{path:?}"));
+    }
     let write = |name: &str, content: &str| {
         let path = folder.path().join(name);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a writable folder");
@@ -32,11 +41,11 @@ fn a_crate_outside_the_workspace_compiles_against_one_unit() {
     };
     write("Cargo.toml", &manifest);
     write("Cargo.lock", &read(&root().join("Cargo.lock")));
-    write("src/main.rs", OUTSIDE);
+    write("src/main.rs", code);
     // Types and borrows only: code generation would compile dfdx once more, for two minutes.
     let mut command = cargo(&["check", "-q", "--offline"]);
     command.current_dir(folder.path()).env("CARGO_TARGET_DIR", target().join("outside"));
-    assert_eq!(text(&output(&mut command)), (String::new(), 0));
+    assert_eq!(text(&output(&mut command)), (String::new(), 0), "{name}");
 }
 
 const MANIFEST: &str = r#"
@@ -48,8 +57,28 @@ edition = "2024"
 [workspace]
 "#;
 
+/// What somebody writes who wants networks of the literature, their size, or one that is trained.
+const CONVNETS: &str = r#"
+use convnets::prelude::*;
+use convnets::pretrained::{Error, Picture, Pretrained};
+
+const _: () = assert!(ResNet18::<1000>::PLAN.totals_of([3, 224, 224]).params == 11_689_512);
+const _: () = assert!(UNet::PLAN.totals_of([1, 572, 572]).params == 31_030_658);
+
+fn main() -> Result<(), Error> {
+    let dev = Cpu::seed_from_u64(0);
+    let model = dev.build_module::<LeNet5, f32>();
+    let logits: Tensor<Rank2<1, 10>, f32, _> = model.forward(dev.sample_normal::<Rank4<1, 1, 32, 32>>());
+    let reader = Pretrained::Mnist.build(&dev)?;
+    let digit = Picture::new(2, 2, vec![0, 255, 0, 0])?.fit()?;
+    let read = reader.forward(dev.tensor(digit).reshape::<Rank4<1, 1, 28, 28>>());
+    println!("{:?} {:?}", logits.array(), read.array());
+    Ok(())
+}
+"#;
+
 /// What somebody writes who wants the perceptron, or an optimiser for a model of their own, and nothing else.
-const OUTSIDE: &str = r#"
+const OPTIM: &str = r#"
 use layers::prelude::*;
 use optim::optimizers::{Lion, LionConfig};
 use optim::perceptron::{MaxEpochs, Perceptron};

@@ -52,6 +52,27 @@ pub fn binary(name: &str) -> Command {
     command
 }
 
+/// An example of `convnets`, built as the [binaries](binary) are.
+pub fn example(name: &str) -> Command {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let folder = BUILT.get_or_init(|| {
+        if let Some(folder) = std::env::var_os("COURSE_BINARIES") {
+            return Path::new(&folder).join("examples");
+        }
+        let arguments = ["build", "-q", "-p", "convnets", "--features", "pretrained", "--examples"];
+        let result = output(cargo(&arguments).arg("--message-format=json"));
+        assert!(result.status.success(), "{}", text(&result).0);
+        let messages = String::from_utf8_lossy(&result.stdout).into_owned();
+        let values = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let built =
+            values.filter_map(|value| Some(Path::new(value["executable"].as_str()?).parent()?.to_owned()));
+        built.last().expect("cargo built an example")
+    });
+    let mut command = Command::new(folder.join(name).with_extension(std::env::consts::EXE_EXTENSION));
+    command.current_dir(root());
+    command
+}
+
 /// All files below a folder of the repository whose name ends so, without build output.
 pub fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
