@@ -2,13 +2,13 @@
 //!
 //! Each page is loaded in Chromium at two widths in two themes (the longest also in the others); `browser/view.js` looks for faults in it and a
 //! screenshot goes to `target/shots`. Then search, folded solutions, the print page, the keys, the theme menu and the
-//! sliders of figures are used.
+//! sliders of figures and the drawing tool are used.
 use crate::links::hrefs;
 use crate::outcome::Outcome;
 use crate::serve::{self, Live, Reload, Site};
 use crate::webdriver::{Driver, Error};
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,9 @@ const HOME: char = '\u{e011}';
 const VIEW: &str = include_str!("browser/view.js");
 const SEARCH: &str = include_str!("browser/search.js");
 const FRAMES_SEEN: &str = include_str!("browser/frames.js");
+const DRAW: &str = include_str!("browser/draw.js");
+/// The page with the drawing tool, and the result whose digits it must read as the crate does.
+const DRAWING: (&str, &str) = ("lecture-14/draw.html", "results/pretrained-lenet.json");
 
 /// Looks at every page of the rendered book in `folder`.
 ///
@@ -306,7 +309,7 @@ impl Browser {
 /// What a reader does with the book, each a check of its own.
 fn visit(browser: &Browser, book: &Book) -> Outcome {
     type Visit = fn(&Browser, &Book) -> Result<Vec<String>, Error>;
-    let visits: [(&str, Visit); 7] = [
+    let visits: [(&str, Visit); 8] = [
         ("search", search),
         ("folded solutions", unfold),
         ("print page", print),
@@ -314,6 +317,7 @@ fn visit(browser: &Browser, book: &Book) -> Outcome {
         ("theme menu", choose_theme),
         ("sliders", slide),
         ("sliders without scripts", stand_still),
+        ("drawing tool", draw),
     ];
     let mut outcome = Outcome::default();
     for (name, visit) in visits {
@@ -442,6 +446,36 @@ fn stand_still(browser: &Browser, book: &Book) -> Result<Vec<String>, Error> {
         faults.extend(found.map(|fault| format!("{page}: {fault}")));
     }
     browser.driver.allow_scripts(true)?;
+    Ok(faults)
+}
+
+/// The drawing tool computes what the crate computes, on a hundred digits; mouse, keys and buttons work.
+fn draw(browser: &Browser, book: &Book) -> Result<Vec<String>, Error> {
+    let (page, result) = DRAWING;
+    if !book.chapters.iter().any(|chapter| chapter == page) {
+        return Ok(vec![format!("the book has no page {page}")]);
+    }
+    let recorded = fs::read(crate::root().join(result)).ok();
+    let recorded: Option<Value> = recorded.and_then(|text| serde_json::from_slice(&text).ok());
+    let Some(recorded) = recorded else {
+        return Ok(vec![format!("{result} cannot be read; `cargo xtask run pretrained-lenet` writes it")]);
+    };
+    let report = &recorded["report"];
+    browser.open(page)?;
+    let arguments = ["digits", "logits", "fitted_logits"].map(|key| report[key].clone());
+    let found = browser.driver.run(DRAW, &arguments)?;
+    let mut faults: Vec<String> = found
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|fault| fault.as_str().unwrap_or_default().into())
+        .collect();
+    if !found.is_array() {
+        faults.push(format!("the check returned {found}"));
+    }
+    faults.extend(
+        browser.driver.console()?.into_iter().filter(|(level, _)| level == "SEVERE").map(|(_, text)| text),
+    );
     Ok(faults)
 }
 
