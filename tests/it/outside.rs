@@ -63,7 +63,7 @@ use convnets::prelude::*;
 use convnets::pretrained::{Error, Picture, Pretrained};
 
 const _: () = assert!(ResNet18::<1000>::PLAN.totals_of([3, 224, 224]).params == 11_689_512);
-const _: () = assert!(UNet::PLAN.totals_of([1, 572, 572]).params == 31_030_658);
+const _: () = assert!(<UNet>::PLAN.totals_of([1, 572, 572]).params == 31_030_658);
 
 fn main() -> Result<(), Error> {
     let dev = Cpu::seed_from_u64(0);
