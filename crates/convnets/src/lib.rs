@@ -21,9 +21,9 @@
 
 pub mod blocks;
 pub mod counts;
-pub mod explain;
 #[cfg(feature = "experiments")]
 pub mod experiments;
+pub mod explain;
 pub mod inception;
 pub mod lenet;
 #[cfg(feature = "pretrained")]

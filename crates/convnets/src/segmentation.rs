@@ -193,7 +193,7 @@ pub fn distance(is_inside: &Grid<bool>) -> Grid<f64> {
         (0..height).for_each(|row| squared[row * width + column] = out[row]);
     }
     for row in squared.chunks_mut(width.max(1)) {
-        envelope(&row.to_vec(), &mut out[..width]);
+        envelope(row, &mut out[..width]);
         row.copy_from_slice(&out[..width]);
     }
     Grid { height, width, values: squared.into_iter().map(f64::sqrt).collect() }
