@@ -1,8 +1,8 @@
 //! Rows of the table for the convolutions.
 use super::{Axis, ConvolutionDevice, Sizes, composed};
 use crate::shape::Taps;
-use crate::tests::laws::{Body, Case, Everything, Flat, Input, Spec, Visit, flat};
-use crate::{ActivationKind, InputGradient, Real};
+use crate::tests::laws::{Body, Case, Flat, Input, Portable, Spec, Visit, flat};
+use crate::{ActivationKind, Device, InputGradient, Real};
 use dfdx::prelude::*;
 
 /// The methods of [`ConvolutionDevice`].
@@ -60,12 +60,12 @@ impl Case for Convolved {
     fn is_linear(self) -> bool {
         self.sizes.activation == ActivationKind::Identity
     }
-    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
-    where
-        Cpu: Everything<E>,
-    {
+}
+
+impl Portable for Convolved {
+    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
         let Sizes { images, groups, image_channels, window_channels, y, x: along_x, .. } = self.sizes;
-        let shape = |input: &Input<E>| -> (usize, usize, usize, usize) {
+        let shape = |input: &Input<E, D>| -> (usize, usize, usize, usize) {
             let s = &input.shape;
             (s[0], s[1], s[2], s[3])
         };
@@ -79,11 +79,11 @@ impl Case for Convolved {
         flat(
             match (body, self.transposed) {
                 (Body::Fused, false) => {
-                    <Cpu as ConvolutionDevice<E>>::conv2d(image, &weight, Some(&bias), sizes, to)
+                    <D as ConvolutionDevice<E>>::conv2d(image, &weight, Some(&bias), sizes, to)
                 }
                 (Body::Composed, false) => composed::conv2d(image, &weight, Some(&bias), sizes, to),
                 (Body::Fused, true) => {
-                    <Cpu as ConvolutionDevice<E>>::conv_transpose2d(image, &weight, Some(&bias), sizes, to)
+                    <D as ConvolutionDevice<E>>::conv_transpose2d(image, &weight, Some(&bias), sizes, to)
                 }
                 (Body::Composed, true) => composed::conv_transpose2d(image, &weight, Some(&bias), sizes, to),
             }

@@ -1,8 +1,8 @@
 //! Rows of the table for noise: by a fixed key, it is an affine function.
 use super::{Noise, composed};
 use crate::random::Key;
-use crate::tests::laws::{Body, Case, Flat, Input, Spec, Visit, flat};
-use crate::{Device, NoiseDevice, Real};
+use crate::tests::laws::{Body, Case, Flat, Input, Portable, Spec, Visit, flat};
+use crate::{Device, Real};
 use dfdx::prelude::*;
 
 /// The method of [`NoiseDevice`].
@@ -26,15 +26,14 @@ impl Case for Noisy {
     fn is_linear(self) -> bool {
         true
     }
+}
 
-    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
-    where
-        Cpu: Device<E>,
-    {
+impl Portable for Noisy {
+    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
         let (x, key) = (x[0].taped::<_, T>(self.shape), Key::new(31).fold(4));
         flat(
             match body {
-                Body::Fused => Cpu::noise(x, self.noise, key),
+                Body::Fused => D::noise(x, self.noise, key),
                 Body::Composed => composed::noise(x, self.noise, key),
             }
             .unwrap(),

@@ -1,6 +1,6 @@
 //! Rows of the table for arithmetic with a small tensor, and for selection.
-use super::{Arithmetic, ElementwiseDevice, composed};
-use crate::tests::laws::{Body, Case, Flat, Input, Numbers, Spec, Visit, flat};
+use super::{Arithmetic, composed};
+use crate::tests::laws::{Body, Case, Flat, Input, Numbers, Portable, Spec, Visit, flat};
 use crate::{Device, Real, ReducedShape};
 use dfdx::prelude::*;
 
@@ -51,25 +51,24 @@ impl Case for Elementwise {
             Op::Choose => vec![large.clone(), large],
         }
     }
-    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
-    where
-        Cpu: Device<E>,
-    {
-        fn one<Ax, E: Real, T: Tape<E, Cpu>>(
+}
+
+impl Portable for Elementwise {
+    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
+        fn one<Ax, E: Real, D: Device<E>, T: Tape<E, D>>(
             arithmetic: Arithmetic,
             body: Body,
-            x: Tensor<(usize, usize, usize), E, Cpu, T>,
-            small: Tensor<ReducedShape<(usize, usize, usize), Ax>, E, Cpu, T>,
-        ) -> Flat<E, T>
+            x: Tensor<(usize, usize, usize), E, D, T>,
+            small: Tensor<ReducedShape<(usize, usize, usize), Ax>, E, D, T>,
+        ) -> Flat<E, T, D>
         where
             (usize, usize, usize): ReduceShape<Ax>,
             Ax: Axes,
-            Cpu: Device<E>,
         {
             flat(
                 match body {
-                    Body::Fused => Cpu::arithmetic_along::<_, Ax, T, T>(x, small, arithmetic),
-                    Body::Composed => composed::arithmetic_along::<_, Ax, E, Cpu, T, T>(x, small, arithmetic),
+                    Body::Fused => D::arithmetic_along::<_, Ax, T, T>(x, small, arithmetic),
+                    Body::Composed => composed::arithmetic_along::<_, Ax, E, D, T, T>(x, small, arithmetic),
                 }
                 .unwrap(),
             )
@@ -81,20 +80,20 @@ impl Case for Elementwise {
                 let other = x[1].taped::<_, T>((a, b, c));
                 flat(
                     match body {
-                        Body::Fused => Cpu::arithmetic(large, other, arithmetic),
+                        Body::Fused => D::arithmetic(large, other, arithmetic),
                         Body::Composed => composed::arithmetic(large, other, arithmetic),
                     }
                     .unwrap(),
                 )
             }
             Op::Arithmetic(arithmetic, along) => match along {
-                Along::Rows => one::<Axis<0>, E, T>(arithmetic, body, large, x[1].taped((b, c))),
-                Along::Middle => one::<Axis<1>, E, T>(arithmetic, body, large, x[1].taped((a, c))),
-                Along::Columns => one::<Axis<2>, E, T>(arithmetic, body, large, x[1].taped((a, b))),
-                Along::Channels => one::<Axes2<0, 2>, E, T>(arithmetic, body, large, x[1].taped((b,))),
+                Along::Rows => one::<Axis<0>, E, D, T>(arithmetic, body, large, x[1].taped((b, c))),
+                Along::Middle => one::<Axis<1>, E, D, T>(arithmetic, body, large, x[1].taped((a, c))),
+                Along::Columns => one::<Axis<2>, E, D, T>(arithmetic, body, large, x[1].taped((a, b))),
+                Along::Channels => one::<Axes2<0, 2>, E, D, T>(arithmetic, body, large, x[1].taped((b,))),
                 Along::Everything => {
                     let small = x[1].taped::<_, T>((1,)).reshape_like(&());
-                    one::<Axes3<0, 1, 2>, E, T>(arithmetic, body, large, small)
+                    one::<Axes3<0, 1, 2>, E, D, T>(arithmetic, body, large, small)
                 }
             },
             Op::Choose => {
@@ -102,7 +101,7 @@ impl Case for Elementwise {
                 let other = x[1].taped::<_, T>((a, b, c));
                 flat(
                     match body {
-                        Body::Fused => Cpu::choose(&is_first, large, other),
+                        Body::Fused => D::choose(&is_first, large, other),
                         Body::Composed => composed::choose(&is_first, large, other),
                     }
                     .unwrap(),

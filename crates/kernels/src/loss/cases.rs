@@ -1,6 +1,6 @@
 //! The losses' rows of the table.
-use super::{ClassLoss, DistributionLoss, LossDevice, PairKind, composed};
-use crate::tests::laws::{Body, Case, Flat, Input, Numbers, Spec, Visit, flat};
+use super::{ClassLoss, DistributionLoss, PairKind, composed};
+use crate::tests::laws::{Body, Case, Flat, Input, Numbers, Portable, Spec, Visit, flat};
 use crate::{Device, Real};
 use dfdx::prelude::*;
 
@@ -45,16 +45,16 @@ impl Case for Pair {
         };
         vec![matrix(), matrix().holding(target)]
     }
-    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
-    where
-        Cpu: Device<E>,
-    {
+}
+
+impl Portable for Pair {
+    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
         let shape = (self.rows, self.cols);
         let (x, t) = (x[0].taped::<_, T>(shape), x[1].taped::<_, T>(shape));
         match (body, self.is_each) {
-            (Body::Fused, true) => flat(Cpu::pair_each(x, t, self.kind).unwrap()),
+            (Body::Fused, true) => flat(D::pair_each(x, t, self.kind).unwrap()),
             (Body::Composed, true) => flat(composed::pair_each(x, t, self.kind).unwrap()),
-            (Body::Fused, false) => flat(Cpu::pair_total(x, t, self.kind, 0.3).unwrap()),
+            (Body::Fused, false) => flat(D::pair_total(x, t, self.kind, 0.3).unwrap()),
             (Body::Composed, false) => flat(composed::pair_total(x, t, self.kind, 0.3).unwrap()),
         }
     }
@@ -98,10 +98,10 @@ impl Case for Class {
             _ => &[RowMajor, ColumnMajor, FirstRepeated, LastRepeated],
         }
     }
-    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
-    where
-        Cpu: Device<E>,
-    {
+}
+
+impl Portable for Class {
+    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
         let labels: Vec<usize> = (0..self.rows).map(|row| (row * 7 + 3) % self.cols).collect();
         let weights: Vec<f64> = (0..self.cols).map(|k| 0.5 + k as f64 / self.cols as f64).collect();
         let (weights, ignored) =
@@ -109,7 +109,7 @@ impl Case for Class {
         let x = x[0].taped::<_, T>((self.rows, self.cols));
         flat(
             match body {
-                Body::Fused => Cpu::class_loss(x, &labels, self.loss, weights, ignored),
+                Body::Fused => D::class_loss(x, &labels, self.loss, weights, ignored),
                 Body::Composed => composed::class_loss(x, &labels, self.loss, weights, ignored),
             }
             .unwrap(),
@@ -138,15 +138,15 @@ impl Case for Distribution {
     fn slack(self) -> f64 {
         if self.loss == DistributionLoss::JensenShannon { 10.0 } else { 1.0 }
     }
-    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
-    where
-        Cpu: Device<E>,
-    {
+}
+
+impl Portable for Distribution {
+    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
         let shape = (self.rows, self.cols);
         let (x, q) = (x[0].taped::<_, T>(shape), x[1].plain(shape));
         flat(
             match body {
-                Body::Fused => Cpu::distribution_loss(x, &q, self.loss),
+                Body::Fused => D::distribution_loss(x, &q, self.loss),
                 Body::Composed => composed::distribution_loss(x, &q, self.loss),
             }
             .unwrap(),

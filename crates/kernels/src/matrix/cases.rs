@@ -1,6 +1,6 @@
 //! Rows of the table for products and distances.
 use super::{Index, Plan, composed, lengths};
-use crate::tests::laws::{Body, Case, Flat, Input, Spec, Visit, flat};
+use crate::tests::laws::{Body, Case, Flat, Input, Portable, Spec, Visit, flat};
 use crate::{Device, Multiply, Real};
 use dfdx::prelude::*;
 
@@ -85,19 +85,15 @@ impl Case for Product {
     fn is_linear(self) -> bool {
         self.operation() == "multiply"
     }
+}
 
-    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
-    where
-        Cpu: Device<E>,
-    {
-        fn multiply<S: Multiply<R>, R: Shape, E: Real, T: Tape<E, Cpu>>(
+impl Portable for Product {
+    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
+        fn multiply<S: Multiply<R>, R: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
             body: Body,
-            x: Tensor<S, E, Cpu, T>,
-            y: Tensor<R, E, Cpu>,
-        ) -> Flat<E, T>
-        where
-            Cpu: Device<E>,
-        {
+            x: Tensor<S, E, D, T>,
+            y: Tensor<R, E, D>,
+        ) -> Flat<E, T, D> {
             flat(match body {
                 Body::Fused => crate::matmul(x, y),
                 Body::Composed => matmul(x, y).unwrap(),

@@ -1,7 +1,7 @@
 //! Rows of the table for the normalisations.
-use super::{Grouping, LocalResponse, NormalisationDevice, Volume, composed};
-use crate::tests::laws::{Body, Case, Everything, Flat, Input, Layout, Numbers, Spec, Visit, flat};
-use crate::{ActivationKind, Real};
+use super::{Grouping, LocalResponse, Volume, composed};
+use crate::tests::laws::{Body, Case, Flat, Input, Layout, Numbers, Portable, Spec, Visit, flat};
+use crate::{ActivationKind, Device, Real};
 use ActivationKind::{Gelu, Identity, LeakyRelu, Relu, Tanh};
 use dfdx::prelude::*;
 
@@ -57,17 +57,16 @@ impl Case for OnVolume {
     fn slack(self) -> f64 {
         10.0
     }
+}
 
-    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
-    where
-        Cpu: Everything<E>,
-    {
+impl Portable for OnVolume {
+    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
         let is_fused = body == Body::Fused;
         let volume = x[0].taped::<_, T>(self.1).contiguous();
         let vector = |i: usize| x[i].plain((self.1.1,));
         macro_rules! either {
             ($operation:ident, $($argument:expr),*) => {
-                if is_fused { Cpu::$operation($($argument),*) } else { composed::$operation($($argument),*) }.unwrap()
+                if is_fused { D::$operation($($argument),*) } else { composed::$operation($($argument),*) }.unwrap()
             };
         }
         flat(match self.0 {

@@ -1,8 +1,8 @@
 //! Rows of the table for max pooling.
-use super::{Pick, PlaneWindows, PoolingDevice, composed};
-use crate::Real;
+use super::{Pick, PlaneWindows, composed};
 use crate::shape::{Rounding, Taps};
-use crate::tests::laws::{Body, Case, Everything, Flat, Input, Layout, Numbers, Spec, Visit, flat};
+use crate::tests::laws::{Body, Case, Flat, Input, Layout, Numbers, Portable, Spec, Visit, flat};
+use crate::{Device, Real};
 use dfdx::prelude::*;
 use std::sync::Arc;
 
@@ -53,21 +53,20 @@ impl Case for OnPlanes {
     fn is_linear(self) -> bool {
         !matches!(self.0, Op::Max(_))
     }
+}
 
-    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
-    where
-        Cpu: Everything<E>,
-    {
+impl Portable for OnPlanes {
+    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
         let shape = (x[0].shape[0], x[0].shape[1], x[0].shape[2]);
         let planes = x[0].taped::<_, T>(shape).contiguous();
         match (self.0, body) {
-            (Op::Max(windows), Body::Fused) => flat(Cpu::max_pool(planes, windows).unwrap().0),
+            (Op::Max(windows), Body::Fused) => flat(D::max_pool(planes, windows).unwrap().0),
             (Op::Max(windows), Body::Composed) => flat(composed::max_pool(planes, windows).unwrap().0),
-            (Op::Pick(sizes), Body::Fused) => flat(Cpu::pick(planes, &choice(self.1, sizes)).unwrap()),
+            (Op::Pick(sizes), Body::Fused) => flat(D::pick(planes, &choice(self.1, sizes)).unwrap()),
             (Op::Pick(sizes), Body::Composed) => {
                 flat(composed::pick(planes, &choice(self.1, sizes)).unwrap())
             }
-            (Op::Place(sizes), Body::Fused) => flat(Cpu::place(planes, &choice(self.1, sizes)).unwrap()),
+            (Op::Place(sizes), Body::Fused) => flat(D::place(planes, &choice(self.1, sizes)).unwrap()),
             (Op::Place(sizes), Body::Composed) => {
                 flat(composed::place(planes, &choice(self.1, sizes)).unwrap())
             }

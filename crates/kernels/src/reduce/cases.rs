@@ -1,6 +1,6 @@
 //! The reductions' rows of the table.
-use super::{Correction, ReduceDevice, Reduction, composed};
-use crate::tests::laws::{Body, Case, Flat, Input, Numbers, Spec, Visit, flat};
+use super::{Correction, Reduction, composed};
+use crate::tests::laws::{Body, Case, Flat, Input, Numbers, Portable, Spec, Visit, flat};
 use crate::{Device, Real};
 use dfdx::prelude::*;
 
@@ -64,37 +64,38 @@ impl Case for Reduce {
     fn is_linear(self) -> bool {
         matches!(self.op, Op::Reduce(Reduction::Sum | Reduction::Mean))
     }
-    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
-    where
-        Cpu: Device<E>,
-    {
-        fn one<S, Ax, E: Real, T: Tape<E, Cpu>>(op: Op, body: Body, x: Tensor<S, E, Cpu, T>) -> Flat<E, T>
+}
+
+impl Portable for Reduce {
+    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
+        fn one<S, Ax, E: Real, D: Device<E>, T: Tape<E, D>>(
+            op: Op,
+            body: Body,
+            x: Tensor<S, E, D, T>,
+        ) -> Flat<E, T, D>
         where
             S: Shape + ReduceShape<Ax>,
             Ax: Axes,
-            Cpu: Device<E>,
         {
             let is_fused = body == Body::Fused;
             match op {
-                Op::Reduce(kind) if is_fused => flat(Cpu::reduce::<S, Ax, T>(x, kind).unwrap()),
-                Op::Reduce(kind) => flat(composed::reduce::<S, Ax, E, Cpu, T>(x, kind).unwrap()),
-                Op::Softmax { is_log } if is_fused => {
-                    flat(Cpu::softmax_along::<S, Ax, T>(x, is_log).unwrap())
-                }
-                Op::Softmax { is_log } => {
-                    flat(composed::softmax_along::<S, Ax, E, Cpu, T>(x, is_log).unwrap())
-                }
+                Op::Reduce(kind) if is_fused => flat(D::reduce::<S, Ax, T>(x, kind).unwrap()),
+                Op::Reduce(kind) => flat(composed::reduce::<S, Ax, E, D, T>(x, kind).unwrap()),
+                Op::Softmax { is_log } if is_fused => flat(D::softmax_along::<S, Ax, T>(x, is_log).unwrap()),
+                Op::Softmax { is_log } => flat(composed::softmax_along::<S, Ax, E, D, T>(x, is_log).unwrap()),
             }
         }
         let [a, b, c] = self.shape;
         let three = || x[0].taped::<_, T>((a, b, c));
         match self.over {
-            Over::First => one::<_, Axis<0>, E, T>(self.op, body, three()),
-            Over::Middle => one::<_, Axis<1>, E, T>(self.op, body, three()),
-            Over::Last => one::<_, Axis<2>, E, T>(self.op, body, three()),
-            Over::FirstTwo => one::<_, Axes2<0, 1>, E, T>(self.op, body, three()),
-            Over::Ends => one::<_, Axes2<0, 2>, E, T>(self.op, body, three()),
-            Over::Channels => one::<_, Axes3<0, 2, 3>, E, T>(self.op, body, x[0].taped::<_, T>((a, b, c, 3))),
+            Over::First => one::<_, Axis<0>, E, D, T>(self.op, body, three()),
+            Over::Middle => one::<_, Axis<1>, E, D, T>(self.op, body, three()),
+            Over::Last => one::<_, Axis<2>, E, D, T>(self.op, body, three()),
+            Over::FirstTwo => one::<_, Axes2<0, 1>, E, D, T>(self.op, body, three()),
+            Over::Ends => one::<_, Axes2<0, 2>, E, D, T>(self.op, body, three()),
+            Over::Channels => {
+                one::<_, Axes3<0, 2, 3>, E, D, T>(self.op, body, x[0].taped::<_, T>((a, b, c, 3)))
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Rows of the table for resampling, all means of pooling among them.
-use super::{Band, Corners, CountPadding, Edge, Filling, Rearrangement, ResamplingDevice, composed};
-use crate::Real;
+use super::{Band, Corners, CountPadding, Edge, Filling, Rearrangement, composed};
 use crate::shape::{Rounding, Taps};
-use crate::tests::laws::{Body, Case, Everything, Flat, Input, Spec, Visit, flat};
+use crate::tests::laws::{Body, Case, Flat, Input, Portable, Spec, Visit, flat};
+use crate::{Device, Real};
 use dfdx::prelude::*;
 
 /// Every method of [`ResamplingDevice`](super::ResamplingDevice).
@@ -64,11 +64,10 @@ impl Case for Op {
     fn is_linear(self) -> bool {
         true
     }
+}
 
-    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
-    where
-        Cpu: Everything<E>,
-    {
+impl Portable for Op {
+    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
         let is_fused = body == Body::Fused;
         let planes = |i: usize| {
             let shape = (x[i].shape[0], x[i].shape[1], x[i].shape[2]);
@@ -78,7 +77,7 @@ impl Case for Op {
             Self::Separable([rows, cols], [_, height, width]) => {
                 let (rows, cols) = (rows.band(height), cols.band(width));
                 flat(if is_fused {
-                    Cpu::separable(planes(0), [&rows, &cols]).unwrap()
+                    D::separable(planes(0), [&rows, &cols]).unwrap()
                 } else {
                     composed::separable(planes(0), [&rows, &cols]).unwrap()
                 })
@@ -86,7 +85,7 @@ impl Case for Op {
             Self::Pad(filling, _, edges) => {
                 let edges = edges.map(|[extent, before, after]| Edge { extent, before, after });
                 flat(if is_fused {
-                    Cpu::pad(planes(0), filling, edges).unwrap()
+                    D::pad(planes(0), filling, edges).unwrap()
                 } else {
                     composed::pad(planes(0), filling, edges).unwrap()
                 })
@@ -94,13 +93,13 @@ impl Case for Op {
             Self::Rearrange(factor, way, [n, c, h, w]) => {
                 let maps = x[0].taped::<_, T>((n, c, h, w)).contiguous();
                 flat(if is_fused {
-                    Cpu::rearrange(maps, factor, way).unwrap()
+                    D::rearrange(maps, factor, way).unwrap()
                 } else {
                     composed::rearrange(maps, factor, way).unwrap()
                 })
             }
             Self::Concat(_) => flat(if is_fused {
-                Cpu::concat_channels(planes(0), planes(1)).unwrap()
+                D::concat_channels(planes(0), planes(1)).unwrap()
             } else {
                 composed::concat_channels(planes(0), planes(1)).unwrap()
             }),

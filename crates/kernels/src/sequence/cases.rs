@@ -3,7 +3,7 @@ use super::attention::attention;
 use super::recurrent::{Direction, Recurrence, RecurrentWeights, RnnActivation, gru, lstm, rnn};
 use super::{Attention, Mask, composed, position, top_k};
 use crate::Real;
-use crate::tests::laws::{Body, Case, Everything, Flat, Input, Numbers, Spec, Visit, flat};
+use crate::tests::laws::{Body, Case, CpuCase, Everything, Flat, Input, Numbers, Spec, VisitCpu, flat};
 use dfdx::prelude::*;
 
 /// Every method that has rows here; the cache and the weights are held against `attention` in `tests.rs`.
@@ -150,7 +150,9 @@ impl Case for OnSequence {
     fn is_linear(self) -> bool {
         matches!(self.op, Op::Gather | Op::Scatter | Op::Rotary)
     }
+}
 
+impl CpuCase for OnSequence {
     fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
     where
         Cpu: Everything<E>,
@@ -284,7 +286,7 @@ fn others() -> [Op; 5] {
 }
 
 /// Small cases.
-pub fn cases(visit: &mut impl Visit) {
+pub fn cases(visit: &mut impl VisitCpu) {
     for op in attentions() {
         for (batch, positions, others) in [(1, 1, 1), (2, 3, 5)] {
             visit.visit(OnSequence { op, batch, positions, others });
@@ -306,7 +308,7 @@ pub fn cases(visit: &mut impl Visit) {
 }
 
 /// Cases that are cut into several parts.
-pub fn large_cases(visit: &mut impl Visit) {
+pub fn large_cases(visit: &mut impl VisitCpu) {
     for op in attentions() {
         visit.visit(OnSequence { op, batch: 3, positions: 130, others: 131 });
     }

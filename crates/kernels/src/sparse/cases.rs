@@ -2,7 +2,7 @@
 use super::{Csr, Pattern, Reduction, RowIndex, Segments, SparseDevice};
 use crate::Real;
 use crate::random::Key;
-use crate::tests::laws::{Body, Case, Everything, Flat, Input, Numbers, Spec, Visit, flat};
+use crate::tests::laws::{Body, Case, CpuCase, Everything, Flat, Input, Numbers, Spec, VisitCpu, flat};
 use dfdx::prelude::*;
 
 pub const OPERATIONS: &[&str] = &[
@@ -142,7 +142,9 @@ impl Case for OnGraph {
     fn is_composed(self) -> bool {
         !matches!(self.op, Op::Reduce(Reduction::Max | Reduction::Min))
     }
+}
 
+impl CpuCase for OnGraph {
     fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
     where
         Cpu: Everything<E>,
@@ -228,7 +230,7 @@ impl Case for OnGraph {
 }
 
 /// Small cases.
-pub fn cases(visit: &mut impl Visit) {
+pub fn cases(visit: &mut impl VisitCpu) {
     for op in OPS {
         for (rows, cols, edges, features) in [(1, 1, 1, 1), (3, 4, 7, 3), (6, 5, 12, 8), (9, 7, 40, 41)] {
             visit.visit(OnGraph { op, rows, cols, edges, features });
@@ -237,7 +239,7 @@ pub fn cases(visit: &mut impl Visit) {
 }
 
 /// Cases that are cut into several parts.
-pub fn large_cases(visit: &mut impl Visit) {
+pub fn large_cases(visit: &mut impl VisitCpu) {
     for op in OPS {
         visit.visit(OnGraph { op, rows: 900, cols: 700, edges: 9000, features: 9 });
     }

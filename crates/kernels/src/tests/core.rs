@@ -1,5 +1,5 @@
 //! Rows of the table for the operations that every unit uses: [`Device`](crate::Device)'s own methods.
-use super::laws::{Body, Case, Flat, Input, Numbers, Spec, Visit, flat};
+use super::laws::{Body, Case, Flat, Input, Numbers, Portable, Spec, Visit, flat};
 use crate::{ActivationKind, Device, InputGradient, Real, composed};
 use ActivationKind::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
 use dfdx::prelude::*;
@@ -140,19 +140,15 @@ impl Case for OnMatrix {
     fn is_linear(self) -> bool {
         matches!(self.op, Op::SumAll | Op::MeanAll | Op::Linear(Identity) | Op::Activate(Identity))
     }
+}
 
-    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
-    where
-        Cpu: Device<E>,
-    {
-        fn linear<const I: usize, E: Real, T: Tape<E, Cpu>>(
+impl Portable for OnMatrix {
+    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
+        fn linear<const I: usize, E: Real, D: Device<E>, T: Tape<E, D>>(
             kind: ActivationKind,
             body: Body,
-            x: &[Input<E>],
-        ) -> Flat<E, T>
-        where
-            Cpu: Device<E>,
-        {
+            x: &[Input<E, D>],
+        ) -> Flat<E, T, D> {
             let rows = x[0].shape[0];
             let data = x[0].taped::<_, T>((rows, Const::<I>));
             let weight = x[1].plain((Const::<OUT>, Const::<I>));
@@ -160,7 +156,7 @@ impl Case for OnMatrix {
             let needed = InputGradient::Needed;
             flat(
                 match body {
-                    Body::Fused => Cpu::linear(data, &weight, &bias, kind, needed),
+                    Body::Fused => D::linear(data, &weight, &bias, kind, needed),
                     Body::Composed => composed::linear(data, &weight, &bias, kind, needed),
                 }
                 .unwrap(),
@@ -173,7 +169,7 @@ impl Case for OnMatrix {
         let is_fused = body == Body::Fused;
         macro_rules! either {
             ($operation:ident, $($argument:expr),*) => {
-                flat(if is_fused { Cpu::$operation($($argument),*) } else { composed::$operation($($argument),*) }.unwrap())
+                flat(if is_fused { D::$operation($($argument),*) } else { composed::$operation($($argument),*) }.unwrap())
             };
         }
         match self.op {
@@ -187,11 +183,11 @@ impl Case for OnMatrix {
             Op::SumAll => either!(sum_all, first()),
             Op::MeanAll => either!(mean_all, first()),
             Op::Linear(kind) => match shape.1 {
-                1 => linear::<1, E, T>(kind, body, x),
-                2 => linear::<2, E, T>(kind, body, x),
-                7 => linear::<7, E, T>(kind, body, x),
-                33 => linear::<33, E, T>(kind, body, x),
-                1001 => linear::<1001, E, T>(kind, body, x),
+                1 => linear::<1, E, D, T>(kind, body, x),
+                2 => linear::<2, E, D, T>(kind, body, x),
+                7 => linear::<7, E, D, T>(kind, body, x),
+                33 => linear::<33, E, D, T>(kind, body, x),
+                1001 => linear::<1001, E, D, T>(kind, body, x),
                 other => panic!("no linear layer with {other} inputs in the table"),
             },
         }

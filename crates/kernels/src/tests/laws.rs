@@ -16,7 +16,7 @@ use std::fmt::Debug;
 /// costs a minute of compilation.
 pub type Traced<E> = OwnedTape<E, Cpu>;
 /// What a case gives back: all outputs one after the other.
-pub type Flat<E, T> = Tensor<(usize,), E, Cpu, T>;
+pub type Flat<E, T, D = Cpu> = Tensor<(usize,), E, D, T>;
 
 /// Which of the two bodies of an operation runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,11 +41,6 @@ pub trait Case: Copy + Debug + Sync {
     fn operation(self) -> &'static str;
     /// The tensors that go in.
     fn inputs(self) -> Vec<Spec>;
-    /// Runs one body on the inputs. Tensors that carry the tape come from [`Input::taped`], others from
-    /// [`Input::plain`]; gradients are looked up by the id of each leaf, which views keep.
-    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
-    where
-        Cpu: Everything<E>;
     /// Layouts in which the inputs are tried.
     fn layouts(self) -> &'static [Layout] {
         &[Layout::RowMajor, Layout::ColumnMajor, Layout::FirstRepeated, Layout::LastRepeated]
@@ -61,6 +56,30 @@ pub trait Case: Copy + Debug + Sync {
     /// Factor on all tolerances, 1 unless a comment says why.
     fn slack(self) -> f64 {
         1.0
+    }
+}
+
+/// A case whose operation every device has.
+pub trait Portable: Case {
+    /// Runs one body on the inputs. Tensors that carry the tape come from [`Input::taped`], others from
+    /// [`Input::plain`]; gradients are looked up by the id of each leaf, which views keep.
+    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D>;
+}
+
+/// A case that runs on `Cpu`: each portable one, and those of families that no other device has.
+pub trait CpuCase: Case {
+    /// As [`Portable::run_on`].
+    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
+    where
+        Cpu: Everything<E>;
+}
+
+impl<C: Portable> CpuCase for C {
+    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
+    where
+        Cpu: Everything<E>,
+    {
+        self.run_on::<E, Cpu, T>(body, x)
     }
 }
 
@@ -130,19 +149,16 @@ impl Spec {
 
 /// The memory behind an input. A view of it keeps the id of the leaf.
 #[derive(Clone, Debug)]
-pub struct Input<E: Real> {
-    pub leaf: Tensor<(usize,), E, Cpu>,
+pub struct Input<E: Real, D: Storage<E> = Cpu> {
+    pub leaf: Tensor<(usize,), E, D>,
     pub shape: Vec<usize>,
     layout: Layout,
     pub has_gradient: bool,
 }
 
-impl<E: Real> Input<E>
-where
-    Cpu: Device<E>,
-{
+impl<E: Real, D: Device<E>> Input<E, D> {
     /// The same numbers for f32 and f64, up to rounding.
-    pub fn draw(key: Key, layout: Layout, spec: &Spec) -> Self {
+    pub fn draw(device: &D, key: Key, layout: Layout, spec: &Spec) -> Self {
         let layout = if spec.is_pinned { Layout::RowMajor } else { layout };
         let without = |axis: Option<&usize>| match axis {
             Some(&length) if length > 0 => spec.shape.iter().product::<usize>() / length,
@@ -171,18 +187,18 @@ where
             Numbers::Distinct => z,
         };
         let leaf = z.iter().map(|&z| E::of(f64::from(number(z)) * spec.scale)).collect();
-        let leaf = Cpu::default().tensor_from_vec(leaf, (n,));
+        let leaf = device.tensor_from_vec(leaf, (n,));
         Self { leaf, shape: spec.shape.clone(), layout, has_gradient: spec.has_gradient }
     }
 
     /// The input as a tensor of a shape with the right lengths, without a tape.
-    pub fn plain<S: View>(&self, shape: S) -> Tensor<S, E, Cpu> {
+    pub fn plain<S: View>(&self, shape: S) -> Tensor<S, E, D> {
         assert_eq!(shape.concrete().into_iter().collect::<Vec<_>>(), self.shape, "shape of an input");
         shape.view(self.leaf.clone(), self.layout)
     }
 
     /// The input with a tape of its own.
-    pub fn taped<S: View, T: Tape<E, Cpu>>(&self, shape: S) -> Tensor<S, E, Cpu, T> {
+    pub fn taped<S: View, T: Tape<E, D>>(&self, shape: S) -> Tensor<S, E, D, T> {
         self.plain(shape).retaped::<T>()
     }
 
@@ -200,16 +216,11 @@ where
 
 /// Shapes of one to four axes, seen in every layout.
 pub trait View: Shape {
-    fn view<E: Real>(self, leaf: Tensor<(usize,), E, Cpu>, layout: Layout) -> Tensor<Self, E, Cpu>
-    where
-        Cpu: Device<E>;
+    fn view<E: Real, D: Device<E>>(self, leaf: Tensor<(usize,), E, D>, layout: Layout) -> Tensor<Self, E, D>;
 }
 
 impl<A: Dim> View for (A,) {
-    fn view<E: Real>(self, leaf: Tensor<(usize,), E, Cpu>, layout: Layout) -> Tensor<Self, E, Cpu>
-    where
-        Cpu: Device<E>,
-    {
+    fn view<E: Real, D: Device<E>>(self, leaf: Tensor<(usize,), E, D>, layout: Layout) -> Tensor<Self, E, D> {
         match layout {
             Layout::RowMajor | Layout::ColumnMajor => leaf.reshape_like(&self),
             Layout::FirstRepeated | Layout::LastRepeated => leaf.reshape_like(&()).broadcast_like(&self),
@@ -221,10 +232,11 @@ macro_rules! view {
     (($First:ident, [$($Middle:ident),*], $Last:ident), $Rotated:ty, $LastAxis:ty) => {
         #[allow(non_snake_case)]
         impl<$First: Dim, $($Middle: Dim,)* $Last: Dim> View for ($First, $($Middle,)* $Last) {
-            fn view<E: Real>(self, leaf: Tensor<(usize,), E, Cpu>, layout: Layout) -> Tensor<Self, E, Cpu>
-            where
-                Cpu: Device<E>,
-            {
+            fn view<E: Real, G: Device<E>>(
+                self,
+                leaf: Tensor<(usize,), E, G>,
+                layout: Layout,
+            ) -> Tensor<Self, E, G> {
                 let ($First, $($Middle,)* $Last) = self;
                 match layout {
                     Layout::RowMajor => leaf.reshape_like(&self),
@@ -247,16 +259,13 @@ view!((A, [B], C), Axes3<1, 2, 0>, Axis<2>);
 view!((A, [B, C], D), Axes4<1, 2, 3, 0>, Axis<3>);
 
 /// A result as one axis.
-pub fn flat<S: Shape, E: Real, T: Tape<E, Cpu>>(y: Tensor<S, E, Cpu, T>) -> Flat<E, T>
-where
-    Cpu: Device<E>,
-{
+pub fn flat<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(y: Tensor<S, E, D, T>) -> Flat<E, T, D> {
     let n = y.shape().num_elements();
     y.reshape_like(&(n,))
 }
 
 /// The elements of a tensor; dfdx's `as_vec` panics when there are none.
-pub fn elements<S: Shape, E: Real, T>(t: &Tensor<S, E, Cpu, T>) -> Vec<E> {
+pub fn elements<S: Shape, E: Real, D: Device<E>, T>(t: &Tensor<S, E, D, T>) -> Vec<E> {
     if t.shape().num_elements() == 0 { vec![] } else { t.as_vec() }
 }
 
@@ -265,8 +274,18 @@ pub fn draw<E: Real>(case: impl Case, key: Key, layout: Layout) -> Vec<Input<E>>
 where
     Cpu: Device<E>,
 {
+    draw_on(&Cpu::default(), case, key, layout)
+}
+
+/// Inputs of a case, drawn: the same numbers on each device.
+pub fn draw_on<E: Real, D: Device<E>>(
+    device: &D,
+    case: impl Case,
+    key: Key,
+    layout: Layout,
+) -> Vec<Input<E, D>> {
     let specs = case.inputs();
-    specs.iter().enumerate().map(|(i, spec)| Input::draw(key.fold(i as u64), layout, spec)).collect()
+    specs.iter().enumerate().map(|(i, spec)| Input::draw(device, key.fold(i as u64), layout, spec)).collect()
 }
 
 /// Σ w y with fixed weights, so that every output has a gradient of its own.
@@ -275,19 +294,26 @@ fn weights<E: Real>(n: usize) -> Vec<E> {
 }
 
 /// Value, and the gradient of Σ w y with respect to every leaf that has one.
-pub fn outcome<E: Real>(case: impl Case, body: Body, x: &[Input<E>]) -> (Vec<E>, Vec<Vec<E>>)
+pub fn outcome<E: Real>(case: impl CpuCase, body: Body, x: &[Input<E>]) -> (Vec<E>, Vec<Vec<E>>)
 where
     Cpu: Everything<E>,
 {
-    let y = case.run::<E, Traced<E>>(body, x);
+    observed(case.run::<E, Traced<E>>(body, x), x)
+}
+
+/// The same of what a case has given back.
+pub fn observed<E: Real, D: Device<E>>(
+    y: Flat<E, OwnedTape<E, D>, D>,
+    x: &[Input<E, D>],
+) -> (Vec<E>, Vec<Vec<E>>) {
     let value = elements(&y);
     if value.is_empty() {
         return (value, vec![]);
     }
-    let weights = Cpu::default().tensor_from_vec(weights(value.len()), *y.shape());
+    let weights = y.device().tensor_from_vec(weights(value.len()), *y.shape());
     // Σ w y through dfdx, which this crate does not replace.
     let gradients = (y * weights).sum::<Rank0, _>().backward();
-    let of = |x: &Input<E>| elements(&gradients.get(&x.leaf));
+    let of = |x: &Input<E, D>| elements(&gradients.get(&x.leaf));
     (value, x.iter().filter(|x| x.has_gradient).map(of).collect())
 }
 
@@ -307,7 +333,7 @@ fn bits(x: &[f32]) -> Vec<u32> {
 }
 
 /// Fused and composed bodies agree in f64.
-pub fn bodies_agree(case: impl Case, key: Key) {
+pub fn bodies_agree(case: impl CpuCase, key: Key) {
     if !case.is_composed() {
         return;
     }
@@ -327,7 +353,7 @@ pub fn bodies_agree(case: impl Case, key: Key) {
 }
 
 /// Gradients of the fused body are central differences of its values, f64.
-pub fn gradients_are_differences(case: impl Case, key: Key) {
+pub fn gradients_are_differences(case: impl CpuCase, key: Key) {
     for &layout in case.layouts() {
         let x = draw::<f64>(case, key, layout);
         let (_, gradients) = outcome(case, Body::Fused, &x);
@@ -359,7 +385,7 @@ pub fn gradients_are_differences(case: impl Case, key: Key) {
 }
 
 /// Results in f32 are those in f64 but for rounding.
-pub fn f32_is_near_f64(case: impl Case, key: Key) {
+pub fn f32_is_near_f64(case: impl CpuCase, key: Key) {
     for &layout in case.layouts() {
         let single = outcome(case, Body::Fused, &draw::<f32>(case, key, layout));
         let double = outcome(case, Body::Fused, &draw::<f64>(case, key, layout));
@@ -375,7 +401,7 @@ pub fn f32_is_near_f64(case: impl Case, key: Key) {
 }
 
 /// Without a tape less is kept, and loops may differ: the values may not.
-pub fn a_tape_changes_no_value(case: impl Case, key: Key) {
+pub fn a_tape_changes_no_value(case: impl CpuCase, key: Key) {
     for &layout in case.layouts() {
         let x = draw::<f32>(case, key, layout);
         let plain = elements(&case.run::<f32, NoneTape>(Body::Fused, &x));
@@ -385,7 +411,7 @@ pub fn a_tape_changes_no_value(case: impl Case, key: Key) {
 }
 
 /// Pools of 1, 2 and 7 threads give the same bits. Use sizes that are cut into several parts.
-pub fn threads_change_no_bit(case: impl Case, key: Key) {
+pub fn threads_change_no_bit(case: impl CpuCase, key: Key) {
     for &layout in case.layouts().iter().take(2) {
         let x = draw::<f32>(case, key, layout);
         let run = |threads| {
@@ -403,7 +429,7 @@ pub fn threads_change_no_bit(case: impl Case, key: Key) {
 
 /// ⟨A u, v⟩ = ⟨u, Aᵀ v⟩, where A is the operation as a function of its first input (less its value at 0, which is
 /// a bias) and Aᵀ its backward pass.
-pub fn linear_operators_are_adjoint(case: impl Case, key: Key) {
+pub fn linear_operators_are_adjoint(case: impl CpuCase, key: Key) {
     if !case.is_linear() {
         return;
     }
@@ -427,15 +453,26 @@ pub fn linear_operators_are_adjoint(case: impl Case, key: Key) {
 
 /// Somebody who is shown every case of a family, whatever its type.
 pub trait Visit {
-    fn visit(&mut self, case: impl Case);
+    fn visit(&mut self, case: impl Portable);
+}
+
+/// The same for families that `Cpu` alone has: who looks at these looks at all.
+pub trait VisitCpu {
+    fn visit(&mut self, case: impl CpuCase);
+}
+
+impl<V: VisitCpu> Visit for V {
+    fn visit(&mut self, case: impl Portable) {
+        VisitCpu::visit(self, case);
+    }
 }
 
 macro_rules! laws {
     ($($law:ident),* $(,)?) => { $(
         #[allow(non_camel_case_types)]
         pub struct $law(pub Key);
-        impl Visit for $law {
-            fn visit(&mut self, case: impl Case) {
+        impl VisitCpu for $law {
+            fn visit(&mut self, case: impl CpuCase) {
                 crate::tests::laws::$law(case, self.0)
             }
         }
@@ -444,7 +481,7 @@ macro_rules! laws {
 
 /// Each law as a visitor.
 pub mod visitors {
-    use super::{Case, Key, Visit};
+    use super::{CpuCase, Key, VisitCpu};
     laws!(
         bodies_agree,
         gradients_are_differences,
@@ -457,8 +494,8 @@ pub mod visitors {
     /// Collects the names of the operations.
     #[derive(Default)]
     pub struct Names(pub std::collections::BTreeSet<&'static str>);
-    impl Visit for Names {
-        fn visit(&mut self, case: impl Case) {
+    impl VisitCpu for Names {
+        fn visit(&mut self, case: impl CpuCase) {
             self.0.insert(case.operation());
         }
     }

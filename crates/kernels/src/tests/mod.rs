@@ -1,5 +1,8 @@
 //! Tests that look at all operations together.
 mod core;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod golden;
+#[cfg_attr(feature = "cuda", allow(dead_code))] // the laws of `Cpu`, see `table`
 pub mod laws;
 mod table;

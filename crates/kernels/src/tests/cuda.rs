@@ -1,0 +1,250 @@
+//! The operations on a GPU: each family's cases on `Cuda` against the fused body of `Cpu` in f64.
+//!
+//! A program with these tests runs where there is a GPU; `cargo xtask gpu-pack` builds and packs it. Each test is meant
+//! for a process of its own, since a fault on the device ends all work of its process: `gpu-run.sh` does that.
+use super::laws::{Body, Layout, Portable, Traced, Visit, difference, draw, draw_on, elements, observed};
+use crate::{Device, Real, random::Key};
+use dfdx::prelude::*;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The largest differences from `Cpu` in f64, in units of the largest number: of values and of gradients. Sums of a
+/// device are added in another order in each run.
+const SINGLE: [f64; 2] = [2e-5, 1e-4];
+const DOUBLE: [f64; 2] = [1e-12, 1e-11];
+
+/// Runs all cases it is shown on the device, whatever fails, and remembers how far off they are.
+struct OnDevice {
+    device: Cuda,
+    key: Key,
+    /// By operation: cases, and the largest differences in f32 and f64.
+    seen: BTreeMap<&'static str, (usize, [[f64; 2]; 2])>,
+    failures: Vec<String>,
+}
+
+impl OnDevice {
+    fn new(seed: u64) -> Self {
+        Self { device: Cuda::default(), key: Key::new(seed), seen: BTreeMap::new(), failures: Vec::new() }
+    }
+
+    /// Differences of values and of gradients from what `Cpu` has found.
+    fn differences<E: Real>(
+        &self,
+        case: impl Portable,
+        layout: Layout,
+        (value, gradients): &(Vec<f64>, Vec<Vec<f64>>),
+    ) -> Result<[f64; 2], String>
+    where
+        Cuda: Device<E>,
+    {
+        let run = || {
+            let x = draw_on::<E, Cuda>(&self.device, case, self.key, layout);
+            observed(case.run_on::<E, Cuda, OwnedTape<E, Cuda>>(Body::Fused, &x), &x)
+        };
+        // The hook has printed the message; what it was goes into the list too.
+        let (on_device, slopes) = catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+            let said = panic.downcast_ref::<String>().cloned();
+            said.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()))
+                .unwrap_or_else(|| "a panic without a message".into())
+        })?;
+        if slopes.len() != gradients.len() {
+            return Err(format!("{} gradients instead of {}", slopes.len(), gradients.len()));
+        }
+        let off = slopes.iter().zip(gradients).map(|(got, want)| {
+            let scale = want.iter().map(|g| g.abs()).fold(0.0, f64::max);
+            difference(got, want) * if scale < 1e-6 { scale.max(1e-12) } else { 1.0 }
+        });
+        Ok([difference(&on_device, value), off.fold(0.0, f64::max)])
+    }
+
+    /// Prints what was measured; panics with every failure.
+    fn report(self) {
+        for (operation, (cases, [single, double])) in &self.seen {
+            println!(
+                "measured\t{operation}\t{cases} cases\tf32 {:.1e} {:.1e}\tf64 {:.1e} {:.1e}",
+                single[0], single[1], double[0], double[1]
+            );
+        }
+        let shown: Vec<&str> = self.failures.iter().take(30).map(String::as_str).collect();
+        assert!(shown.is_empty(), "{} failures, the first:\n{}", self.failures.len(), shown.join("\n"));
+    }
+}
+
+impl Visit for OnDevice {
+    fn visit(&mut self, case: impl Portable) {
+        for &layout in case.layouts() {
+            let x = draw::<f64>(case, self.key, layout);
+            let want = observed(case.run_on::<f64, Cpu, Traced<f64>>(Body::Fused, &x), &x);
+            let found =
+                [self.differences::<f32>(case, layout, &want), self.differences::<f64>(case, layout, &want)];
+            let entry = self.seen.entry(case.operation()).or_default();
+            entry.0 += 1;
+            for (i, (found, bounds)) in found.into_iter().zip([SINGLE, DOUBLE]).enumerate() {
+                let precision = ["f32", "f64"][i];
+                match found {
+                    Ok(off) => {
+                        for (j, what) in ["values", "gradients"].into_iter().enumerate() {
+                            let worst = &mut entry.1[i][j];
+                            *worst = if off[j] > *worst || off[j].is_nan() { off[j] } else { *worst };
+                            if off[j].is_nan() || off[j] > bounds[j] * case.slack() {
+                                self.failures.push(format!(
+                                    "{case:?} {layout:?} {precision}: {what} differ by {:e}",
+                                    off[j]
+                                ));
+                            }
+                        }
+                    }
+                    Err(said) => self.failures.push(format!("{case:?} {layout:?} {precision}: {said}")),
+                }
+            }
+        }
+    }
+}
+
+/// Every family that has a body for this device.
+mod families {
+    use super::OnDevice;
+
+    macro_rules! families {
+        ($($family:ident $cases:path),* $(,)?) => { $(
+            #[test]
+            fn $family() {
+                use $cases as rows;
+                let mut visitor = OnDevice::new(20);
+                rows::cases(&mut visitor);
+                visitor.report();
+            }
+        )* };
+    }
+    families!(
+        convolution crate::convolution::cases,
+        core crate::tests::core,
+        dropout crate::dropout::cases,
+        elementwise crate::elementwise::cases,
+        loss crate::loss::cases,
+        matrix crate::matrix::cases,
+        normalisation crate::normalisation::cases,
+        pooling crate::pooling::cases,
+        reduce crate::reduce::cases,
+        resampling crate::resampling::cases,
+    );
+}
+
+/// What must work before anything else does.
+mod device {
+    use super::*;
+    use crate::InputGradient;
+
+    #[test]
+    fn a_device_gives_back_what_it_was_given() {
+        let device = Cuda::default();
+        let x = device.tensor([1.5_f32, -2.0, 0.25]);
+        assert_eq!(x.array(), [1.5, -2.0, 0.25]);
+        assert_eq!((x.clone() + x).array(), [3.0, -4.0, 0.5]);
+    }
+
+    #[test]
+    fn two_devices_of_a_process_see_each_others_work() {
+        let (one, other) = (Cuda::default(), Cuda::default());
+        let x = one.tensor([1.0_f64, 2.0, 3.0]) * 2.0;
+        let y: Tensor<Rank1<3>, f64, _> = other.tensor(x.array()) + 1.0;
+        assert_eq!((y.array(), x.array()), ([3.0, 5.0, 7.0], [2.0, 4.0, 6.0]));
+    }
+
+    /// A dense layer and its loss, forward and backward: cuBLAS, kernels of dfdx, and one compiled at run time.
+    #[test]
+    fn a_layer_and_its_loss_are_those_of_the_cpu() {
+        fn loss<D: Device<f32>>(device: &D) -> [Vec<f32>; 3] {
+            let of = |key: u64| Key::new(key);
+            let x: Tensor<Rank2<33, 7>, f32, D> = of(1).normal(device, Default::default());
+            let w: Tensor<Rank2<5, 7>, f32, D> = of(2).normal(device, Default::default());
+            let b: Tensor<Rank1<5>, f32, D> = of(3).normal(device, Default::default());
+            let labels: Vec<usize> = (0..33).map(|i| i * 3 % 5).collect();
+            let y = crate::linear(x.leaky_trace(), &w, &b, crate::Tanh, InputGradient::Needed);
+            let loss = crate::cross_entropy_mean(y, &labels);
+            let value = loss.as_vec();
+            let gradients = loss.backward();
+            [value, gradients.get(&w).as_vec(), gradients.get(&x).as_vec()]
+        }
+        let (got, want) = (loss(&Cuda::default()), loss(&Cpu::default()));
+        for (got, want) in got.iter().zip(&want) {
+            assert!(difference(got, want) <= 1e-5, "{got:?} instead of {want:?}");
+        }
+    }
+
+    #[test]
+    fn empty_tensors_are_no_fault() {
+        let x: Tensor<(usize, Const<3>), f32, _> = Cuda::default().zeros_like(&(0, Const));
+        let y = crate::activate(x, crate::Tanh);
+        assert!(elements(&y).is_empty());
+    }
+}
+
+/// What the device refuses is an error, and it works on afterwards.
+mod errors {
+    use super::*;
+
+    #[test]
+    fn too_large_a_tensor_is_an_error() {
+        let device = Cuda::default();
+        let refused: Result<Tensor<(usize,), f32, Cuda>, _> = device.try_zeros_like(&(10_usize.pow(13),));
+        assert!(refused.is_err(), "the device claims to have 40 TB");
+        assert_eq!((device.tensor([1.0_f32]) + 1.0).array(), [2.0]);
+    }
+
+    #[test]
+    fn a_label_out_of_range_is_refused_before_the_launch() {
+        let device = Cuda::default();
+        let logits: Tensor<Rank2<2, 3>, f32, _> = device.zeros();
+        assert!(crate::try_cross_entropy_mean(logits.clone(), &[0, 3]).is_err());
+        let loss = crate::cross_entropy_mean(logits, &[0, 2]).array();
+        assert!((loss - 3.0_f32.ln()).abs() < 1e-6, "{loss}");
+    }
+}
+
+/// Steps of the same work take no further memory.
+mod memory {
+    use super::*;
+    use crate::InputGradient;
+
+    /// Bytes in use on the device.
+    fn used(device: &Cuda) -> usize {
+        device.synchronize();
+        let (free, total) = cudarc::driver::result::mem_get_info().expect("the driver counts its memory");
+        total - free
+    }
+
+    /// 200 steps of a layer of 1024 × 1024, of which one alone makes buffers of more than 16 MiB.
+    fn growth(is_cached: bool) -> usize {
+        let device = Cuda::default();
+        if is_cached {
+            device.enable_cache();
+        }
+        let x: Tensor<Rank2<1024, 1024>, f32, _> = Key::new(1).normal(&device, Default::default());
+        let w: Tensor<Rank2<1024, 1024>, f32, _> = Key::new(2).normal(&device, Default::default());
+        let b: Tensor<Rank1<1024>, f32, _> = device.zeros();
+        let step = || {
+            let y = crate::linear(x.leaky_trace(), &w, &b, crate::Gelu, InputGradient::Skipped);
+            let gradient = crate::mean_all(y).backward().get(&w);
+            assert_eq!(gradient.shape().num_elements(), 1 << 20);
+        };
+        (0..5).for_each(|_| step());
+        let before = used(&device);
+        (0..200).for_each(|_| step());
+        let after = used(&device);
+        println!("measured\tmemory\t{before} bytes before, {after} after 200 steps, cache {is_cached}");
+        after.saturating_sub(before)
+    }
+
+    #[test]
+    fn does_not_grow_with_the_cache() {
+        let grown = growth(true);
+        assert!(grown <= 64 << 20, "{grown} bytes more after 200 steps");
+    }
+
+    #[test]
+    fn does_not_grow_without_the_cache() {
+        let grown = growth(false);
+        assert!(grown <= 64 << 20, "{grown} bytes more after 200 steps");
+    }
+}
