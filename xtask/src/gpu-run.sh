@@ -1,10 +1,12 @@
 #!/bin/sh
-# Runs a pack of `cargo xtask gpu-pack` on a machine with an NVIDIA GPU and driver: gpu-run.sh [RESULTS] [SECONDS]
+# Runs a pack of `cargo xtask gpu-pack` on a machine with an NVIDIA GPU: gpu-run.sh [RESULTS] [SECONDS] [memcheck]
 # Writes RESULTS/results.tsv (test, outcome, seconds) and RESULTS/log.txt. Every test runs in a process of its own and
-# the run goes on after failures; after SECONDS no further test starts. Needs cuBLAS and NVRTC of CUDA 13.
+# the run goes on after failures; after SECONDS no further test starts. With `memcheck` the operations run a second time under
+# NVIDIA's compute-sanitizer. Needs a driver, cuBLAS and NVRTC of CUDA 13.
 here=$(cd "$(dirname "$0")" && pwd)
 results=${1:-${OUT:-$here/results}}
 budget=${2:-300}
+memcheck=${3:-}
 home=HOME_OF_THE_PACK
 start=$(date +%s)
 mkdir -p "$results" "$home/logs" || exit 1
@@ -46,14 +48,14 @@ export LD_LIBRARY_PATH
 cat > "$home/one.sh" <<'ONE'
 # one.sh PROGRAM TEST: a row and a log of one test. The working directory is the root: no path may depend on it.
 cd / || exit 1
-name="$1 $2"
+name="${UNDER:+memcheck }$1 $2"
 if [ $(($(date +%s) - start)) -ge "$budget" ]; then
     printf '%s\tnot run\t0\n' "$name" >> "$tsv"
     exit 0
 fi
 part=$home/logs/$(echo "$name" | tr ' :' '__').txt
 before=$(date +%s%N)
-timeout 120 "$home/bin/$1" --exact "$2" --nocapture --test-threads=1 > "$part.all" 2>&1
+timeout 120 ${UNDER:-} "$home/bin/$1" --exact "$2" --nocapture --test-threads=1 > "$part.all" 2>&1
 case $? in
     0) outcome=ok ;;
     124) outcome='timed out' ;;
@@ -82,6 +84,15 @@ list kernels '^tests::cuda::(device|errors)' | grep -v a_device_gives_back | row
 # On several cores at once: most of the time goes to the CPU's side of each comparison.
 { list kernels '^tests::cuda::families'; list layers .; } | xargs -P 4 -L 1 sh "$home/one.sh"
 list kernels '^tests::cuda::memory' | rows # counts all that is in use on the device: alone
+if [ "$memcheck" = memcheck ]; then
+    sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | head -n 1)
+    if [ -n "$sanitizer" ]; then
+        export UNDER="$sanitizer --error-exitcode 9"
+        list kernels '^tests::cuda::families' | xargs -P 4 -L 1 sh "$home/one.sh"
+    else
+        printf 'compute-sanitizer\tmissing\t0\n' >> "$tsv"
+    fi
+fi
 cat "$home"/logs/*.txt >> "$log"
 cat "$tsv"
 ! grep -qE '	(FAILED|timed out|missing|not run)	' "$tsv"

@@ -1,6 +1,6 @@
 //! Every operation composed of dfdx's own: what `Cuda` runs, and the slow twin that tests hold the fused form against.
 use crate::formulas::SELU;
-use crate::{ActivationKind, Device, FeaturesLast, InputGradient, Real};
+use crate::{ActivationKind, Device, FeaturesLast, InputGradient, Real, RowMajor};
 use dfdx::prelude::*;
 
 /// `value + slope * (x - x)`: has the value `value` and, on the tape, the derivative `slope` with respect to `x`.
@@ -302,13 +302,13 @@ pub fn softmax<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
     x: Tensor<S, E, D, T>,
 ) -> Result<Tensor<S, E, D, T>, D::Err> {
     // dfdx's reductions give wrong gradients for permuted inputs.
-    x.try_contiguous()?.try_softmax::<S::LastAxis>()
+    x.try_row_major()?.try_softmax::<S::LastAxis>()
 }
 
 pub fn log_softmax<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
     x: Tensor<S, E, D, T>,
 ) -> Result<Tensor<S, E, D, T>, D::Err> {
-    x.try_contiguous()?.try_log_softmax::<S::LastAxis>()
+    x.try_row_major()?.try_log_softmax::<S::LastAxis>()
 }
 
 pub fn linear<const I: usize, const O: usize, S: FeaturesLast<I>, E: Real, D: Device<E>, T: Tape<E, D>>(
@@ -327,10 +327,10 @@ pub fn linear<const I: usize, const O: usize, S: FeaturesLast<I>, E: Real, D: De
             detached(&x)?.put_tape(tape)
         }
     };
-    let x = x.try_reshape_like(&(rows, Const::<I>))?;
-    let weight = weight.retaped::<T>().try_contiguous()?.try_permute::<Rank2<I, O>, Axes2<1, 0>>()?;
+    let x = x.try_reshaped(&(rows, Const::<I>))?;
+    let weight = weight.retaped::<T>().try_row_major()?.try_permute::<Rank2<I, O>, Axes2<1, 0>>()?;
     let bias = bias.retaped::<T>().try_broadcast_like::<_, Axis<0>>(&(rows, Const::<O>))?;
-    activate(x.try_matmul(weight)?.try_add(bias)?, kind)?.try_reshape_like(&shape)
+    activate(x.try_matmul(weight)?.try_add(bias)?, kind)?.try_reshaped(&shape)
 }
 
 pub fn cross_entropy_mean<B: Dim, C: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(

@@ -20,6 +20,13 @@ pub trait BaseDevice<E: Real>:
         fill(&mut elements);
         self.try_tensor_from_vec(elements, shape)
     }
+
+    /// Body of [`RowMajor::try_row_major`](crate::RowMajor::try_row_major).
+    fn row_major<S: Shape, T: Tape<E, Self>>(
+        x: Tensor<S, E, Self, T>,
+    ) -> Result<Tensor<S, E, Self, T>, Self::Err> {
+        x.try_contiguous()
+    }
 }
 
 /// A dfdx device that runs every operation of this crate, for elements of type `E`.
@@ -135,9 +142,19 @@ pub trait Device<E: Real>:
 }
 
 #[cfg(feature = "cuda")]
-impl BaseDevice<f32> for Cuda {}
+macro_rules! base_device {
+    ($($E:ty),*) => { $(
+        impl BaseDevice<$E> for Cuda {
+            fn row_major<S: Shape, T: Tape<$E, Self>>(
+                x: Tensor<S, $E, Self, T>,
+            ) -> Result<Tensor<S, $E, Self, T>, CudaError> {
+                crate::cuda::row_major(x)
+            }
+        }
+    )* };
+}
 #[cfg(feature = "cuda")]
-impl BaseDevice<f64> for Cuda {}
+base_device!(f32, f64);
 #[cfg(feature = "cuda")]
 impl Device<f32> for Cuda {}
 #[cfg(feature = "cuda")]

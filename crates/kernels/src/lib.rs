@@ -4,6 +4,8 @@ mod bridge;
 mod composed;
 pub mod convolution;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod device;
 pub mod dropout;
 pub mod elementwise;
@@ -23,6 +25,7 @@ pub mod random;
 mod real;
 pub mod reduce;
 pub mod resampling;
+mod row_major;
 mod rows;
 pub mod sequence;
 pub mod shape;
@@ -90,6 +93,7 @@ pub use resampling::{
     resize_nearest, try_concat_channels, try_pad1d, try_pad2d, try_pixel_shuffle, try_pixel_unshuffle,
     try_resize_bilinear, try_resize_nearest,
 };
+pub use row_major::RowMajor;
 pub use softmax::{log_softmax, softmax, try_log_softmax, try_softmax};
 
 #[cfg(all(test, not(loom)))]

@@ -26,11 +26,11 @@ use crate::{Along, Cost, Dual};
 use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection, TensorOptions};
 use dfdx::nn::{BuildModule, BuildOnDevice, Module, NonMutableModule, ZeroSizedModule};
 use dfdx::prelude::{
-    Const, ConstDim, Dim, Dtype, HasShape, Rank1, ReshapeTo, Storage, Tape, Tensor, TryAdd, WithEmptyTape,
+    Const, ConstDim, Dim, Dtype, HasShape, Rank1, Storage, Tape, Tensor, TryAdd, WithEmptyTape,
 };
 use kernels::convolution::{Axis, Sizes};
 use kernels::shape::{Over, Taps, Times, UpWindow, Window};
-use kernels::{ActivationKind, Device, InputGradient, Real};
+use kernels::{ActivationKind, Device, InputGradient, Real, RowMajor};
 use rand_distr::Uniform;
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -666,7 +666,7 @@ where
     fn try_forward(&self, x: Tensor<(B, C, H, W), E, D, T>) -> Result<Self::Output, D::Err> {
         let (b, c, h, w) = *x.shape();
         let features = h.try_times(w).and_then(|plane| c.try_times(plane)).map_err(device_error::<D, E>)?;
-        x.try_reshape_like(&(b, features))
+        x.try_reshaped(&(b, features))
     }
 }
 

@@ -11,8 +11,8 @@
 use crate::activation::{Activation, Sigmoid};
 use crate::{Along, Dual};
 use dfdx::nn::{Module, NonMutableModule, ZeroSizedModule};
-use dfdx::prelude::{Axis, HasShape, ReshapeTo, Tape, Tensor, TryMul, WithEmptyTape};
-use kernels::{Device, FeaturesLast, Real};
+use dfdx::prelude::{Axis, HasShape, Tape, Tensor, TryMul, WithEmptyTape};
+use kernels::{Device, FeaturesLast, Real, RowMajor};
 use std::marker::PhantomData;
 
 /// $y = a \odot \varphi(b)$ for the two halves of the features.
@@ -52,7 +52,7 @@ fn columns<const I: usize, const O: usize, S: FeaturesLast<I>, E: Real, D: Devic
 ) -> Result<Tensor<S::With<O>, E, D, T>, D::Err> {
     let shape = x.shape().with::<O>();
     let rows = x.shape().num_elements() / I.max(1);
-    x.try_reshape_like(&(rows, I))?.try_slice((0..rows, from..from + O))?.try_reshape_like(&shape)
+    x.try_reshaped(&(rows, I))?.try_slice((0..rows, from..from + O))?.try_reshaped(&shape)
 }
 
 impl<const I: usize, const O: usize, A, S, E, D, T> Module<Tensor<S, E, D, T>> for Glu<I, O, A>
@@ -103,7 +103,7 @@ fn groups<const I: usize, const O: usize, S: FeaturesLast<I>, E: Real, D: Device
 ) -> Result<Tensor<(usize, usize), E, D, T>, D::Err> {
     const { assert!(O > 0 && I.is_multiple_of(O), "maxout joins I / O features, a whole number") };
     let rows = x.shape().num_elements() / I.max(1);
-    x.try_reshape_like(&(rows * O, I / O))
+    x.try_reshaped(&(rows * O, I / O))
 }
 
 impl<const I: usize, const O: usize, S, E, D, T> Module<Tensor<S, E, D, T>> for Maxout<I, O>
@@ -117,7 +117,7 @@ where
     type Error = D::Err;
     fn try_forward(&self, x: Tensor<S, E, D, T>) -> Result<Self::Output, D::Err> {
         let shape = x.shape().with::<O>();
-        kernels::try_max_along(groups::<I, O, S, E, D, T>(x)?, Axis::<1>)?.try_reshape_like(&shape)
+        kernels::try_max_along(groups::<I, O, S, E, D, T>(x)?, Axis::<1>)?.try_reshaped(&shape)
     }
 }
 
@@ -142,8 +142,8 @@ where
             index.iter().enumerate().for_each(|(row, j)| largest[row * places.1 + j] = E::ONE);
         }
         let largest = x.device().try_tensor_from_vec(largest, places)?;
-        let tangent = kernels::try_sum_along(dx.try_mul(largest)?, Axis::<1>)?.try_reshape_like(&shape)?;
-        Ok(Dual::join(kernels::try_max_along(x, Axis::<1>)?.try_reshape_like(&shape)?, tangent))
+        let tangent = kernels::try_sum_along(dx.try_mul(largest)?, Axis::<1>)?.try_reshaped(&shape)?;
+        Ok(Dual::join(kernels::try_max_along(x, Axis::<1>)?.try_reshaped(&shape)?, tangent))
     }
 }
 

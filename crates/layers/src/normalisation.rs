@@ -31,10 +31,10 @@ use dfdx::nn::tensor_collection::{
 };
 use dfdx::nn::{BuildModule, BuildOnDevice, Module, ModuleMut, NonMutableModule, ZeroSizedModule};
 use dfdx::prelude::{
-    Axes2, Axes3, Axis, BroadcastTo, Const, Dtype, HasShape, PermuteTo, PutTape, Rank1, ReshapeTo, Shape,
-    SplitTape, Storage, SumTo, Tape, Tensor, TryAdd, TryDiv, TryMul, TrySub, WithEmptyTape,
+    Axes2, Axes3, Axis, BroadcastTo, Const, Dtype, HasShape, PermuteTo, PutTape, Rank1, Shape, SplitTape,
+    Storage, SumTo, Tape, Tensor, TryAdd, TryDiv, TryMul, TrySub, WithEmptyTape,
 };
-use kernels::{BatchMoments, BatchNormed, ChannelsSecond, Device, LastAxis, LocalResponse, Real};
+use kernels::{BatchMoments, BatchNormed, ChannelsSecond, Device, LastAxis, LocalResponse, Real, RowMajor};
 use num_traits::NumCast;
 use std::marker::PhantomData;
 
@@ -449,18 +449,18 @@ where
         let (n, c, m) = x.shape().volume();
         let rows = (c, n * m);
         let channels_first = |x: Tensor<S, E, D, T>| -> Result<_, D::Err> {
-            x.try_reshape_like(&(n, c, m))?
+            x.try_reshaped(&(n, c, m))?
                 .try_permute::<(usize, usize, usize), Axes3<1, 0, 2>>()?
-                .try_reshape_like(&rows)
+                .try_reshaped(&rows)
         };
         let shape = *x.shape();
         let slope =
             standard_tangent(channels_first(x.with_empty_tape())?, channels_first(dx)?, self.epsilon, true)?;
         let slope = slope
-            .try_reshape_like(&(c, n, m))?
+            .try_reshaped(&(c, n, m))?
             .try_permute::<(usize, usize, usize), Axes3<1, 0, 2>>()?
-            .try_reshape_like(&(n, c, m))?;
-        let tangent = per_channel(slope, &self.weight)?.try_reshape_like(&shape)?;
+            .try_reshaped(&(n, c, m))?;
+        let tangent = per_channel(slope, &self.weight)?.try_reshaped(&shape)?;
         let BatchNormed { output, moments } =
             kernels::try_batch_norm(x, &self.weight, &self.bias, self.epsilon, kernels::Identity)
                 .map_err(device_error::<D, E>)?;
@@ -510,7 +510,7 @@ fn per_channel<C: dfdx::prelude::Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
     weight: &Tensor<(C,), E, D>,
 ) -> Result<Tensor<(usize, usize, usize), E, D, T>, D::Err> {
     let shape = *x.shape();
-    let weight = weight.retaped::<T>().try_reshape_like(&(shape.1,))?;
+    let weight = weight.retaped::<T>().try_reshaped(&(shape.1,))?;
     x.try_mul(weight.try_broadcast_like::<_, Axes2<0, 2>>(&shape)?)
 }
 
@@ -524,8 +524,8 @@ fn group_tangent<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
     is_centred: bool,
 ) -> Result<Tensor<(usize, usize, usize), E, D, T>, D::Err> {
     let rows = (n * groups, c / groups.max(1) * m);
-    let (x, dx) = (x.try_reshape_like(&rows)?, dx.try_reshape_like(&rows)?);
-    standard_tangent(x, dx, epsilon, is_centred)?.try_reshape_like(&(n, c, m))
+    let (x, dx) = (x.try_reshaped(&rows)?, dx.try_reshaped(&rows)?);
+    standard_tangent(x, dx, epsilon, is_centred)?.try_reshaped(&(n, c, m))
 }
 
 /// A normalisation that is the same in training and evaluation: parameters, shapes, kernel and tangent.
@@ -612,7 +612,7 @@ macro_rules! norm {
                 let shape = *x.shape();
                 let ($dual_module, $y) = (self, x.with_empty_tape());
                 let slope = $tangent?;
-                let tangent = per_channel(slope, &self.weight)?.try_reshape_like(&shape)?;
+                let tangent = per_channel(slope, &self.weight)?.try_reshaped(&shape)?;
                 Ok(Dual::join(self.try_forward(x)?, tangent))
             }
         }
@@ -784,7 +784,7 @@ impl<S: ChannelsSecond, E: Real, D: Device<E>, T: Tape<E, D>> Module<Dual<S, E, 
         let (x, dx) = x.split();
         let (shape, volume) = (*x.shape(), x.shape().volume());
         let tangent = group_tangent(x.with_empty_tape(), dx, volume, volume.1, self.epsilon, true)?;
-        Ok(Dual::join(self.try_forward(x)?, tangent.try_reshape_like(&shape)?))
+        Ok(Dual::join(self.try_forward(x)?, tangent.try_reshaped(&shape)?))
     }
 }
 
@@ -845,16 +845,15 @@ impl<S: ChannelsSecond, E: Real, D: Device<E>, T: Tape<E, D>> Module<Dual<S, E, 
         }
         let band = x.device().try_tensor_from_vec(band, (c, c))?;
         let sums = |x: Tensor<(usize, usize, usize), E, D, T>| -> Result<_, D::Err> {
-            let rows =
-                x.try_permute::<(usize, usize, usize), Axes3<0, 2, 1>>()?.try_reshape_like(&(n * m, c))?;
+            let rows = x.try_permute::<(usize, usize, usize), Axes3<0, 2, 1>>()?.try_reshaped(&(n * m, c))?;
             kernels::try_matmul(rows, band.clone())
                 .map_err(device_error::<D, E>)?
-                .try_reshape_like(&(n, m, c))?
+                .try_reshaped(&(n, m, c))?
                 .try_permute::<(usize, usize, usize), Axes3<0, 2, 1>>()?
-                .try_contiguous()
+                .try_row_major()
         };
-        let at = x.with_empty_tape().try_reshape_like(&volume)?;
-        let dx = dx.try_reshape_like(&volume)?;
+        let at = x.with_empty_tape().try_reshaped(&volume)?;
+        let dx = dx.try_reshaped(&volume)?;
         let u = sums(at.with_empty_tape().try_square()?)?.try_add(E::of(k))?;
         let du = sums(at.with_empty_tape().try_mul(dx.with_empty_tape())?)?;
         let ln = u.with_empty_tape().try_ln()?;
@@ -867,7 +866,7 @@ impl<S: ChannelsSecond, E: Real, D: Device<E>, T: Tape<E, D>> Module<Dual<S, E, 
         let (_, of_ln) = ln.split_tape();
         let (tangent, tape) = tangent.split_tape();
         let tangent = tangent.put_tape(tape.merge(of_u).merge(of_ln));
-        Ok(Dual::join(self.try_forward(x)?, tangent.try_reshape_like(&shape)?))
+        Ok(Dual::join(self.try_forward(x)?, tangent.try_reshaped(&shape)?))
     }
 }
 

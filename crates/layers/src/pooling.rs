@@ -13,9 +13,9 @@
 use crate::normalisation::device_error;
 use crate::{Along, Cost, Dual};
 use dfdx::nn::{Module, NonMutableModule, ZeroSizedModule};
-use dfdx::prelude::{Const, Dim, HasShape, ReshapeTo, Tape, Tensor};
+use dfdx::prelude::{Const, Dim, HasShape, Tape, Tensor};
 use kernels::pooling::{Ceil, Floor, Pooled, Windows};
-use kernels::{CountPadding, Device, Real};
+use kernels::{CountPadding, Device, Real, RowMajor};
 
 /// A module without parameters that costs nothing, and has no weights to move.
 macro_rules! bare {
@@ -260,6 +260,6 @@ impl<B: Dim, C: Dim, H: Dim, W: Dim, E: Real, D: Device<E>, T: Tape<E, D>> Modul
         let pooled = kernels::try_max_pool2d(x, plane).map_err(device_error::<D, E>)?;
         let shape = *pooled.output.shape();
         let tangent = kernels::try_pick(dx, &pooled.indices, &shape).map_err(device_error::<D, E>)?;
-        Ok(Dual::join(pooled.output.try_reshape_like(&(b, c))?, tangent.try_reshape_like(&(b, c))?))
+        Ok(Dual::join(pooled.output.try_reshaped(&(b, c))?, tangent.try_reshaped(&(b, c))?))
     }
 }

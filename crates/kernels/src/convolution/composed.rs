@@ -4,7 +4,7 @@
 //! padding). All taps of both axes are two matrix products; the transposed convolution is their transposes.
 use super::{Axis, Sizes};
 use crate::device::BaseDevice;
-use crate::{ActivationKind, Device, InputGradient, Real, composed};
+use crate::{ActivationKind, Device, InputGradient, Real, RowMajor, composed};
 use dfdx::prelude::*;
 
 /// `(extent, taps · windows)`: column `(u, i)` is the position that tap `u` of window `i` sees.
@@ -46,12 +46,12 @@ fn finish<O: Dim, Y: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
     let y = match bias {
         Some(bias) => {
             let full = *y.shape();
-            let bias = bias.retaped::<T>().try_reshape_like(&(full.1,))?;
+            let bias = bias.retaped::<T>().try_reshaped(&(full.1,))?;
             y.try_add(bias.try_broadcast_like::<_, Axes2<0, 2>>(&full)?)?
         }
         None => y,
     };
-    composed::activate(y.try_reshape_like(&shape)?, activation)
+    composed::activate(y.try_reshaped(&shape)?, activation)
 }
 
 pub fn conv2d<X: Shape, W: Shape, O: Dim, Y: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
@@ -67,19 +67,18 @@ pub fn conv2d<X: Shape, W: Shape, O: Dim, Y: Shape, E: Real, D: Device<E>, T: Ta
     let device = x.device().clone();
     let (pick_y, pick_x) = (picks(&device, y)?, picks(&device, along_x)?);
     let x = input(x, sizes.input_gradient)?;
-    let x = x.try_reshape_like(&(n * g * c * h, w))?.try_matmul(pick_x)?; // (NGCH, KW OW)
+    let x = x.try_reshaped(&(n * g * c * h, w))?.try_matmul(pick_x)?; // (NGCH, KW OW)
+    let x =
+        x.try_reshaped(&(n * g * c, h, kw * ow))?.try_permute::<(usize, usize, usize), Axes3<0, 2, 1>>()?;
+    let x = x.try_reshaped(&(n * g * c * kw * ow, h))?.try_matmul(pick_y)?; // (NGC KW OW, KH OH)
     let x = x
-        .try_reshape_like(&(n * g * c, h, kw * ow))?
-        .try_permute::<(usize, usize, usize), Axes3<0, 2, 1>>()?;
-    let x = x.try_reshape_like(&(n * g * c * kw * ow, h))?.try_matmul(pick_y)?; // (NGC KW OW, KH OH)
-    let x = x
-        .try_reshape_like(&(n, g, c * kw, ow, kh, oh))?
+        .try_reshaped(&(n, g, c * kw, ow, kh, oh))?
         .try_permute::<(usize, usize, usize, usize, usize, usize), Axes6<1, 2, 4, 0, 5, 3>>()?;
-    let patches = x.try_reshape_like(&(g, c * kw * kh, n * oh * ow))?;
-    let weight = weight.retaped::<T>().try_reshape_like(&(g, o, c, kh, kw))?;
+    let patches = x.try_reshaped(&(g, c * kw * kh, n * oh * ow))?;
+    let weight = weight.retaped::<T>().try_reshaped(&(g, o, c, kh, kw))?;
     let weight = weight.try_permute::<(usize, usize, usize, usize, usize), Axes5<0, 1, 2, 4, 3>>()?;
-    let weight = weight.try_reshape_like(&(g, o, c * kw * kh))?;
-    let y = weight.try_matmul(patches)?.try_reshape_like(&(g * o, n, oh * ow))?;
+    let weight = weight.try_reshaped(&(g, o, c * kw * kh))?;
+    let y = weight.try_matmul(patches)?.try_reshaped(&(g * o, n, oh * ow))?;
     finish(y.try_permute::<(usize, usize, usize), Axes3<1, 0, 2>>()?, bias, sizes.activation, shape)
 }
 
@@ -96,19 +95,18 @@ pub fn conv_transpose2d<X: Shape, W: Shape, O: Dim, Y: Shape, E: Real, D: Device
     let device = x.device().clone();
     let transposed = |picks: Tensor<(usize, usize), E, D>| picks.try_permute::<(usize, usize), Axes2<1, 0>>();
     let (pick_y, pick_x) = (transposed(picks(&device, y)?)?, transposed(picks(&device, along_x)?)?);
-    let x = input(x, sizes.input_gradient)?.try_reshape_like(&(n, g, c, h * w))?;
+    let x = input(x, sizes.input_gradient)?.try_reshaped(&(n, g, c, h * w))?;
     let x = x.try_permute::<(usize, usize, usize, usize), Axes4<1, 2, 0, 3>>()?;
-    let x = x.try_reshape_like(&(g, c, n * h * w))?;
-    let weight = weight.retaped::<T>().try_reshape_like(&(g, c, o, kh, kw))?;
+    let x = x.try_reshaped(&(g, c, n * h * w))?;
+    let weight = weight.retaped::<T>().try_reshaped(&(g, c, o, kh, kw))?;
     let weight = weight.try_permute::<(usize, usize, usize, usize, usize), Axes5<0, 2, 4, 3, 1>>()?;
-    let weight = weight.try_reshape_like(&(g, o * kw * kh, c))?;
-    let patches = weight.try_matmul(x)?.try_reshape_like(&(g, o * kw, kh, n, h, w))?;
+    let weight = weight.try_reshaped(&(g, o * kw * kh, c))?;
+    let patches = weight.try_matmul(x)?.try_reshaped(&(g, o * kw, kh, n, h, w))?;
     let patches =
         patches.try_permute::<(usize, usize, usize, usize, usize, usize), Axes6<3, 0, 1, 5, 2, 4>>()?; // (N, G, O KW, W, KH, H)
-    let y = patches.try_reshape_like(&(n * g * o * kw * w, kh * h))?.try_matmul(pick_y)?; // (.., OH)
-    let y = y
-        .try_reshape_like(&(n * g * o, kw * w, oh))?
-        .try_permute::<(usize, usize, usize), Axes3<0, 2, 1>>()?;
-    let y = y.try_reshape_like(&(n * g * o * oh, kw * w))?.try_matmul(pick_x)?; // (N G O OH, OW)
-    finish(y.try_reshape_like(&(n, g * o, oh * ow))?, bias, sizes.activation, shape)
+    let y = patches.try_reshaped(&(n * g * o * kw * w, kh * h))?.try_matmul(pick_y)?; // (.., OH)
+    let y =
+        y.try_reshaped(&(n * g * o, kw * w, oh))?.try_permute::<(usize, usize, usize), Axes3<0, 2, 1>>()?;
+    let y = y.try_reshaped(&(n * g * o * oh, kw * w))?.try_matmul(pick_x)?; // (N G O OH, OW)
+    finish(y.try_reshaped(&(n, g * o, oh * ow))?, bias, sizes.activation, shape)
 }

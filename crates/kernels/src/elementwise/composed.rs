@@ -1,6 +1,6 @@
 //! The same composed of dfdx operations: what `Cuda` runs, and the slow twin in the tests.
 use super::Arithmetic;
-use crate::{Device, Real, ReducedShape};
+use crate::{Device, Real, ReducedShape, RowMajor};
 use dfdx::prelude::*;
 
 pub fn arithmetic<S: Shape, E: Real, D: Device<E>, T: Tape<E, D> + Merge<R>, R: Tape<E, D>>(
@@ -31,8 +31,8 @@ where
     T: Tape<E, D> + Merge<R>,
     R: Tape<E, D>,
 {
-    let x = x.try_contiguous()?;
-    let small = small.try_contiguous()?.try_broadcast_like::<S, Ax>(x.shape())?;
+    let x = x.try_row_major()?;
+    let small = small.try_row_major()?.try_broadcast_like::<S, Ax>(x.shape())?;
     match arithmetic {
         Arithmetic::Add => x.try_add(small),
         Arithmetic::Sub => x.try_sub(small),
@@ -48,5 +48,5 @@ pub fn choose<S: Shape, E: Real, D: Device<E>, T: Tape<E, D> + Merge<R>, R: Tape
 ) -> Result<Tensor<S, E, D, T>, D::Err> {
     let flags = is_first.iter().map(|&first| if first { E::ONE } else { E::zero() }).collect();
     let mask = x.device().try_tensor_from_vec(flags, *x.shape())?.try_gt(E::zero())?;
-    mask.try_choose(x.try_contiguous()?, y.try_contiguous()?)
+    mask.try_choose(x.try_row_major()?, y.try_row_major()?)
 }

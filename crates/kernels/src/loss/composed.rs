@@ -1,7 +1,7 @@
 //! The losses composed of dfdx operations: what `Cuda` runs, and the slow twin in the tests.
 use super::{ClassLoss, DistributionLoss, LN_TAU, PairKind};
 use crate::composed::{attach, softplus, sum_all};
-use crate::{Device, Real};
+use crate::{Device, Real, RowMajor};
 use dfdx::prelude::*;
 
 /// Value and derivatives by x and by t, as data.
@@ -112,7 +112,7 @@ pub fn pair_each<S: Shape, E: Real, D: Device<E>, T: Tape<E, D> + Merge<R>, R: T
     target: Tensor<S, E, D, R>,
     kind: PairKind,
 ) -> Result<Tensor<S, E, D, T>, D::Err> {
-    let (x, target) = (x.try_contiguous()?, target.try_contiguous()?);
+    let (x, target) = (x.try_row_major()?, target.try_row_major()?);
     let [value, dx, dt] = derivatives(x.retaped::<NoneTape>(), target.retaped::<NoneTape>(), kind)?;
     let zeros = value.device().try_zeros_like(&value)?;
     attach(x, value, dx)?.try_add(attach(target, zeros, dt)?)
@@ -141,7 +141,7 @@ pub fn class_loss<B: Dim, C: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
     weights: &[f64],
     ignored: Option<usize>,
 ) -> Result<Tensor<(B,), E, D, T>, D::Err> {
-    let logits = logits.try_contiguous()?;
+    let logits = logits.try_row_major()?;
     let (shape, device) = (*logits.shape(), logits.device().clone());
     let classes = shape.1.size();
     let weight = |class: usize| weights.get(class).copied().unwrap_or(1.0);
@@ -233,8 +233,8 @@ pub fn distribution_loss<B: Dim, C: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
     targets: &Tensor<(B, C), E, D>,
     loss: DistributionLoss,
 ) -> Result<Tensor<(B,), E, D, T>, D::Err> {
-    let q = targets.clone().try_contiguous()?;
-    let ln = logits.try_contiguous()?.try_log_softmax::<Axis<1>>()?;
+    let q = targets.clone().try_row_major()?;
+    let ln = logits.try_row_major()?.try_log_softmax::<Axis<1>>()?;
     // q ln q, 0 at 0
     let zeros = q.device().try_zeros_like(&q)?;
     let ln_q = q.clone().try_ln()?;

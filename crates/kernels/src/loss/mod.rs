@@ -60,7 +60,7 @@ pub(crate) mod passes;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
-use crate::{BaseDevice, Device, Error, Real};
+use crate::{BaseDevice, Device, Error, Real, RowMajor};
 use dfdx::prelude::*;
 
 /// ln 2π.
@@ -504,7 +504,7 @@ pub fn try_loss_per_sample<S: BatchFirst, E: Real, D: Device<E>, T: Tape<E, D> +
     let batch = x.shape().batch();
     let features = x.shape().num_elements().checked_div(batch.size()).unwrap_or(0);
     let each = D::pair_each(x, target, loss.kind())?;
-    crate::try_sum_along(each.try_reshape_like(&(batch, features))?, Axis::<1>)
+    crate::try_sum_along(each.try_reshaped(&(batch, features))?, Axis::<1>)
 }
 
 /// Mean negative log-likelihood in nats of targets under normal distributions with the given means and log-variances,

@@ -1,6 +1,6 @@
 //! Products and distances composed of dfdx operations.
 use super::Plan;
-use crate::{BaseDevice, Real};
+use crate::{BaseDevice, Real, RowMajor};
 use dfdx::prelude::*;
 
 pub fn multiply<
@@ -24,16 +24,16 @@ pub fn multiply<
         sizes => sizes,
     };
     // The copies give permuted and broadcast operands ids of their own, recorded even if `y` came without a tape.
-    let x = x.put_tape(mine.merge(tape)).try_contiguous()?.try_reshape_like(&(batch, rows, plan.inner))?;
-    let y = y.retaped::<T>().try_contiguous()?.try_reshape_like(&(batch, plan.inner, plan.cols))?;
-    x.try_matmul(y)?.try_reshape_like(&shape)
+    let x = x.put_tape(mine.merge(tape)).try_row_major()?.try_reshaped(&(batch, rows, plan.inner))?;
+    let y = y.retaped::<T>().try_row_major()?.try_reshaped(&(batch, plan.inner, plan.cols))?;
+    x.try_matmul(y)?.try_reshaped(&shape)
 }
 
 /// A copy with an id of its own, on a tape.
 fn copy<S: Shape, E: Real, D: BaseDevice<E>, T: Tape<E, D>>(
     x: Tensor<S, E, D, T>,
 ) -> Result<Tensor<S, E, D, T>, D::Err> {
-    x.try_contiguous()?.try_mul(E::ONE)
+    x.try_row_major()?.try_mul(E::ONE)
 }
 
 pub fn gram<M: Dim, K: Dim, E: Real, D: BaseDevice<E>, T: Tape<E, D>>(

@@ -1,6 +1,6 @@
 //! The normalisations composed of dfdx operations.
 use super::{Channel, Grouping, LocalResponse, Volume};
-use crate::{ActivationKind, Device, Real};
+use crate::{ActivationKind, Device, Real, RowMajor};
 use dfdx::prelude::*;
 
 type Out<E, D, T> = Result<Tensor<Volume, E, D, T>, <D as HasErr>::Err>;
@@ -70,7 +70,7 @@ pub fn group_norm<E: Real, D: Device<E>, T: Tape<E, D>>(
     let blocks = (shape.0 * grouping.groups, (shape.1 / grouping.groups.max(1)) * shape.2);
     let count = E::of(blocks.1 as f64);
     let mean = |x: Tensor<(usize, usize), E, D, T>| x.try_sum::<(usize,), Axis<1>>()?.try_div(count);
-    let x = x.try_reshape_like(&blocks)?;
+    let x = x.try_reshaped(&blocks)?;
     let centred = match grouping.is_centred {
         true => {
             let mean = mean(x.with_empty_tape())?.try_broadcast_like::<_, Axis<1>>(&blocks)?;
@@ -81,7 +81,7 @@ pub fn group_norm<E: Real, D: Device<E>, T: Tape<E, D>>(
     let variance = mean(centred.with_empty_tape().try_square()?)?;
     let scale = variance.try_add(E::of(grouping.epsilon))?.try_sqrt()?.try_recip()?;
     let standard = centred.try_mul(scale.try_broadcast_like::<_, Axis<1>>(&blocks)?)?;
-    affine(standard.try_reshape_like(&shape)?, weight, bias)
+    affine(standard.try_reshaped(&shape)?, weight, bias)
 }
 
 /// The sum over neighbouring channels is a product with a band of ones.
@@ -99,8 +99,8 @@ pub fn local_response_norm<E: Real, D: Device<E>, T: Tape<E, D>>(
     }
     let band = x.device().try_tensor_from_vec(band, (channels, channels))?;
     let squares = x.with_empty_tape().try_square()?.try_permute::<(usize, usize, usize), Axes3<0, 2, 1>>()?;
-    let rows = squares.try_reshape_like(&(samples * inner, channels))?;
-    let sums = rows.try_matmul(band)?.try_reshape_like(&(samples, inner, channels))?;
+    let rows = squares.try_reshaped(&(samples * inner, channels))?;
+    let sums = rows.try_matmul(band)?.try_reshaped(&(samples, inner, channels))?;
     let base = sums.try_permute::<Volume, Axes3<0, 2, 1>>()?.try_add(E::of(config.k))?;
     x.try_mul(base.try_ln()?.try_mul(E::of(-config.beta))?.try_exp()?)
 }

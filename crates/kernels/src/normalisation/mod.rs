@@ -27,7 +27,7 @@
 //! elements go on in `f64`: an offset of 1e6 costs no digit of the variance.
 //! **Complexity**: three passes over $x$ forward, two over $x$ and the gradient backward; backward keeps $x$ and three
 //! numbers per mean, and neither $\hat x$ nor, with a fused activation, the pre-activation.
-use crate::{Activation, ActivationKind, BaseDevice, Device, Error, Real};
+use crate::{Activation, ActivationKind, BaseDevice, Device, Error, Real, RowMajor};
 use dfdx::prelude::*;
 
 mod axes;
@@ -197,7 +197,7 @@ fn vector<C: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
     if size != length {
         return Err(Error::AxisLength { axis: "channels", expected: size, found: length });
     }
-    let v = v.retaped::<T>().try_reshape_like(&(size,)).map_err(Error::device)?;
+    let v = v.retaped::<T>().try_reshaped(&(size,)).map_err(Error::device)?;
     let (v, more) = v.split_tape();
     Ok((v, tape.merge(more)))
 }
@@ -209,7 +209,7 @@ fn operands<S: Shape, C: Dim, E: Real, D: Device<E>, T: Tape<E, D>, const V: usi
     volume: Volume,
     vectors: [&Tensor<(C,), E, D>; V],
 ) -> Result<(Tensor<Volume, E, D, T>, [Channel<E, D>; V]), Error> {
-    let (x, mut tape) = x.try_reshape_like(&volume).map_err(Error::device)?.split_tape();
+    let (x, mut tape) = x.try_reshaped(&volume).map_err(Error::device)?.split_tape();
     let mut flat = Vec::with_capacity(V);
     for v in vectors {
         let (v, more) = vector(v, volume.1, tape)?;
@@ -275,11 +275,11 @@ pub fn try_batch_norm<S: ChannelsSecond, E: Real, D: Device<E>, T: Tape<E, D>>(
         let (y, [mean, variance]) = D::batch_norm(x, weight, bias, epsilon, activation.kind())?;
         let channels = (shape.channels(),);
         let moments = BatchMoments {
-            mean: mean.try_reshape_like(&channels)?,
-            variance: variance.try_reshape_like(&channels)?,
+            mean: mean.try_reshaped(&channels)?,
+            variance: variance.try_reshaped(&channels)?,
             count,
         };
-        Ok(BatchNormed { output: y.try_reshape_like(&shape)?, moments })
+        Ok(BatchNormed { output: y.try_reshaped(&shape)?, moments })
     };
     run().map_err(Error::device)
 }
@@ -329,7 +329,7 @@ pub fn try_batch_norm_with<S: ChannelsSecond, E: Real, D: Device<E>, T: Tape<E, 
     let mean = vector(&moments.mean, volume.1, NoneTape)?.0;
     let variance = vector(&moments.variance, volume.1, NoneTape)?.0;
     let y = D::batch_norm_with(x, weight, bias, [mean, variance], epsilon, activation.kind());
-    y.and_then(|y| y.try_reshape_like(&shape)).map_err(Error::device)
+    y.and_then(|y| y.try_reshaped(&shape)).map_err(Error::device)
 }
 
 /// Normalises the positions of each group of channels of each sample; `groups` must divide the channels.
@@ -372,7 +372,7 @@ pub fn try_group_norm<S: ChannelsSecond, E: Real, D: Device<E>, T: Tape<E, D>>(
     let grouping = Grouping { groups, epsilon: check_epsilon(epsilon)?, is_centred: true };
     let (x, [weight, bias]) = operands(x, volume, [weight, bias])?;
     let y = D::group_norm(x, weight, bias, grouping);
-    y.and_then(|y| y.try_reshape_like(&shape)).map_err(Error::device)
+    y.and_then(|y| y.try_reshaped(&shape)).map_err(Error::device)
 }
 
 /// Normalises the positions of each channel of each sample, without weight and bias: what style transfer uses. With
@@ -408,7 +408,7 @@ pub fn try_instance_norm<S: ChannelsSecond, E: Real, D: Device<E>, T: Tape<E, D>
     let grouping = Grouping { groups: volume.1, epsilon: check_epsilon(epsilon)?, is_centred: true };
     let run = || -> Result<_, D::Err> {
         let (weight, bias) = (device.try_ones_like(&(volume.1,))?, device.try_zeros_like(&(volume.1,))?);
-        D::group_norm(x.try_reshape_like(&volume)?, weight, bias, grouping)?.try_reshape_like(&shape)
+        D::group_norm(x.try_reshaped(&volume)?, weight, bias, grouping)?.try_reshaped(&shape)
     };
     run().map_err(Error::device)
 }
@@ -452,7 +452,7 @@ pub fn try_layer_norm<S: LastAxis, E: Real, D: Device<E>, T: Tape<E, D>>(
     let grouping = Grouping { groups: 1, epsilon: check_epsilon(epsilon)?, is_centred: true };
     let (x, [weight, bias]) = operands(x, (rows, features, 1), [weight, bias])?;
     let y = D::group_norm(x, weight, bias, grouping);
-    y.and_then(|y| y.try_reshape_like(&shape)).map_err(Error::device)
+    y.and_then(|y| y.try_reshaped(&shape)).map_err(Error::device)
 }
 
 /// Root mean square normalisation over the last axis: $y = w\,x / \sqrt{\overline{x^2} + \epsilon}$.
@@ -489,7 +489,7 @@ pub fn try_rms_norm<S: LastAxis, E: Real, D: Device<E>, T: Tape<E, D>>(
     let (x, [weight]) = operands(x, (rows, features, 1), [weight])?;
     let run = || -> Result<_, D::Err> {
         let bias = device.try_zeros_like(&(features,))?;
-        D::group_norm(x, weight, bias, grouping)?.try_reshape_like(&shape)
+        D::group_norm(x, weight, bias, grouping)?.try_reshaped(&shape)
     };
     run().map_err(Error::device)
 }
@@ -525,6 +525,6 @@ pub fn try_local_response_norm<S: ChannelsSecond, E: Real, D: Device<E>, T: Tape
 ) -> Result<Tensor<S, E, D, T>, Error> {
     let (shape, volume) = (*x.shape(), x.shape().volume());
     let config = config.check()?;
-    let run = || D::local_response_norm(x.try_reshape_like(&volume)?, config)?.try_reshape_like(&shape);
+    let run = || D::local_response_norm(x.try_reshaped(&volume)?, config)?.try_reshaped(&shape);
     run().map_err(Error::device)
 }

@@ -1,6 +1,6 @@
 //! Normalisations of weights: what a layer multiplies with is a function of what is trained.
 use super::{Grouping, vector};
-use crate::{Device, Error, Real};
+use crate::{Device, Error, Real, RowMajor};
 use dfdx::prelude::*;
 
 /// Weight normalisation: row $o$ of the result is $g_o\, v_o / \lVert v_o \rVert$, so that length and direction of what
@@ -43,8 +43,8 @@ pub fn try_weight_norm<O: Dim, I: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
         // v / |v| is v / √(mean v²), divided by √I.
         let (scale, tape) = g.put_tape(tape).try_mul(E::of((inputs as f64).sqrt().recip()))?.split_tape();
         let no_bias = v.device().try_zeros_like(&(outputs,))?;
-        let v = v.put_tape(tape).try_reshape_like(&(1, outputs, inputs))?;
-        D::group_norm(v, scale, no_bias, grouping)?.try_reshape_like(&shape)
+        let v = v.put_tape(tape).try_reshaped(&(1, outputs, inputs))?;
+        D::group_norm(v, scale, no_bias, grouping)?.try_reshaped(&shape)
     };
     run().map_err(Error::device)
 }
@@ -137,15 +137,15 @@ pub fn try_power_iteration<O: Dim, I: Dim, E: Real, D: Device<E>>(
             let squares = D::sum_all(x.clone().try_square()?)?.as_vec();
             let length = squares[0].sqrt();
             let length = if length > E::of(epsilon) { length } else { E::of(epsilon) };
-            x.try_div(length)?.try_reshape_like(shape)
+            x.try_div(length)?.try_reshaped(shape)
         };
         run().map_err(Error::device)
     }
     let (outputs, inputs) = (w.shape().0.size(), w.shape().1.size());
-    let w = w.clone().try_reshape_like(&(outputs, inputs)).map_err(Error::device)?;
-    let left = pair.left.clone().try_reshape_like(&(1, outputs)).map_err(Error::device)?;
+    let w = w.clone().try_reshaped(&(outputs, inputs)).map_err(Error::device)?;
+    let left = pair.left.clone().try_reshaped(&(1, outputs)).map_err(Error::device)?;
     let right = unit(crate::try_matmul(left, w.clone())?, pair.right.shape(), epsilon)?;
-    let column = right.clone().try_reshape_like(&(inputs, 1)).map_err(Error::device)?;
+    let column = right.clone().try_reshaped(&(inputs, 1)).map_err(Error::device)?;
     let left = unit(crate::try_matmul(w, column)?, pair.left.shape(), epsilon)?;
     Ok(Spectral { left, right })
 }

@@ -1,6 +1,6 @@
 //! Max pooling composed of dfdx operations: the indices are found on the host, elements are gathered by dfdx.
 use super::{Pick, PlaneWindows, Planes};
-use crate::{Device, Real};
+use crate::{Device, Real, RowMajor};
 use dfdx::prelude::*;
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub fn max_pool<E: Real, D: Device<E>, T: Tape<E, D>>(
     let shape = (x.shape().0, windows.outputs[0], windows.outputs[1]);
     let elements = if x.shape().num_elements() == 0 { vec![] } else { x.as_vec() };
     let by = Pick { sizes: windows.sizes(), indices: Arc::new(maxima(windows, &elements)) };
-    Ok((pick(x, &by)?.try_reshape_like(&shape)?, by))
+    Ok((pick(x, &by)?.try_reshaped(&shape)?, by))
 }
 
 pub fn pick<E: Real, D: Device<E>, T: Tape<E, D>>(x: Tensor<Planes, E, D, T>, by: &Pick) -> Rows<E, D, T> {
@@ -47,7 +47,7 @@ pub fn pick<E: Real, D: Device<E>, T: Tape<E, D>>(x: Tensor<Planes, E, D, T>, by
     let planes = x.shape().0;
     let indices = by.indices.iter().map(|&index| index as usize).collect();
     let indices: Tensor<_, usize, D> = x.device().try_tensor_from_vec(indices, (planes, to))?;
-    x.try_reshape_like(&(planes, from))?.try_gather(indices)
+    x.try_reshaped(&(planes, from))?.try_gather(indices)
 }
 
 /// A product with the transposed matrix of the choice, plane by plane.
@@ -59,6 +59,6 @@ pub fn place<E: Real, D: Device<E>, T: Tape<E, D>>(x: Tensor<Planes, E, D, T>, b
         row[index as usize] = E::ONE;
     }
     let choice = x.device().try_tensor_from_vec(choice, (planes, from, to))?;
-    let x = x.try_reshape_like(&(planes, 1, from))?;
-    x.try_matmul(choice)?.try_reshape_like(&(planes, to))
+    let x = x.try_reshaped(&(planes, 1, from))?;
+    x.try_matmul(choice)?.try_reshaped(&(planes, to))
 }

@@ -20,7 +20,7 @@
 //! **Complexity**: $K^2$ comparisons per output; a mean takes $2K$ multiply-adds per output or less.
 use crate::resampling::{Band, CountPadding, resize};
 use crate::shape::{Rounding, Taps};
-use crate::{BaseDevice, Device, Error, Real};
+use crate::{BaseDevice, Device, Error, Real, RowMajor};
 use dfdx::prelude::*;
 use std::sync::Arc;
 
@@ -193,8 +193,8 @@ pub fn try_max_pool2d<
     }
     let planes = (batch.size() * channels.size(), height.size(), width.size());
     let run = || -> Result<_, D::Err> {
-        let (y, pick) = D::max_pool(x.try_reshape_like(&planes)?, windows)?;
-        let output = y.try_reshape_like(&(batch, channels, outputs.0, outputs.1))?;
+        let (y, pick) = D::max_pool(x.try_reshaped(&planes)?, windows)?;
+        let output = y.try_reshaped(&(batch, channels, outputs.0, outputs.1))?;
         Ok(MaxPooled { output, indices: PoolIndices { pick, plane: (height, width) } })
     };
     run().map_err(Error::device)
@@ -237,7 +237,7 @@ pub fn try_pick<B: Dim, C: Dim, H: Dim, W: Dim, OH: Dim, OW: Dim, E: Real, D: De
     let planes = (batch.size() * channels.size(), height.size(), width.size());
     let fits = indices.pick.sizes == [planes.1 * planes.2, shape.2.size() * shape.3.size()];
     check_count(indices, fits, shape.num_elements())?;
-    let run = || D::pick(x.try_reshape_like(&planes)?, &indices.pick)?.try_reshape_like(shape);
+    let run = || D::pick(x.try_reshaped(&planes)?, &indices.pick)?.try_reshaped(shape);
     run().map_err(Error::device)
 }
 
@@ -305,7 +305,7 @@ pub fn try_max_unpool2d<
     let planes = (batch.size() * channels.size(), height.size(), width.size());
     check_count(indices, indices.pick.sizes[1] == planes.1 * planes.2, x.shape().num_elements())?;
     let shape = (batch, channels, indices.plane.0, indices.plane.1);
-    let run = || D::place(x.try_reshape_like(&planes)?, &indices.pick)?.try_reshape_like(&shape);
+    let run = || D::place(x.try_reshaped(&planes)?, &indices.pick)?.try_reshaped(&shape);
     run().map_err(Error::device)
 }
 
@@ -443,8 +443,7 @@ pub fn try_global_avg_pool<B: Dim, C: Dim, H: Dim, W: Dim, E: Real, D: Device<E>
     let positions = height.size() * width.size();
     let (rows, cols) = (Band::identity(1), Band::mean(positions)?);
     let planes = (batch.size() * channels.size(), 1, positions);
-    let run =
-        || D::separable(x.try_reshape_like(&planes)?, [&rows, &cols])?.try_reshape_like(&(batch, channels));
+    let run = || D::separable(x.try_reshaped(&planes)?, [&rows, &cols])?.try_reshaped(&(batch, channels));
     run().map_err(Error::device)
 }
 
@@ -476,5 +475,5 @@ pub fn try_global_max_pool<B: Dim, C: Dim, H: Dim, W: Dim, E: Real, D: Device<E>
     let (batch, channels, height, width) = *x.shape();
     let [rows, cols] = [height.size(), width.size()].map(|extent| Taps::new(extent.max(1)));
     let pooled = try_max_pool2d(x, Sliding { rows, cols, rounding: Rounding::Down })?;
-    pooled.output.try_reshape_like(&(batch, channels)).map_err(Error::device)
+    pooled.output.try_reshaped(&(batch, channels)).map_err(Error::device)
 }

@@ -1,6 +1,6 @@
 //! The reductions composed of dfdx operations: what `Cuda` runs, and the slow twin in the tests.
 use super::{Correction, ReducedShape, Reduction, cpu::runs};
-use crate::{Device, Real};
+use crate::{Device, Real, RowMajor};
 use dfdx::prelude::*;
 
 pub fn reduce<S: Shape + ReduceShape<Ax>, Ax: Axes, E: Real, D: Device<E>, T: Tape<E, D>>(
@@ -8,7 +8,7 @@ pub fn reduce<S: Shape + ReduceShape<Ax>, Ax: Axes, E: Real, D: Device<E>, T: Ta
     reduction: Reduction,
 ) -> Result<Tensor<ReducedShape<S, Ax>, E, D, T>, D::Err> {
     // dfdx's reductions give wrong gradients for permuted inputs.
-    let x = x.try_contiguous()?;
+    let x = x.try_row_major()?;
     let n = runs::<S, Ax>(x.shape()).iter().filter(|run| run.0).map(|run| run.1).product::<usize>();
     match reduction {
         Reduction::Sum => x.try_sum::<ReducedShape<S, Ax>, Ax>(),
@@ -106,6 +106,6 @@ pub fn softmax_along<S: Shape + ReduceShape<Ax>, Ax: Axes, E: Real, D: Device<E>
     x: Tensor<S, E, D, T>,
     is_log: bool,
 ) -> Result<Tensor<S, E, D, T>, D::Err> {
-    let x = x.try_contiguous()?;
+    let x = x.try_row_major()?;
     if is_log { x.try_log_softmax::<Ax>() } else { x.try_softmax::<Ax>() }
 }

@@ -2,7 +2,7 @@
 use super::{Band, Corners, CountPadding, Edge, Filling, Rearrangement, composed};
 use crate::shape::{Rounding, Taps};
 use crate::tests::laws::{Body, Case, Flat, Input, Portable, Spec, Visit, flat};
-use crate::{Device, Real};
+use crate::{Device, Real, RowMajor};
 use dfdx::prelude::*;
 
 /// Every method of [`ResamplingDevice`](super::ResamplingDevice).
@@ -71,7 +71,7 @@ impl Portable for Op {
         let is_fused = body == Body::Fused;
         let planes = |i: usize| {
             let shape = (x[i].shape[0], x[i].shape[1], x[i].shape[2]);
-            x[i].taped::<_, T>(shape).contiguous()
+            x[i].taped::<_, T>(shape).try_row_major().unwrap()
         };
         match self {
             Self::Separable([rows, cols], [_, height, width]) => {
@@ -91,7 +91,7 @@ impl Portable for Op {
                 })
             }
             Self::Rearrange(factor, way, [n, c, h, w]) => {
-                let maps = x[0].taped::<_, T>((n, c, h, w)).contiguous();
+                let maps = x[0].taped::<_, T>((n, c, h, w)).try_row_major().unwrap();
                 flat(if is_fused {
                     D::rearrange(maps, factor, way).unwrap()
                 } else {

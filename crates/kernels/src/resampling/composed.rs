@@ -1,6 +1,6 @@
 //! Resampling composed of dfdx operations: banded matrices as full ones, and permutations.
 use super::{Band, Edge, Filling, Rearrangement};
-use crate::{Device, Real};
+use crate::{Device, Real, RowMajor};
 use dfdx::prelude::*;
 
 type Planes = (usize, usize, usize);
@@ -14,9 +14,9 @@ fn along_rows<E: Real, D: Device<E>, T: Tape<E, D>>(
     let (planes, height, width) = *x.shape();
     let dense = band.transposed().dense().iter().map(|&weight| E::of(weight)).collect();
     let matrix = x.device().try_tensor_from_vec(dense, (width, band.outputs()))?;
-    let y = x.try_reshape_like(&(planes * height, width))?.try_matmul(matrix)?;
-    let y = y.try_reshape_like(&(planes, height, band.outputs()))?;
-    y.try_permute::<Planes, Axes3<0, 2, 1>>()?.try_contiguous()
+    let y = x.try_reshaped(&(planes * height, width))?.try_matmul(matrix)?;
+    let y = y.try_reshaped(&(planes, height, band.outputs()))?;
+    y.try_permute::<Planes, Axes3<0, 2, 1>>()?.try_row_major()
 }
 
 pub fn separable<E: Real, D: Device<E>, T: Tape<E, D>>(
@@ -45,15 +45,15 @@ pub fn rearrange<E: Real, D: Device<E>, T: Tape<E, D>>(
     let shape = way.shape((n, c, h, w), r);
     let y = match way {
         Rearrangement::Shuffle => {
-            let x = x.try_reshape_like(&(n, shape.1, r, r, h, w))?;
+            let x = x.try_reshaped(&(n, shape.1, r, r, h, w))?;
             x.try_permute::<Six, Axes6<0, 1, 4, 2, 5, 3>>()?
         }
         Rearrangement::Unshuffle => {
-            let x = x.try_reshape_like(&(n, c, shape.2, r, shape.3, r))?;
+            let x = x.try_reshaped(&(n, c, shape.2, r, shape.3, r))?;
             x.try_permute::<Six, Axes6<0, 1, 3, 5, 2, 4>>()?
         }
     };
-    y.try_reshape_like(&shape)
+    y.try_reshaped(&shape)
 }
 
 pub fn concat_channels<E: Real, D: Device<E>, T: Tape<E, D> + Merge<R>, R: Tape<E, D>>(

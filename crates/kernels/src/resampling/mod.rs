@@ -19,7 +19,7 @@
 //! All are linear, so a tangent is mapped as the value is.
 //! **Deviations**: PyTorch computes positions in `f32`; ours are exact for nearest and in `f64` for bilinear.
 use crate::shape::{Over, Plus, Times, divided};
-use crate::{BaseDevice, ChannelsSecond, Device, Error, Real};
+use crate::{BaseDevice, ChannelsSecond, Device, Error, Real, RowMajor};
 use dfdx::prelude::*;
 
 pub(crate) mod band;
@@ -151,7 +151,7 @@ fn resize_shape<B: Dim, C: Dim, H: Dim, W: Dim, OH: Dim, OW: Dim, E: Real, D: De
 ) -> Result<Tensor<(B, C, OH, OW), E, D, T>, Error> {
     let (batch, channels, height, width) = *x.shape();
     let planes = (batch.size() * channels.size(), height.size(), width.size());
-    let run = || map(x.try_reshape_like(&planes)?)?.try_reshape_like(&(batch, channels, shape.0, shape.1));
+    let run = || map(x.try_reshaped(&planes)?)?.try_reshaped(&(batch, channels, shape.0, shape.1));
     run().map_err(Error::device)
 }
 
@@ -322,8 +322,8 @@ where
     let shape = (b, c.try_over(factor)?.try_over(factor)?, h.try_times(factor)?, w.try_times(factor)?);
     let maps = (b.size(), c.size(), h.size(), w.size());
     let run = || {
-        let x = x.try_reshape_like(&maps)?;
-        D::rearrange(x, factor.size(), Rearrangement::Shuffle)?.try_reshape_like(&shape)
+        let x = x.try_reshaped(&maps)?;
+        D::rearrange(x, factor.size(), Rearrangement::Shuffle)?.try_reshaped(&shape)
     };
     run().map_err(Error::device)
 }
@@ -371,8 +371,8 @@ where
     let shape = (b, c.try_times(factor)?.try_times(factor)?, h.try_over(factor)?, w.try_over(factor)?);
     let maps = (b.size(), c.size(), h.size(), w.size());
     let run = || {
-        let x = x.try_reshape_like(&maps)?;
-        D::rearrange(x, factor.size(), Rearrangement::Unshuffle)?.try_reshape_like(&shape)
+        let x = x.try_reshaped(&maps)?;
+        D::rearrange(x, factor.size(), Rearrangement::Unshuffle)?.try_reshaped(&shape)
     };
     run().map_err(Error::device)
 }
@@ -424,9 +424,6 @@ where
     }
     let (before, after) = (x.shape().volume(), y.shape().volume());
     let shape = x.shape().with_channels(x.shape().channels().try_plus(y.shape().channels())?);
-    let run = || {
-        D::concat_channels(x.try_reshape_like(&before)?, y.try_reshape_like(&after)?)?
-            .try_reshape_like(&shape)
-    };
+    let run = || D::concat_channels(x.try_reshaped(&before)?, y.try_reshaped(&after)?)?.try_reshaped(&shape);
     run().map_err(Error::device)
 }

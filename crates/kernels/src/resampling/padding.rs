@@ -11,7 +11,7 @@
 //! numbers.
 use super::resize_shape;
 use crate::shape::{Pad, Reflect, Wrap, padded, reflected, wrapped};
-use crate::{Device, Error, Real};
+use crate::{Device, Error, Real, RowMajor};
 use dfdx::prelude::*;
 
 /// What added positions show.
@@ -239,6 +239,6 @@ pub fn try_pad1d<B: Dim, C: Dim, L: Dim, P: Border<Const<1>, L>, E: Real, D: Dev
     if rows.size() != 1 {
         return Err(Error::AxisLength { axis: "rows of a sequence", expected: 1, found: rows.size() });
     }
-    let image = x.try_reshape_like(&(batch, channels, Const::<1>, length)).map_err(Error::device)?;
-    try_pad2d(image, border)?.try_reshape_like(&(batch, channels, cols)).map_err(Error::device)
+    let image = x.try_reshaped(&(batch, channels, Const::<1>, length)).map_err(Error::device)?;
+    try_pad2d(image, border)?.try_reshaped(&(batch, channels, cols)).map_err(Error::device)
 }

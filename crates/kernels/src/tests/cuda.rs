@@ -2,8 +2,8 @@
 //!
 //! A program with these tests runs where there is a GPU; `cargo xtask gpu-pack` builds and packs it. Each test is meant
 //! for a process of its own, since a fault on the device ends all work of its process: `gpu-run.sh` does that.
-use super::laws::{Body, Layout, Portable, Traced, Visit, difference, draw, draw_on, elements, observed};
-use crate::{Device, Real, random::Key};
+use super::laws::{Body, Layout, Portable, Traced, Visit, difference, draw, draw_on, observed};
+use crate::{Device, Real, RowMajor as _, cuda::stored, random::Key};
 use dfdx::prelude::*;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -172,11 +172,21 @@ mod device {
         }
     }
 
+    /// What tells a broadcast tensor from others.
     #[test]
-    fn empty_tensors_are_no_fault() {
-        let x: Tensor<(usize, Const<3>), f32, _> = Cuda::default().zeros_like(&(0, Const));
-        let y = crate::activate(x, crate::Tanh);
-        assert!(elements(&y).is_empty());
+    fn a_tensor_tells_how_many_elements_it_stores() {
+        let device = Cuda::default();
+        let x = device.tensor([[1.0_f32, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+        let fresh: Tensor<Rank2<2, 3>, f32, _> = device.zeros();
+        let repeated = x.clone().broadcast::<Rank3<4, 2, 3>, _>();
+        let turned = x.clone().permute::<Rank2<3, 2>, _>();
+        let found = [stored(&x), stored(&fresh), stored(&repeated), stored(&turned)];
+        assert_eq!(found, [Some(6), Some(6), Some(6), Some(6)]);
+        assert_eq!(repeated.shape().num_elements(), 24);
+        let dense = repeated.leaky_trace().try_row_major().unwrap();
+        assert_eq!(stored(&dense.retaped::<NoneTape>()), Some(24));
+        // Each element stands in four places; dfdx's own `contiguous` gives [[4, 2, ..]] less than that.
+        assert_eq!(dense.sum::<Rank0, _>().backward().get(&repeated).as_vec(), vec![4.0; 24]);
     }
 }
 
@@ -190,6 +200,15 @@ mod errors {
         let refused: Result<Tensor<(usize,), f32, Cuda>, _> = device.try_zeros_like(&(10_usize.pow(13),));
         assert!(refused.is_err(), "the device claims to have 40 TB");
         assert_eq!((device.tensor([1.0_f32]) + 1.0).array(), [2.0]);
+    }
+
+    /// dfdx launches a kernel with a thread for each element, and the driver refuses to launch none.
+    #[test]
+    fn a_tensor_without_elements_is_an_error() {
+        let device = Cuda::default();
+        let x: Tensor<(usize, Const<3>), f32, _> = device.zeros_like(&(0, Const));
+        assert!(crate::try_activate(x, crate::Tanh).is_err());
+        assert_eq!(crate::activate(device.tensor([0.0_f32]), crate::Tanh).array(), [0.0]);
     }
 
     #[test]

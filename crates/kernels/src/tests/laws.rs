@@ -8,7 +8,7 @@
 //! - values and gradients are the same bits for pools of 1, 2 and 7 threads,
 //! - a linear operator and its backward pass are adjoint: ⟨A u, v⟩ = ⟨u, Aᵀ v⟩.
 use crate::pool::with_threads;
-use crate::{Device, Real, random::Key};
+use crate::{Device, Real, RowMajor as _, random::Key};
 use dfdx::prelude::*;
 use std::fmt::Debug;
 
@@ -261,7 +261,7 @@ view!((A, [B, C], D), Axes4<1, 2, 3, 0>, Axis<3>);
 /// A result as one axis.
 pub fn flat<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(y: Tensor<S, E, D, T>) -> Flat<E, T, D> {
     let n = y.shape().num_elements();
-    y.reshape_like(&(n,))
+    y.try_reshaped(&(n,)).unwrap()
 }
 
 /// The elements of a tensor; dfdx's `as_vec` panics when there are none.

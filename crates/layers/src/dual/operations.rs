@@ -1,10 +1,10 @@
 //! Arithmetic on duals: what dfdx's `Residual` needs, and enough to end in a loss.
 use super::Dual;
 use dfdx::prelude::{
-    Axes, Axis, BroadcastTo, Const, Device, Dim, Dtype, HasShape, Rank0, ReduceShape, ReshapeTo, Shape,
-    SumTo, Tape, Tensor, TryAdd, TryDiv, TryMul, TrySub, WithEmptyTape,
+    Axes, Axis, BroadcastTo, Const, Device, Dim, Dtype, HasShape, Rank0, ReduceShape, Shape, SumTo, Tape,
+    Tensor, TryAdd, TryDiv, TryMul, TrySub, WithEmptyTape,
 };
-use kernels::Real;
+use kernels::{Real, RowMajor};
 
 impl<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>> WithEmptyTape for Dual<S, E, D, T> {
     fn with_empty_tape(&self) -> Self {
@@ -180,7 +180,7 @@ pub(super) fn per_sample_sum<S: Shape, E: Real, D: kernels::Device<E>, T: Tape<E
     x: Tensor<S, E, D, T>,
 ) -> Result<Tensor<(usize,), E, D, T>, D::Err> {
     let (samples, features) = samples_and_features(x.shape());
-    x.try_reshape_like(&(samples, features))?.try_sum::<(usize,), Axis<1>>()
+    x.try_reshaped(&(samples, features))?.try_sum::<(usize,), Axis<1>>()
 }
 
 /// Length of the first axis, and of all others together.

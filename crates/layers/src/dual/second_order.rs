@@ -5,10 +5,10 @@ use crate::params::{self, DeviceError, ParamsError};
 use dfdx::nn::Module;
 use dfdx::nn::tensor_collection::TensorCollection;
 use dfdx::prelude::{
-    Axis, Backward, BroadcastTo, ChooseFrom, Const, Dim, Gradients, HasShape, OwnedTape, Rank0, ReshapeTo,
-    Shape, SumTo, Tensor, Trace, TryAdd, TryDiv, TryEq, TryMul, TrySub,
+    Axis, Backward, BroadcastTo, ChooseFrom, Const, Dim, Gradients, HasShape, OwnedTape, Rank0, Shape, SumTo,
+    Tensor, Trace, TryAdd, TryDiv, TryEq, TryMul, TrySub,
 };
-use kernels::{Device, Real};
+use kernels::{Device, Real, RowMajor};
 
 type Taped<S, E, D> = Tensor<S, E, D, OwnedTape<E, D>>;
 type TapedDual<S, E, D> = Dual<S, E, D, OwnedTape<E, D>>;
@@ -110,13 +110,13 @@ where
 {
     let gradient = try_input_gradient(model, x)?;
     let (samples, features) = samples_and_features(x.shape());
-    let rows = gradient.try_reshape_like(&(samples, features))?;
+    let rows = gradient.try_reshaped(&(samples, features))?;
     let norm = rows.clone().try_square()?.try_sum::<(usize,), Axis<1>>()?.try_sqrt()?;
     let one = norm.device().try_ones_like(&norm)?;
     let norm = norm.try_eq(E::zero())?.try_choose(one, norm)?; // 0 / 1 and not 0 / 0
     let direction = rows
         .try_div(norm.try_broadcast_like::<_, Axis<1>>(&(samples, features))?)?
-        .try_reshape_like(x.shape())?;
+        .try_reshaped(x.shape())?;
     let along = model.try_forward(Dual::new(x.leaky_trace(), direction))?;
     per_sample_sum(along.tangent())
 }
