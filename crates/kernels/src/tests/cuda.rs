@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The largest differences from `Cpu` in f64, in units of the largest number: of values and of gradients. Sums of a
-/// device are added in another order in each run.
-const SINGLE: [f64; 2] = [2e-5, 1e-4];
-const DOUBLE: [f64; 2] = [1e-12, 1e-11];
+/// device are added in another order in each run. Measured on an H100, in units of a case's slack: 5.8e-6 and 1.2e-5 in
+/// f32, 1.4e-14 and 4.8e-14 in f64.
+const SINGLE: [f64; 2] = [5e-5, 1e-4];
+const DOUBLE: [f64; 2] = [1.5e-13, 5e-13];
 
 /// Runs all cases it is shown on the device, whatever fails, and remembers how far off they are.
 struct OnDevice {
