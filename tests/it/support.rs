@@ -64,9 +64,9 @@ pub fn example(name: &str) -> Command {
         assert!(result.status.success(), "{}", text(&result).0);
         let messages = String::from_utf8_lossy(&result.stdout).into_owned();
         let values = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let built =
+        let mut built =
             values.filter_map(|value| Some(Path::new(value["executable"].as_str()?).parent()?.to_owned()));
-        built.last().expect("cargo built an example")
+        built.next_back().expect("cargo built an example")
     });
     let mut command = Command::new(folder.join(name).with_extension(std::env::consts::EXE_EXTENSION));
     command.current_dir(root());
