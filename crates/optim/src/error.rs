@@ -107,6 +107,22 @@ pub enum Error {
         /// A rate that is sufficient, not necessary.
         safe: f64,
     },
+    /// A variable was recorded on another tape than the one that is asked.
+    #[error("variable {index} belongs to another tape; put its value on this one as a constant")]
+    ForeignVariable {
+        /// Number of the variable on its own tape.
+        index: usize,
+    },
+    /// Two matrices do not fit each other.
+    #[error("{what} has shape {got:?}, want {want:?}; transpose it, or repeat its rows or columns")]
+    Shape {
+        /// The matrix, and what for.
+        what: &'static str,
+        /// (rows, columns) that it has.
+        got: (usize, usize),
+        /// (rows, columns) that fit.
+        want: (usize, usize),
+    },
     /// Operations wait for each other.
     #[error("{nodes} operations wait for each other in a circle; a computation must not use its own result")]
     Cycle {

@@ -6,10 +6,10 @@
 //! | 2 | machine-learning basics | [`learning`] |
 //! | 3 | stochastic gradient descent, linear regression | [`sgd`] |
 //! | 4 | back-propagation and automatic differentiation | [`autodiff`] |
-//! | 5 | losses, activations, initialisation | `layers::{losses, activation, init}`, [`saturation`], [`mean_field`], [`init`] |
+//! | 5 | losses, activations, initialisation | `layers::{losses, activation, init}`, [`saturation`], [`mean_field`], [`init`], [`mixture`], [`calibration`] |
 //! | 6 | regularisation | [`regularize`], [`chain`] |
 //! | 7 | architectures and the project proposal | [`architecture`] |
-//! | 8 | variations on stochastic gradient descent | [`optimizers`], [`schedules`], [`range_test`], [`second_order`], [`descent`], [`problems`], [`landscape`], [`loss_scale`] |
+//! | 8 | variations on stochastic gradient descent | [`optimizers`], [`schedules`], [`range_test`], [`search`], [`second_order`], [`descent`], [`problems`], [`landscape`], [`loss_scale`], [`master_copy`] |
 //!
 //! Inputs are one nalgebra vector per example; accuracy is a share in \[0, 1\]; whatever draws takes its random
 //! generator as an argument. The feature `experiments` adds the claims of the lectures as runnable experiments.
@@ -18,6 +18,7 @@
 
 pub mod architecture;
 pub mod autodiff;
+pub mod calibration;
 pub mod chain;
 pub mod descent;
 mod error;
@@ -28,7 +29,9 @@ pub mod landscape;
 pub mod learning;
 pub mod logic;
 pub mod loss_scale;
+pub mod master_copy;
 pub mod mean_field;
+pub mod mixture;
 pub mod nielsen;
 pub mod optimizers;
 pub mod perceptron;
@@ -37,6 +40,7 @@ pub mod range_test;
 pub mod regularize;
 pub mod saturation;
 pub mod schedules;
+pub mod search;
 pub mod second_order;
 pub mod sgd;
 

@@ -5,6 +5,7 @@
 //! | [`dual`] | value and derivatives along N directions | forward: numbers with infinitesimal parts; nested for any order |
 //! | [`scalar`] | value and the gradient with respect to everything | reverse: a list of operations, read backwards |
 //! | [`tensor`] | the same for matrices; the gradient is a graph again | reverse, symbol to symbol; any order and any mix |
+//! | [`fixed`] | the same, with shapes that the compiler checks | |
 //! | [`graph`] | order, depth, memory, simplification and picture of a graph | petgraph |
 //! | [`checkpoint`] | gradient of a long chain in little memory | recomputation, uniform or optimal |
 //! | [`hvp`] | Hessian times vector by hand | Pearlmutter's R-operator for one hidden layer |
@@ -37,6 +38,7 @@
 //! ```
 pub mod checkpoint;
 pub mod dual;
+pub mod fixed;
 pub mod gradcheck;
 pub mod graph;
 pub mod hvp;

@@ -6,7 +6,9 @@
 //! (forward over reverse).
 //!
 //! Values are f64 matrices; shapes are values and checked at run time. Broadcasting has to be written
-//! ([`Var::repeat_rows`]), so that going backwards sums over the right axis. [`Tape::cost`] counts the scalar operations
+//! ([`Var::repeat_rows`]), so that going backwards sums over the right axis. Operators panic on matrices that do not fit, as
+//! those of nalgebra and dfdx do, and on variables of two tapes; their twins `try_…` return an error, and
+//! [`fixed`](super::fixed) lets the compiler check shapes. [`Tape::cost`] counts the scalar operations
 //! made so far, which is how the lecture compares modes without a clock.
 //!
 //! # Deviations
@@ -14,218 +16,15 @@
 //! (its users subtract it and add it again). For training use dfdx with `kernels` and `layers`.
 //!
 //! **Golden**: JAX. **Cross-check**: dfdx's tape to 1e-12, dual numbers, central differences.
+use crate::Error;
 use nalgebra::DMatrix;
 use std::cell::RefCell;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::rc::Rc;
 
-/// What a node computes from its inputs, in order.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Op {
-    /// A number from outside, differentiated with respect to.
-    Input,
-    /// A number from outside that nothing is differentiated with respect to.
-    Constant,
-    /// $a + b$.
-    Add,
-    /// $a - b$.
-    Sub,
-    /// $a \odot b$.
-    Mul,
-    /// $a / b$ element by element.
-    Div,
-    /// $-a$.
-    Neg,
-    /// $s\,a$.
-    Scale(f64),
-    /// $a + s$.
-    Shift(f64),
-    /// Matrix product.
-    MatMul,
-    /// Transpose.
-    Transpose,
-    /// Sum over the rows: `(R, C)` to `(1, C)`.
-    SumRows,
-    /// Sum over the columns: `(R, C)` to `(R, 1)`.
-    SumColumns,
-    /// `(1, C)` to `(R, C)`.
-    RepeatRows(usize),
-    /// `(R, 1)` to `(R, C)`.
-    RepeatColumns(usize),
-    /// $e^a$.
-    Exp,
-    /// $\ln a$.
-    Ln,
-    /// $\sqrt a$.
-    Sqrt,
-    /// $a^n$.
-    Powi(i32),
-    /// $\sin a$.
-    Sin,
-    /// $\cos a$.
-    Cos,
-    /// $\tanh a$.
-    Tanh,
-    /// $1/(1 + e^{-a})$.
-    Sigmoid,
-    /// $\max(a, 0)$.
-    Relu,
-    /// 1 where $a > 0$, else 0; its derivative is 0.
-    Step,
-    /// Largest entry of each row, `(R, C)` to `(R, 1)`; counts as a constant.
-    RowMax,
-}
+mod op;
 
-impl Op {
-    /// Value from the values of the inputs. Shapes have been checked.
-    pub(super) fn forward(self, inputs: &[&DMatrix<f64>]) -> DMatrix<f64> {
-        let a = inputs[0];
-        match self {
-            Self::Input | Self::Constant => a.clone(),
-            Self::Add => a + inputs[1],
-            Self::Sub => a - inputs[1],
-            Self::Mul => a.component_mul(inputs[1]),
-            Self::Div => a.component_div(inputs[1]),
-            Self::Neg => -a,
-            Self::Scale(s) => a * s,
-            Self::Shift(s) => a.add_scalar(s),
-            Self::MatMul => a * inputs[1],
-            Self::Transpose => a.transpose(),
-            Self::SumRows => DMatrix::from_fn(1, a.ncols(), |_, j| a.column(j).sum()),
-            Self::SumColumns => DMatrix::from_fn(a.nrows(), 1, |i, _| a.row(i).sum()),
-            Self::RepeatRows(rows) => DMatrix::from_fn(rows, a.ncols(), |_, j| a[(0, j)]),
-            Self::RepeatColumns(columns) => DMatrix::from_fn(a.nrows(), columns, |i, _| a[(i, 0)]),
-            Self::Exp => a.map(f64::exp),
-            Self::Ln => a.map(f64::ln),
-            Self::Sqrt => a.map(f64::sqrt),
-            Self::Powi(n) => a.map(|x| x.powi(n)),
-            Self::Sin => a.map(f64::sin),
-            Self::Cos => a.map(f64::cos),
-            Self::Tanh => a.map(f64::tanh),
-            Self::Sigmoid => a.map(crate::nielsen::sigmoid),
-            Self::Relu => a.map(|x| if x > 0.0 { x } else { 0.0 }),
-            Self::Step => a.map(|x| if x > 0.0 { 1.0 } else { 0.0 }),
-            Self::RowMax => DMatrix::from_fn(a.nrows(), 1, |i, _| a.row(i).max()),
-        }
-    }
-
-    // ANCHOR: vjp
-    /// For each input that is needed, what it receives when the output `y` receives `up`:
-    /// $\bar a = \bar y\,\partial y/\partial a$.
-    fn vjp<'t>(self, x: &[Var<'t>], y: Var<'t>, up: Var<'t>, needed: [bool; 2]) -> [Option<Var<'t>>; 2] {
-        let a = x[0];
-        let one = |adjoint| [Some(adjoint), None];
-        let [left, right] = needed;
-        match self {
-            Self::Input | Self::Constant | Self::Step | Self::RowMax => [None, None],
-            Self::Add => [Some(up), Some(up)],
-            Self::Sub => [Some(up), right.then(|| -up)],
-            Self::Mul => [left.then(|| up * x[1]), right.then(|| up * a)],
-            Self::Div => [left.then(|| up / x[1]), right.then(|| -(up * y / x[1]))],
-            Self::MatMul => {
-                [left.then(|| up.matmul(x[1].transpose())), right.then(|| a.transpose().matmul(up))]
-            }
-            Self::Transpose => one(up.transpose()),
-            Self::SumRows => one(up.repeat_rows(a.shape().0)),
-            Self::SumColumns => one(up.repeat_columns(a.shape().1)),
-            Self::RepeatRows(_) => one(up.sum_rows()), // what was copied is summed
-            Self::RepeatColumns(_) => one(up.sum_columns()),
-            Self::Neg => one(-up),
-            Self::Scale(s) => one(up.scale(s)),
-            Self::Shift(_) => one(up),
-            _ => one(up * self.slope(a, y)),
-        }
-    }
-
-    /// $f'(a)$ of an element-wise function $y = f(a)$.
-    fn slope<'t>(self, a: Var<'t>, y: Var<'t>) -> Var<'t> {
-        match self {
-            Self::Exp => y,
-            Self::Ln => a.powi(-1),
-            Self::Sqrt => y.powi(-1).scale(0.5),
-            Self::Powi(n) => a.powi(n - 1).scale(f64::from(n)),
-            Self::Sin => a.cos(),
-            Self::Cos => -a.sin(),
-            Self::Tanh => (-(y * y)).shift(1.0),
-            Self::Sigmoid => y * (-y).shift(1.0),
-            Self::Relu => a.step(),
-            _ => unreachable!("{self:?} is no element-wise function"),
-        }
-    }
-    // ANCHOR_END: vjp
-
-    /// What the output changes by when the inputs change by `dx`; `None` stands for no change.
-    fn jvp<'t>(self, x: &[Var<'t>], y: Var<'t>, dx: &[Option<Var<'t>>]) -> Option<Var<'t>> {
-        let a = x[0];
-        let da = dx.first().copied().flatten();
-        let db = dx.get(1).copied().flatten();
-        let sum = |left: Option<Var<'t>>, right: Option<Var<'t>>| match (left, right) {
-            (Some(left), Some(right)) => Some(left + right),
-            (left, right) => left.or(right),
-        };
-        match self {
-            Self::Input | Self::Constant | Self::Step | Self::RowMax => None,
-            Self::Add => sum(da, db),
-            Self::Sub => sum(da, db.map(|d| -d)),
-            Self::Mul => sum(da.map(|d| d * x[1]), db.map(|d| a * d)),
-            Self::Div => sum(da.map(|d| d / x[1]), db.map(|d| -(y * d / x[1]))),
-            Self::MatMul => sum(da.map(|d| d.matmul(x[1])), db.map(|d| a.matmul(d))),
-            Self::Neg
-            | Self::Scale(_)
-            | Self::Transpose
-            | Self::SumRows
-            | Self::SumColumns
-            | Self::RepeatRows(_)
-            | Self::RepeatColumns(_) => da.map(|d| d.unary(self)),
-            Self::Shift(_) => da,
-            _ => da.map(|d| d * self.slope(a, y)),
-        }
-    }
-
-    /// Scalar operations, multiplications and additions counted apart.
-    fn cost(self, inputs: &[&DMatrix<f64>], output: &DMatrix<f64>) -> u64 {
-        match self {
-            Self::Input | Self::Constant | Self::Transpose | Self::RepeatRows(_) | Self::RepeatColumns(_) => {
-                0
-            }
-            Self::MatMul => 2 * (output.len() * inputs[0].ncols()) as u64,
-            Self::SumRows | Self::SumColumns | Self::RowMax => inputs[0].len() as u64,
-            _ => output.len() as u64,
-        }
-    }
-
-    /// Short name, for pictures.
-    pub fn name(self) -> String {
-        match self {
-            Self::Input => "input".into(),
-            Self::Constant => "constant".into(),
-            Self::Add => "+".into(),
-            Self::Sub => "−".into(),
-            Self::Mul => "×".into(),
-            Self::Div => "÷".into(),
-            Self::Neg => "neg".into(),
-            Self::Scale(s) => format!("× {s}"),
-            Self::Shift(s) => format!("+ {s}"),
-            Self::MatMul => "matmul".into(),
-            Self::Transpose => "transpose".into(),
-            Self::SumRows => "sum rows".into(),
-            Self::SumColumns => "sum columns".into(),
-            Self::RepeatRows(n) => format!("{n} rows"),
-            Self::RepeatColumns(n) => format!("{n} columns"),
-            Self::Exp => "exp".into(),
-            Self::Ln => "ln".into(),
-            Self::Sqrt => "√".into(),
-            Self::Powi(n) => format!("power {n}"),
-            Self::Sin => "sin".into(),
-            Self::Cos => "cos".into(),
-            Self::Tanh => "tanh".into(),
-            Self::Sigmoid => "sigmoid".into(),
-            Self::Relu => "relu".into(),
-            Self::Step => "step".into(),
-            Self::RowMax => "row maximum".into(),
-        }
-    }
-}
+pub use op::Op;
 
 /// One operation of a tape.
 #[derive(Clone, Debug)]
@@ -405,6 +204,70 @@ impl Tape {
     }
     // ANCHOR_END: hvp
 
+    /// Whether these variables are on this tape: what all methods and operators here take for granted.
+    ///
+    /// # Errors
+    /// [`Error::ForeignVariable`] for the first that is not.
+    pub fn check(&self, variables: &[Var<'_>]) -> Result<(), Error> {
+        match variables.iter().find(|x| !std::ptr::eq(x.tape, self)) {
+            Some(foreign) => Err(Error::ForeignVariable { index: foreign.index }),
+            None => Ok(()),
+        }
+    }
+
+    /// Fallible twin of [`vjp`](Self::vjp).
+    ///
+    /// # Errors
+    /// [`Error::ForeignVariable`]; [`Error::Shape`] unless `seed` has the shape of `y`.
+    pub fn try_vjp<'t>(&'t self, y: Var<'t>, xs: &[Var<'t>], seed: Var<'t>) -> Result<Vec<Var<'t>>, Error> {
+        self.check(&[y, seed])?;
+        self.check(xs)?;
+        if y.shape() != seed.shape() {
+            return Err(Error::Shape {
+                what: "the seed of a derivative",
+                got: seed.shape(),
+                want: y.shape(),
+            });
+        }
+        Ok(self.vjp(y, xs, seed))
+    }
+
+    /// Fallible twin of [`gradient`](Self::gradient).
+    ///
+    /// # Errors
+    /// [`Error::ForeignVariable`]; [`Error::Shape`] unless `y` is `(1, 1)`.
+    pub fn try_gradient<'t>(&'t self, y: Var<'t>, xs: &[Var<'t>]) -> Result<Vec<Var<'t>>, Error> {
+        self.check(&[y])?;
+        self.check(xs)?;
+        if y.shape() != (1, 1) {
+            return Err(Error::Shape { what: "what has a gradient", got: y.shape(), want: (1, 1) });
+        }
+        Ok(self.gradient(y, xs))
+    }
+
+    /// Fallible twin of [`directional`](Self::directional).
+    ///
+    /// # Errors
+    /// [`Error::ForeignVariable`]; [`Error::LengthMismatch`] unless there is one direction for each variable;
+    /// [`Error::Shape`] unless it has its shape.
+    pub fn try_directional<'t>(
+        &'t self,
+        y: Var<'t>,
+        xs: &[Var<'t>],
+        direction: &[Var<'t>],
+    ) -> Result<Var<'t>, Error> {
+        self.check(&[y])?;
+        self.check(xs)?;
+        self.check(direction)?;
+        if xs.len() != direction.len() {
+            return Err(Error::LengthMismatch { examples: xs.len(), labels: direction.len() });
+        }
+        match xs.iter().zip(direction).find(|(x, d)| x.shape() != d.shape()) {
+            Some((x, d)) => Err(Error::Shape { what: "a direction", got: d.shape(), want: x.shape() }),
+            None => Ok(self.directional(y, xs, direction)),
+        }
+    }
+
     fn own<'t>(&'t self, x: Var<'t>) -> Var<'t> {
         assert!(std::ptr::eq(x.tape, self), "the variable belongs to another tape");
         x
@@ -431,6 +294,11 @@ impl<'t> Var<'t> {
         self.tape.nodes.borrow()[self.index].value.shape()
     }
 
+    /// The tape that it is on.
+    pub fn tape(self) -> &'t Tape {
+        self.tape
+    }
+
     /// Number of the node on its tape.
     pub fn index(self) -> usize {
         self.index
@@ -438,6 +306,61 @@ impl<'t> Var<'t> {
 
     fn unary(self, op: Op) -> Self {
         self.tape.apply(op, &[self])
+    }
+
+    /// `op` of two matrices of one shape, where an operator would panic.
+    fn try_binary(self, op: Op, other: Self) -> Result<Self, Error> {
+        self.tape.check(&[other])?;
+        if self.shape() != other.shape() {
+            let what = "the second operand of an element-wise operation";
+            return Err(Error::Shape { what, got: other.shape(), want: self.shape() });
+        }
+        Ok(self.tape.apply(op, &[self, other]))
+    }
+
+    /// $a + b$.
+    ///
+    /// # Errors
+    /// [`Error::ForeignVariable`], [`Error::Shape`]; so do the other three.
+    pub fn try_add(self, other: Self) -> Result<Self, Error> {
+        self.try_binary(Op::Add, other)
+    }
+
+    /// $a - b$.
+    ///
+    /// # Errors
+    /// As [`try_add`](Self::try_add).
+    pub fn try_sub(self, other: Self) -> Result<Self, Error> {
+        self.try_binary(Op::Sub, other)
+    }
+
+    /// $a \odot b$.
+    ///
+    /// # Errors
+    /// As [`try_add`](Self::try_add).
+    pub fn try_mul(self, other: Self) -> Result<Self, Error> {
+        self.try_binary(Op::Mul, other)
+    }
+
+    /// $a / b$.
+    ///
+    /// # Errors
+    /// As [`try_add`](Self::try_add).
+    pub fn try_div(self, other: Self) -> Result<Self, Error> {
+        self.try_binary(Op::Div, other)
+    }
+
+    /// Fallible twin of [`matmul`](Self::matmul).
+    ///
+    /// # Errors
+    /// [`Error::ForeignVariable`]; [`Error::Shape`] unless the inner sides are equal.
+    pub fn try_matmul(self, other: Self) -> Result<Self, Error> {
+        self.tape.check(&[other])?;
+        let (a, b) = (self.shape(), other.shape());
+        if a.1 != b.0 {
+            return Err(Error::Shape { what: "the second factor of a product", got: b, want: (a.1, b.1) });
+        }
+        Ok(self.tape.apply(Op::MatMul, &[self, other]))
     }
 
     fn binary(self, op: Op, other: Self) -> Self {
@@ -502,6 +425,54 @@ impl<'t> Var<'t> {
     pub fn repeat_columns(self, columns: usize) -> Self {
         assert_eq!(self.shape().1, 1, "only a single column can be repeated");
         self.unary(Op::RepeatColumns(columns))
+    }
+
+    /// The same numbers, row by row, in another shape.
+    ///
+    /// # Panics
+    /// When there are not `rows · columns` of them.
+    pub fn reshape(self, rows: usize, columns: usize) -> Self {
+        let (r, c) = self.shape();
+        assert_eq!(r * c, rows * columns, "a reshape keeps the number of entries");
+        self.unary(Op::Reshape(rows, columns))
+    }
+
+    /// This above `other`.
+    ///
+    /// # Panics
+    /// When the numbers of columns differ.
+    pub fn stack(self, other: Self) -> Self {
+        let (a, b) = (self.shape(), other.shape());
+        assert_eq!(a.1, b.1, "matrices that are stacked need equal widths");
+        self.tape.apply(Op::Stack, &[self, other])
+    }
+
+    /// This left of `other`.
+    ///
+    /// # Panics
+    /// When the numbers of rows differ.
+    pub fn beside(self, other: Self) -> Self {
+        self.transpose().stack(other.transpose()).transpose()
+    }
+
+    /// Rows `from..from + count`.
+    ///
+    /// # Panics
+    /// When there are fewer rows.
+    pub fn rows(self, from: usize, count: usize) -> Self {
+        assert!(from + count <= self.shape().0, "rows {from}..{} of {}", from + count, self.shape().0);
+        self.unary(Op::Rows { from, count })
+    }
+
+    /// The rows with these numbers, in this order; a row may occur more than once, as in an embedding.
+    ///
+    /// # Panics
+    /// When a row does not exist.
+    pub fn gather(self, rows: &[usize]) -> Self {
+        let count = self.shape().0;
+        assert!(rows.iter().all(|&row| row < count), "one of the rows {rows:?} of {count} does not exist");
+        let rows = DMatrix::from_iterator(rows.len(), 1, rows.iter().map(|&row| row as f64));
+        self.tape.apply(Op::Gather, &[self, self.tape.constant(rows)])
     }
 
     /// $e^a$.

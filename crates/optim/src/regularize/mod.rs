@@ -2,10 +2,11 @@
 //!
 //! | I want | module |
 //! |---|---|
-//! | small or sparse weights | [`penalty`]; `weight_decay` of every optimiser; `layers::optimizer::Constraint` for max-norm |
+//! | small or sparse weights | [`penalty`]; `weight_decay` of every optimiser; max-norm: `layers::optimizer::Constraint`, [`noise::max_norm`] |
 //! | to stop in time | [`early_stop`] |
 //! | dropout, and what it does exactly | `layers::modules::Dropout`, [`dropout`], [`dropout_theory`] |
-//! | batch norm, noise | `layers::modules::{BatchNorm1D, GaussianNoise}` |
+//! | batch norm | `layers::modules::BatchNorm1D` |
+//! | noise on inputs, weights, labels | `layers::modules::GaussianNoise`, [`noise`] |
 //! | more data from the data | [`augment`], [`mixup`] |
 //! | soft labels, robust losses | `layers::losses` |
 //! | several models | [`ensemble`] |
@@ -20,6 +21,7 @@ pub mod early_stop;
 pub mod ensemble;
 pub mod memorization;
 pub mod mixup;
+pub mod noise;
 pub mod path_norm;
 pub mod penalty;
 pub mod tangent;

@@ -12,6 +12,7 @@
 //! | a sum of squares, a Jacobian | [`levenberg_marquardt`] |
 //! | a network, products with the Hessian | [`hessian_free`] |
 //! | a linear system, products with the matrix | [`conjugate_gradient`] |
+//! | least squares with a bound on the length of the answer | [`constrained`] |
 //!
 //! ```
 //! use optim::second_order::{Lbfgs, LbfgsConfig, Stop};
@@ -27,6 +28,7 @@
 //! ```
 pub mod bfgs;
 mod conjugate_gradient;
+pub mod constrained;
 mod hessian_free;
 pub mod lbfgs;
 mod line_search;
