@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{at_least_one, at_least_two};
 use crate::sgd::gradient_noise::{covariance, minibatch_share};
+use crate::sgd::stochastic::{Descent, Sampling, StepSize};
 use crate::sgd::{FiniteSum, LeastSquares};
 
 /// Variance of minibatch gradients on digits, and the spectral radius of a cycle.
@@ -45,6 +46,11 @@ impl ExperimentConfig for GradientNoiseConfig {
     }
 }
 
+/// Two blood values that nearly agree, total cholesterol and LDL: a narrow valley.
+const PAIR: (usize, usize) = (4, 5);
+/// Start, rate and steps of the paths in their plane.
+const PATH: ((f64, f64), f64, u64) = ((1.6, 0.6), 0.05, 400);
+
 /// Sizes of minibatches.
 const BATCHES: [usize; 4] = [1, 4, 16, 64];
 
@@ -66,8 +72,22 @@ pub struct GradientNoiseReport {
     pub sufficient_rate: f64,
     /// Radius at the rate that the tutorial prints, 0.05.
     pub printed_radius: f64,
+    /// Two of the features alone: second derivatives by both weights, and the minimiser.
+    pub plane: Plane,
+    /// Examples in a step, and the weights after each step, from the same start with the same rate.
+    pub paths: Vec<(usize, Vec<(f64, f64)>)>,
     /// As text.
     pub table: Table,
+}
+
+/// A quadratic in two weights.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Plane {
+    /// $H_{11}$, $H_{12}$, $H_{22}$.
+    pub hessian: [f64; 3],
+    /// $w^*$.
+    pub minimiser: (f64, f64),
 }
 
 impl Experiment for GradientNoise {
@@ -84,6 +104,7 @@ impl Experiment for GradientNoise {
             include_str!("gradient_noise.rs"),
             include_str!("../sgd/gradient_noise.rs"),
             include_str!("../sgd/mod.rs"),
+            include_str!("../sgd/stochastic.rs"),
         ],
     };
 
@@ -96,10 +117,12 @@ impl Experiment for GradientNoise {
         let targets = datasets::diabetes().targets().to_vec();
         let mean = targets.iter().sum::<f64>() / n as f64;
         let y: Vec<f64> = targets.iter().map(|y| (y - mean) / 77.0).collect(); // about one standard deviation
-        let problem = LeastSquares::new(x, y, 0.5).map_err(lab::Error::unit)?;
+        let problem_columns = DMatrix::from_columns(&[x.column(PAIR.0), x.column(PAIR.1)]);
+        let problem = LeastSquares::new(x, y.clone(), 0.5).map_err(lab::Error::unit)?;
         let w = vec![0.0; problem.dim()];
         let trace = covariance(&problem, &w).trace();
         let full = problem.gradient(&w);
+        let (plane, paths) = paths(&problem_columns, &y, lab.key("paths")).map_err(lab::Error::unit)?;
         let seeds = lab.seeds(config.seeds);
         let (mut with_replacement, mut without_replacement) = (Vec::new(), Vec::new());
         for (done, batch) in BATCHES.into_iter().enumerate() {
@@ -147,6 +170,8 @@ impl Experiment for GradientNoise {
             critical_rate: low,
             sufficient_rate: 2.0 / curvature,
             printed_radius: radius(&rows, 0.05),
+            plane,
+            paths,
             table,
         })
     }
@@ -208,6 +233,7 @@ impl Experiment for GradientNoise {
                     .scatter("measured", measured(&report.with_replacement))
                     .line(Line::new("tr Σ / B", BATCHES.map(|b| (b as f64, report.trace / b as f64)))),
             ),
+            paths_figure(report),
             Figure::new(
                 "radius",
                 "Above 1 errors grow from pass to pass. Largest eigenvalue, in size, of one pass over the tutorial's six rows \
@@ -223,6 +249,56 @@ impl Experiment for GradientNoise {
             ),
         ]
     }
+}
+
+/// Descent in the plane of two features with all examples in a step, with 16 and with one.
+fn paths(
+    x: &DMatrix<f64>,
+    y: &[f64],
+    key: kernels::random::Key,
+) -> Result<(Plane, Vec<(usize, Vec<(f64, f64)>)>), crate::Error> {
+    let problem = LeastSquares::new(x.clone(), y.to_vec(), 0.5)?;
+    let (h, w) = (problem.hessian(), problem.minimiser()?);
+    let plane = Plane { hessian: [h[(0, 0)], h[(0, 1)], h[(1, 1)]], minimiser: (w[0], w[1]) };
+    let ((a, b), rate, steps) = PATH;
+    let mut paths = Vec::new();
+    for batch in [problem.terms(), 16, 1] {
+        let descent =
+            Descent::new(StepSize::Constant(rate)).sampling(Sampling::Shuffled).batch(batch).steps(steps);
+        let mut path = vec![(a, b)];
+        descent
+            .run(&problem, &[a, b], &mut key.fold(batch as u64).rng(), |at| path.push((at.w[0], at.w[1])))?;
+        paths.push((batch, path));
+    }
+    Ok((plane, paths))
+}
+
+fn paths_figure(report: &GradientNoiseReport) -> Figure {
+    let Plane { hessian: [h11, h12, h22], minimiser } = report.plane;
+    let excess = |x: f64, y: f64| {
+        let (dx, dy) = (x - minimiser.0, y - minimiser.1);
+        0.5 * (h11 * dx * dx + 2.0 * h12 * dx * dy + h22 * dy * dy)
+    };
+    let (across, up) = ((-1.6, 2.2), (-1.2, 1.6));
+    let levels: Vec<f64> = (0..9).map(|i| 2e-3 * 3_f64.powi(i)).collect();
+    let mut plot = Plot::new(
+        Axis::linear("weight of total cholesterol").range(across.0, across.1),
+        Axis::linear("weight of LDL").range(up.0, up.1),
+    )
+    .faint(lab::contours(across, up, &levels, excess));
+    for (batch, path) in report.paths.iter().rev() {
+        let name = if *batch == 1 { "one example".to_owned() } else { format!("{batch} examples") };
+        plot = plot.line(Line::new(name, path.iter().copied()));
+    }
+    Figure::new(
+        "paths",
+        "All three go down the same valley; the fewer examples in a step, the wider they stagger, and at the bottom only the \
+         full gradient comes to rest. Four hundred steps of the same length factor on two features of the diabetes data, \
+         with lines of equal loss.",
+        "Slanted long ellipses with three paths from the upper right. One is smooth and ends in the centre; one trembles \
+         along it; the third is a scribble that fills a cloud around the centre.",
+        plot,
+    )
 }
 
 fn tutorial() -> Result<LeastSquares, crate::Error> {

@@ -19,11 +19,14 @@
 //! | 5 | [`StartAtDepth`] | the scale of the start decides whether ten layers train |
 //! | 5 | [`DyingRelu`] | dead rectifiers are a symptom |
 //! | 5 | [`LabelNoise`] | a bounded loss does not learn wrong labels by heart |
+//! | 5 | [`MixtureDensity`] | a mixture answers where one input has several answers |
+//! | 5 | [`Calibration`] | one temperature makes a network as certain as it is right |
 //! | 6 | [`DropoutEqualises`] | dropout makes units equal and prunes rank, as a closed form says |
 //! | 6 | [`WidthWithoutOverfitting`] | more hidden units than needed, and fewer errors |
 //! | 6 | [`PathDescent`] | Path-SGD does not see how weights are scaled |
 //! | 6 | [`Memorisation`] | real data and noise are learnt differently |
 //! | 6 | [`RegulariserLeague`] | what helps on 500 digits, and what does not |
+//! | 6 | [`BatchNormRates`] | batch norm trains at every learning rate from 0.01 to 3 |
 //! | 7 | [`DepthAndShortcuts`] | shortcuts carry depth; depth alone buys nothing on flat digits |
 //! | 7 | [`ArchitectureAtlas`] | every architecture of the course, counted |
 //! | 8 | [`Conditioning`] | steps grow like κ without momentum, like √κ with it |
@@ -31,6 +34,7 @@
 //! | 8 | [`AdamCounterexample`] | Adam goes to the worst point, AMSGrad to the best |
 //! | 8 | [`AdaptiveGeneralisation`] | adaptive rules find a solution that calls everything positive |
 //! | 8 | [`GradientClipping`] | clipped gradients survive a learning rate of 1 |
+//! | 8 | [`HyperparameterSearch`] | random points beat a grid where one axis matters |
 //! | 8 | [`LearningRateRange`] | one sweep suggests a usable learning rate |
 //! | 8 | [`LearningRateSchedules`] | rates that fall and averaged weights read more digits |
 //! | 8 | [`LossBand`] | test losses of wide networks lie close together |
@@ -38,11 +42,14 @@
 //! | 8 | [`OptimizerRace`] | tuned momentum and tuned Adam are equal and beat SGD |
 //! | 8 | [`SecondOrderDigits`] | L-BFGS needs fewer evaluations than any first-order method |
 //! | 8 | [`SpinGlass`] | minima of the spin glass gather in a band |
+//! | 8 | [`WeightDecayMap`] | the same λ means different things in Adam with L2 and in AdamW |
 mod adam_counterexample;
 mod adaptive_generalisation;
 mod architecture_atlas;
+mod batch_norm_rates;
 mod bayesian_line;
 mod bias_variance;
+mod calibration;
 mod checkpointing;
 mod conditioning;
 mod depth_and_shortcuts;
@@ -54,12 +61,14 @@ mod dying_relu;
 mod gradient_clipping;
 mod gradient_noise;
 mod hessian_products;
+mod hyperparameter_search;
 mod label_noise;
 mod learning_rate_range;
 mod learning_rate_schedules;
 mod learning_slowdown;
 mod loss_band;
 mod memorisation;
+mod mixture_density;
 mod mnist_runs;
 mod nielsen_digits;
 mod no_free_lunch;
@@ -74,6 +83,8 @@ mod second_order_digits;
 mod sgd_rates;
 mod spin_glass;
 mod start_at_depth;
+mod typed_runs;
+mod weight_decay_map;
 mod width_without_overfitting;
 mod xor;
 
@@ -82,8 +93,10 @@ pub use adaptive_generalisation::{
     AdaptiveGeneralisation, AdaptiveGeneralisationConfig, AdaptiveGeneralisationReport,
 };
 pub use architecture_atlas::{ArchitectureAtlas, ArchitectureAtlasConfig, ArchitectureAtlasReport};
+pub use batch_norm_rates::{BatchNormRates, BatchNormRatesConfig, BatchNormRatesReport};
 pub use bayesian_line::{BayesianLine, BayesianLineConfig, BayesianLineReport};
 pub use bias_variance::{BiasVariance, BiasVarianceConfig, BiasVarianceReport};
+pub use calibration::{Calibration, CalibrationConfig, CalibrationReport};
 pub use checkpointing::{Checkpointing, CheckpointingConfig, CheckpointingReport};
 pub use conditioning::{Conditioning, ConditioningConfig, ConditioningReport};
 pub use depth_and_shortcuts::{DepthAndShortcuts, DepthAndShortcutsConfig, DepthAndShortcutsReport};
@@ -94,6 +107,9 @@ pub use dying_relu::{DyingRelu, DyingReluConfig, DyingReluReport};
 pub use gradient_clipping::{GradientClipping, GradientClippingConfig, GradientClippingReport};
 pub use gradient_noise::{GradientNoise, GradientNoiseConfig, GradientNoiseReport};
 pub use hessian_products::{HessianProducts, HessianProductsConfig, HessianProductsReport};
+pub use hyperparameter_search::{
+    HyperparameterSearch, HyperparameterSearchConfig, HyperparameterSearchReport,
+};
 pub use label_noise::{LabelNoise, LabelNoiseConfig, LabelNoiseReport};
 pub use learning_rate_range::{LearningRateRange, LearningRateRangeConfig, LearningRateRangeReport};
 pub use learning_rate_schedules::{
@@ -102,6 +118,7 @@ pub use learning_rate_schedules::{
 pub use learning_slowdown::{LearningSlowdown, LearningSlowdownConfig, LearningSlowdownReport};
 pub use loss_band::{LossBand, LossBandConfig, LossBandReport};
 pub use memorisation::{Memorisation, MemorisationConfig, MemorisationReport};
+pub use mixture_density::{MixtureDensity, MixtureDensityConfig, MixtureDensityReport};
 pub use nielsen_digits::{NielsenDigits, NielsenDigitsConfig, NielsenDigitsReport};
 pub use no_free_lunch::{NoFreeLunch, NoFreeLunchConfig, NoFreeLunchReport};
 pub use optimizer_paths::{OptimizerPaths, OptimizerPathsConfig, OptimizerPathsReport};
@@ -115,6 +132,7 @@ pub use second_order_digits::{SecondOrderDigits, SecondOrderDigitsConfig, Second
 pub use sgd_rates::{SgdRates, SgdRatesConfig, SgdRatesReport};
 pub use spin_glass::{SpinGlass, SpinGlassConfig, SpinGlassReport};
 pub use start_at_depth::{StartAtDepth, StartAtDepthConfig, StartAtDepthReport};
+pub use weight_decay_map::{WeightDecayMap, WeightDecayMapConfig, WeightDecayMapReport};
 pub use width_without_overfitting::{
     WidthWithoutOverfitting, WidthWithoutOverfittingConfig, WidthWithoutOverfittingReport,
 };
@@ -144,11 +162,14 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<StartAtDepth>(),
         lab::entry::<DyingRelu>(),
         lab::entry::<LabelNoise>(),
+        lab::entry::<MixtureDensity>(),
+        lab::entry::<Calibration>(),
         lab::entry::<DropoutEqualises>(),
         lab::entry::<WidthWithoutOverfitting>(),
         lab::entry::<PathDescent>(),
         lab::entry::<Memorisation>(),
         lab::entry::<RegulariserLeague>(),
+        lab::entry::<BatchNormRates>(),
         lab::entry::<DepthAndShortcuts>(),
         lab::entry::<ArchitectureAtlas>(),
         // lecture 8
@@ -164,6 +185,8 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<OptimizerRace>(),
         lab::entry::<SecondOrderDigits>(),
         lab::entry::<SpinGlass>(),
+        lab::entry::<WeightDecayMap>(),
+        lab::entry::<HyperparameterSearch>(),
     ]
 }
 

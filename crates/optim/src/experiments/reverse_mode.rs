@@ -124,7 +124,11 @@ impl Experiment for ReverseMode {
                 derivatives",
         claim: "The gradient with respect to 79,510 weights costs at most five times the loss and agrees with dfdx to \
                 1e-12; for a Jacobian forward mode is cheaper with fewer inputs, reverse mode with fewer outputs",
-        sources: &[include_str!("reverse_mode.rs"), include_str!("../autodiff/tensor.rs")],
+        sources: &[
+            include_str!("reverse_mode.rs"),
+            include_str!("../autodiff/tensor.rs"),
+            include_str!("../autodiff/tensor/op.rs"),
+        ],
     };
 
     fn run(config: &Self::Config, lab: &mut Lab) -> Result<Self::Report, lab::Error> {

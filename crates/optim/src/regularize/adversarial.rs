@@ -48,7 +48,7 @@ where
 }
 
 // ANCHOR: fgsm
-/// One step of size `epsilon` along the sign of the gradient.
+/// The fast gradient sign method: one step of size `epsilon` along the sign of the gradient.
 ///
 /// # Errors
 /// As [`input_gradient`]; [`Error::InvalidHyper`] unless `epsilon` is finite and not negative.
@@ -70,10 +70,7 @@ where
             Error = D::Err,
         >,
 {
-    check("epsilon", epsilon)?;
-    let (_, gradient) = input_gradient(model, x, labels)?;
-    let moved = x.as_vec().into_iter().zip(gradient).map(|(x, g)| x + E::of(epsilon * sign(g.as_f64())));
-    tensor(x, moved.collect())
+    pgd(model, x, labels, Pgd { epsilon, step: epsilon, steps: 1 })
 }
 // ANCHOR_END: fgsm
 
@@ -88,10 +85,11 @@ pub struct Pgd {
     pub steps: usize,
 }
 
+// ANCHOR: pgd
 /// `settings.steps` steps along the sign of the gradient, each followed by the projection on the box around `x`.
 ///
 /// # Errors
-/// As [`fgsm`].
+/// As [`input_gradient`]; [`Error::InvalidHyper`] unless `epsilon` and `step` are finite and not negative.
 pub fn pgd<M, S, B, C, E, D>(
     model: &M,
     x: &Tensor<S, E, D>,
@@ -124,6 +122,7 @@ where
     }
     Ok(at)
 }
+// ANCHOR_END: pgd
 
 fn check(name: &'static str, value: f64) -> Result<(), Error> {
     let is_legal = value.is_finite() && value >= 0.0;

@@ -84,3 +84,54 @@ fn settings_of_the_loss_scale_are_checked() {
     assert_eq!(name(LossScaleConfig { growth: 1.0, ..config }), "growth");
     assert_eq!(name(LossScaleConfig { backoff: f64::NAN, ..config }), "backoff");
 }
+
+/// With as many bits as the format has, the steps are the optimiser's, bit for bit; with 7 the model holds bfloat16 numbers
+/// and still follows, where rounding after each step stands still.
+#[test]
+fn a_master_copy_keeps_small_steps() {
+    use layers::modules;
+    use layers::prelude::{Linear, Tanh};
+    use optim::master_copy::{MasterCopy, round_to_bits};
+    use optim::optimizers::Adam;
+    let dev = Cpu::seed_from_u64(5);
+    let start = dev.build_module::<(Linear<3, 5, Tanh>, Linear<5, 2>), f32>();
+    let x: Tensor<Rank2<8, 3>, f32, _> = dev.sample_normal();
+    type Net = (modules::Linear<3, 5, f32, Cpu, Tanh>, modules::Linear<5, 2, f32, Cpu>);
+    let loss = |model: &Net| model.forward(x.leaky_trace()).square().mean::<Rank0, _>();
+    let config = AdamConfig { learning_rate: 1e-4, ..Default::default() };
+    let [mut plain, mut full, mut coarse, mut lost] = [(); 4].map(|()| start.clone());
+    let mut optimizers = [(); 4].map(|()| Adam::try_new(&start, config).unwrap());
+    let mut masters =
+        [MasterCopy::try_new(&mut full, 23).unwrap(), MasterCopy::try_new(&mut coarse, 7).unwrap()];
+    let round = |model: &mut Net| {
+        let flat: Vec<f32> =
+            params::flatten(model).iter().map(|&w| round_to_bits(f64::from(w), 7) as f32).collect();
+        params::unflatten(model, &flat).unwrap();
+    };
+    round(&mut lost);
+    let before = params::flatten(&lost);
+    for _ in 0..30 {
+        let mut gradients = loss(&plain).backward();
+        optimizers[0].step(&mut plain, &mut gradients).unwrap();
+        let mut gradients = loss(&full).backward();
+        masters[0].step(&mut optimizers[1], &mut full, &mut gradients).unwrap();
+        let mut gradients = loss(&coarse).backward();
+        masters[1].step(&mut optimizers[2], &mut coarse, &mut gradients).unwrap();
+        let mut gradients = loss(&lost).backward();
+        optimizers[3].step(&mut lost, &mut gradients).unwrap();
+        round(&mut lost);
+    }
+    assert_eq!(params::flatten(&plain), params::flatten(&full));
+    let (exact, held) = (masters[1].exact(), params::flatten(&coarse));
+    assert!(held.iter().all(|w| w.to_bits() & 0xffff == 0), "not a bfloat16");
+    for ((exact, held), plain) in exact.iter().zip(&held).zip(params::flatten(&plain)) {
+        assert!((exact - held).abs() <= held.abs() / 256.0, "{held} is not {exact} rounded");
+        assert!((exact - plain).abs() < 1e-3, "{exact} has lost its way to {plain}");
+    }
+    // Steps of 1e-4 are lost by every weight above 0.05: half of its last digit is more.
+    let moved = params::flatten(&lost).iter().zip(&before).filter(|(a, b)| a != b && b.abs() > 0.06).count();
+    let follows = held.iter().zip(&before).filter(|(a, b)| a != b && b.abs() > 0.06).count();
+    assert!(moved == 0 && follows > 10, "{moved} moved, {follows} follow");
+    let refused = MasterCopy::try_new(&mut plain, 0);
+    assert!(matches!(refused, Err(Error::InvalidHyper { name: "bits", .. })));
+}

@@ -1,9 +1,11 @@
 //! Lecture 7: every count of `golden/counts.json` (torchvision, made by `golden/gen_counts.py`), laws of the arithmetic.
 use dfdx::prelude::*;
 use kernels::random::Key;
+use layers::prelude::{Linear, Tanh};
 use layers::testing::Golden;
-use layers::{assert_close, params};
+use layers::{assert_close, modules, params};
 use optim::Error;
+use optim::architecture::blocks::{self, builder};
 use optim::architecture::count::{Layer, Network, Size, Window};
 use optim::architecture::proposal::Proposal;
 use optim::architecture::skip::{Shortcut, SkipChain};
@@ -247,4 +249,48 @@ fn vague_proposals_are_refused() {
     }
     proposal.macs_per_second = f64::NAN;
     assert_eq!(missing(&proposal), "a budget");
+}
+
+type Blocks = (
+    blocks::ReZero<modules::Linear<4, 4, f64, Cpu, modules::Tanh>, f64, Cpu>,
+    blocks::Highway<modules::Linear<4, 4, f64, Cpu, modules::Tanh>, 4, f64, Cpu>,
+);
+
+/// The formulas by hand, gradients by differences, names, and what both are at the start.
+#[test]
+fn blocks_go_around_their_branch() {
+    type Described = (builder::ReZero<Linear<4, 4, Tanh>>, builder::Highway<Linear<4, 4, Tanh>, 4>);
+    let dev = Cpu::seed_from_u64(1);
+    let mut net: Blocks = dev.build_module::<Described, f64>();
+    assert_eq!(net.1.gate.bias.array(), [-2.0; 4]);
+    let names = params::names(&net);
+    assert_eq!(names[..3], ["0.branch.weight", "0.branch.bias", "0.scale"]);
+    assert_eq!(names[3..], ["1.branch.weight", "1.branch.bias", "1.gate.weight", "1.gate.bias"]);
+    let x: Tensor<(usize, Const<4>), f64, Cpu> = Key::new(7).normal(&dev, (3, Const::<4>));
+    assert_eq!(net.0.forward(x.clone()).as_vec(), x.as_vec(), "ReZero starts as the identity");
+    net.0.scale = dev.tensor(0.7);
+    let affine = |weight: &[f64], bias: &[f64], x: &[f64]| -> Vec<f64> {
+        (0..4).map(|o| bias[o] + (0..4).map(|i| weight[4 * o + i] * x[i]).sum::<f64>()).collect()
+    };
+    let (re, high) = (&net.0, &net.1);
+    let by_hand: Vec<f64> = x
+        .as_vec()
+        .chunks(4)
+        .flat_map(|x| {
+            let f = affine(&re.branch.weight.as_vec(), &re.branch.bias.as_vec(), x);
+            let x: Vec<f64> = x.iter().zip(f).map(|(x, f)| x + 0.7 * f.tanh()).collect();
+            let f = affine(&high.branch.weight.as_vec(), &high.branch.bias.as_vec(), &x);
+            let g = affine(&high.gate.weight.as_vec(), &high.gate.bias.as_vec(), &x);
+            let y = x.iter().zip(f).zip(g).map(|((x, f), g)| {
+                let g = 1.0 / (1.0 + (-g).exp());
+                g * f.tanh() + (1.0 - g) * x
+            });
+            y.collect::<Vec<_>>()
+        })
+        .collect();
+    assert_close!(net.forward(x.clone()).as_vec(), by_hand, 1e-12);
+    layers::testing::gradient_check(&net, |net| net.forward(x.leaky_trace()).square().mean::<Rank0, _>())
+        .assert(1e-6);
+    net.reset_params();
+    assert_eq!(net.0.scale.array(), 0.0);
 }

@@ -491,3 +491,83 @@ fn cross_entropy_is_stable() {
     let gradient = tape.gradient(loss, &[z])[0].value();
     assert_close!(gradient.transpose().as_slice(), [0.5, -0.5, 0.0, -0.5, 0.25, 0.25], 1e-14, 1e-15);
 }
+
+/// Every operation that moves entries around: against differences, forward against reverse, and twice.
+#[test]
+fn moved_entries_take_their_derivatives_along() {
+    let mut rng = StdRng::seed_from_u64(11);
+    let start = normal(3, 4, &mut rng);
+    fn f<'t>(x: Var<'t>, y: Var<'t>) -> Var<'t> {
+        let table = x.stack(y).gather(&[4, 0, 4, 2]); // (4, 4); row 4 is used twice
+        let parts = table.rows(1, 2).beside(x.rows(0, 2)); // (2, 8)
+        let square = parts.reshape(4, 4) * table.tanh();
+        (square.reshape(1, 16) * square.reshape(1, 16)).sum() + x.reshape(4, 3).sum_rows().exp().sum()
+    }
+    let other = normal(2, 4, &mut rng);
+    let value = |x: &DMatrix<f64>| {
+        let tape = Tape::new();
+        f(tape.input(x.clone()), tape.constant(other.clone())).number()
+    };
+    let tape = Tape::new();
+    let (x, y) = (tape.input(start.clone()), tape.input(other.clone()));
+    // Row by row, as an order of entries: the reshape is not nalgebra's.
+    let rows = tape.constant(DMatrix::from_row_slice(2, 3, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])).reshape(3, 2);
+    assert_eq!(*rows.value(), DMatrix::from_row_slice(3, 2, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+    let loss = f(x, y);
+    let [by_x, by_y] = [0, 1].map(|i| tape.gradient(loss, &[x, y])[i]);
+    for i in 0..12 {
+        let at = |h: f64| {
+            let mut moved = start.clone();
+            moved[i] += h;
+            value(&moved)
+        };
+        assert_close!(by_x.value()[i], (at(1e-5) - at(-1e-5)) / 2e-5, 1e-7, 1e-9);
+    }
+    let [u, v] = [(3, 4), (2, 4)].map(|(r, c)| tape.constant(normal(r, c, &mut rng)));
+    let along = tape.directional(loss, &[x, y], &[u, v]).number();
+    assert_close!(along, by_x.value().dot(&u.value()) + by_y.value().dot(&v.value()), 1e-12);
+    // Only one of the two parts of a stack moves.
+    let along = tape.directional(loss, &[y], &[v]).number();
+    assert_close!(along, by_y.value().dot(&v.value()), 1e-12);
+    // Second derivatives: forward over reverse is reverse over reverse, and symmetric.
+    let times = |d: Var<'_>| tape.hessian_times(loss, &[x], &[d])[0].value();
+    let other = tape.constant(normal(3, 4, &mut rng));
+    assert_close!(other.value().dot(&times(u)), u.value().dot(&times(other)), 1e-11);
+    let twice = tape.gradient((by_x * u).sum(), &[x])[0].value();
+    assert_close!(twice.as_slice(), times(u).as_slice(), 1e-11, 1e-13);
+    // The graph of it evaluates to the same and draws every name.
+    let graph = ComputationGraph::from_tape(&tape, loss, &[(x, "x"), (y, "y")]);
+    assert_close!(
+        graph.simplify().unwrap().evaluate(&[start, y.value().as_ref().clone()]).unwrap()[0],
+        loss.number(),
+        1e-13
+    );
+    assert!(graph.to_dot().contains("gather") && graph.to_dot().contains("stack"));
+}
+
+#[test]
+fn variables_of_two_tapes_are_a_typed_error() {
+    let (one, two) = (Tape::new(), Tape::new());
+    let a = one.input(DMatrix::from_element(1, 2, 1.0));
+    let b = two.input(DMatrix::from_element(1, 2, 1.0));
+    for result in [a.try_add(b), a.try_sub(b), a.try_mul(b), a.try_div(b), a.try_matmul(b)] {
+        assert!(matches!(result, Err(Error::ForeignVariable { index: 0 })));
+    }
+    let loss = a.sum();
+    assert!(matches!(one.try_gradient(loss, &[b]), Err(Error::ForeignVariable { .. })));
+    assert!(matches!(two.try_gradient(loss, &[a]), Err(Error::ForeignVariable { .. })));
+    assert!(matches!(one.try_vjp(a, &[a], b), Err(Error::ForeignVariable { .. })));
+    assert!(matches!(one.try_directional(loss, &[a], &[b]), Err(Error::ForeignVariable { .. })));
+    // Shapes that do not fit, likewise.
+    let tall = one.input(DMatrix::from_element(3, 1, 1.0));
+    assert!(matches!(a.try_add(tall), Err(Error::Shape { got: (3, 1), want: (1, 2), .. })));
+    assert!(matches!(a.try_matmul(tall), Err(Error::Shape { want: (2, 1), .. })));
+    assert!(matches!(one.try_gradient(a, &[a]), Err(Error::Shape { .. })));
+    assert!(matches!(one.try_vjp(a, &[a], tall), Err(Error::Shape { .. })));
+    assert!(matches!(one.try_directional(a, &[a], &[tall]), Err(Error::Shape { .. })));
+    assert!(matches!(one.try_directional(a, &[a], &[]), Err(Error::LengthMismatch { .. })));
+    // And what fits is what the operators give.
+    assert_eq!(one.try_gradient(loss, &[a]).unwrap()[0].value(), one.gradient(loss, &[a])[0].value());
+    assert_eq!(a.try_div(a).unwrap().value(), (a / a).value());
+    assert!(one.check(&[a, tall]).is_ok());
+}

@@ -1,12 +1,13 @@
 //! The quick version of each experiment: it runs in seconds, its claims hold, its figures can be drawn.
 use lab::{Check, Experiment, ExperimentConfig, Lab};
 use optim::experiments::{
-    AdamCounterexample, AdaptiveGeneralisation, ArchitectureAtlas, BayesianLine, BiasVariance, Checkpointing,
-    Conditioning, DepthAndShortcuts, DiabetesValidation, Dimensionality, DropoutEqualises, DyingRelu,
-    GradientClipping, GradientNoise, HessianProducts, LabelNoise, LearningRateRange, LearningRateSchedules,
-    LearningSlowdown, LossBand, Memorisation, NielsenDigits, NoFreeLunch, OptimizerPaths, OptimizerRace,
-    PathDescent, PerceptronBound, RegulariserLeague, ReverseMode, SaddleEscape, SecondOrderDigits, SgdRates,
-    SpinGlass, StartAtDepth, WidthWithoutOverfitting, Xor,
+    AdamCounterexample, AdaptiveGeneralisation, ArchitectureAtlas, BatchNormRates, BayesianLine,
+    BiasVariance, Calibration, Checkpointing, Conditioning, DepthAndShortcuts, DiabetesValidation,
+    Dimensionality, DropoutEqualises, DyingRelu, GradientClipping, GradientNoise, HessianProducts,
+    HyperparameterSearch, LabelNoise, LearningRateRange, LearningRateSchedules, LearningSlowdown, LossBand,
+    Memorisation, MixtureDensity, NielsenDigits, NoFreeLunch, OptimizerPaths, OptimizerRace, PathDescent,
+    PerceptronBound, RegulariserLeague, ReverseMode, SaddleEscape, SecondOrderDigits, SgdRates, SpinGlass,
+    StartAtDepth, WeightDecayMap, WidthWithoutOverfitting, Xor,
 };
 
 fn quick<X: Experiment>() -> X::Report {
@@ -326,4 +327,44 @@ fn sgd_rates() {
 fn gradient_noise() {
     let report = quick::<GradientNoise>();
     assert!(report.critical_rate > 2.0 * report.sufficient_rate, "sufficient, not necessary");
+}
+
+#[test]
+fn batch_norm_rates() {
+    let report = quick::<BatchNormRates>();
+    assert_eq!(report.rates, [0.01, 0.1, 0.5, 1.0, 3.0]);
+    assert!(
+        report.plain[2].mean > report.plain[0].mean + 10.0,
+        "without batch norm there is a best rate: {report:?}"
+    );
+}
+
+#[test]
+fn weight_decay_map() {
+    let report = quick::<WeightDecayMap>();
+    assert_eq!((report.coupled.len(), report.coupled[0].len()), (1, 6));
+}
+
+#[test]
+fn hyperparameter_search() {
+    let report = quick::<HyperparameterSearch>();
+    assert_eq!((report.trials.len(), report.budget), (27, 54));
+    assert!(report.searches.iter().all(|search| search.error.mean < 60.0), "{:?}", report.table);
+}
+
+#[test]
+fn mixture_density() {
+    let report = quick::<MixtureDensity>();
+    assert!(report.components.iter().map(Vec::len).sum::<usize>() > 200, "each input has a component");
+}
+
+#[test]
+fn calibration() {
+    let report = quick::<Calibration>();
+    // Smoothing makes a network less certain: the temperature that it needs falls.
+    assert!(
+        report.temperature.windows(2).all(|pair| pair[1].mean < pair[0].mean),
+        "{:?}",
+        report.temperature
+    );
 }

@@ -195,3 +195,54 @@ fn models_that_do_not_fit_are_refused() {
     let config = DescendConfig { tolerance: 0.0, ..Default::default() };
     assert!(glass.descend(&[1.0; 3], config).is_err());
 }
+
+/// Hidden units may change places, odd ones their signs: all copies of a small network compute the same and are different
+/// vectors, as many as the formula says. A sign that is flipped under ReLU changes the function.
+#[test]
+fn copies_of_a_network_are_counted() {
+    use dfdx::prelude::{Cpu, Module, Tensor};
+    use kernels::{Activation, random::Key};
+    use optim::chain::{Chain, glorot};
+    use optim::landscape::symmetry::{flip_unit, log10_copies, permute_units};
+    let dev = Cpu::default();
+    let net = Chain::<f64, Cpu>::new(&dev, &[3, 3, 2, 2], kernels::Tanh, glorot, Key::new(5)).unwrap();
+    let mut net = net;
+    for layer in &mut net.layers {
+        Key::new(6).fill_normal(kernels::flat_mut(&mut layer.bias));
+    }
+    let x: Tensor<(usize, usize), f64, Cpu> = Key::new(7).normal(&dev, (4, 3));
+    let y = net.forward(x.clone()).as_vec();
+    let mut copies = Vec::new();
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        for second in [[0, 1], [1, 0]] {
+            for signs in 0..32_usize {
+                let mut copy = net.clone();
+                permute_units(&mut copy, 0, &order).unwrap();
+                permute_units(&mut copy, 1, &second).unwrap();
+                for unit in (0..5).filter(|unit| signs >> unit & 1 == 1) {
+                    let (layer, unit) = if unit < 3 { (0, unit) } else { (1, unit - 3) };
+                    flip_unit(&mut copy, layer, unit).unwrap();
+                }
+                assert_close!(copy.forward(x.clone()).as_vec(), y.clone(), 1e-12, 1e-13);
+                let flat = copy.layers.iter().flat_map(|l| [l.weight.as_vec(), l.bias.as_vec()].concat());
+                copies.push(flat.map(f64::to_bits).collect::<Vec<_>>());
+            }
+        }
+    }
+    let all = copies.len();
+    copies.sort();
+    copies.dedup();
+    assert_eq!(copies.len(), all, "two copies are the same vector");
+    assert_close!(log10_copies(&[3, 2], kernels::Tanh.kind()), (all as f64).log10(), 1e-12);
+    assert_close!(log10_copies(&[3, 2], kernels::Relu.kind()), 12_f64.log10(), 1e-12);
+    net.activation = kernels::Relu.kind();
+    let y = net.forward(x.clone()).as_vec();
+    let mut copy = net.clone();
+    permute_units(&mut copy, 0, &[2, 0, 1]).unwrap();
+    assert_close!(copy.forward(x.clone()).as_vec(), y.clone(), 1e-12, 1e-13);
+    flip_unit(&mut copy, 0, 1).unwrap();
+    assert!(difference(&copy.forward(x).as_vec(), &y) > 1e-3);
+    assert!(matches!(permute_units(&mut copy, 0, &[0, 0, 1]), Err(Error::Dimension { .. })));
+    assert!(matches!(permute_units(&mut copy, 2, &[0, 1]), Err(Error::Dimension { .. })));
+    assert!(matches!(flip_unit(&mut copy, 1, 2), Err(Error::Dimension { .. })));
+}

@@ -437,3 +437,50 @@ fn legendre_polynomials_are_orthogonal() {
     let want = DMatrix::from_fn(5, 5, |i, j| if i == j { 2.0 / (2.0 * (i + 1) as f64 + 1.0) } else { 0.0 });
     assert_close!(gram.as_slice(), want.as_slice(), 1e-7);
 }
+
+/// Descent on dfdx's tape ends at the closed form; on the tutorial's six rows as printed there it leaves every bound, and
+/// one step is the formula.
+#[test]
+fn descent_finds_the_least_squares_solution() {
+    use optim::learning::linear::SgdFit;
+    let x = DMatrix::from_fn(40, 3, |i, j| ((i * (j + 2)) as f64 * 0.7).sin());
+    let y = DMatrix::from_fn(40, 2, |i, o| x[(i, o)] - 0.5 * x[(i, 2)] + 0.3 + 0.1 * (i as f64).cos());
+    let exact = LinearRegression::default().fit(&x, &y).unwrap();
+    let config = SgdFit { learning_rate: 0.5, epochs: 600, batch: 40 };
+    let key = kernels::random::Key::new(3);
+    let found = LinearRegression::default().fit_sgd(&x, &y, config, key).unwrap();
+    assert_close!(found.weights.as_slice().to_vec(), exact.weights.as_slice().to_vec(), 1e-9, 1e-10);
+    assert_close!(found.intercept, exact.intercept, 1e-9);
+    let through_zero = LinearRegression { intercept: Intercept::Zero };
+    let found = through_zero.fit_sgd(&x, &y, config, key).unwrap();
+    let exact = through_zero.fit(&x, &y).unwrap();
+    assert_close!(found.weights.as_slice().to_vec(), exact.weights.as_slice().to_vec(), 1e-9, 1e-10);
+    assert_eq!(found.intercept, [0.0, 0.0]);
+    // One example, one step from 0: 2 η y x.
+    let one = SgdFit { learning_rate: 0.1, epochs: 1, batch: 1 };
+    let (row, target) = (DMatrix::from_row_slice(1, 2, &[3.0, -1.0]), DMatrix::from_element(1, 1, 2.0));
+    let found = LinearRegression::default().fit_sgd(&row, &target, one, key).unwrap();
+    assert_close!(found.weights.as_slice().to_vec(), vec![1.2, -0.4], 1e-14);
+    assert_close!(found.intercept, vec![0.4], 1e-14);
+    // Single examples land near; the printed rate of the tutorial does not.
+    let blog = DMatrix::from_row_slice(6, 2, &[4.0, 1.0, 2.0, 8.0, 1.0, 0.0, 3.0, 2.0, 1.0, 4.0, 6.0, 7.0]);
+    let y = DMatrix::from_row_slice(6, 1, &[2.0, -14.0, 1.0, -1.0, -7.0, -8.0]);
+    let run = |learning_rate| {
+        LinearRegression::default().fit_sgd(&blog, &y, SgdFit { learning_rate, epochs: 300, batch: 1 }, key)
+    };
+    match run(0.05) {
+        Err(Error::Unstable { safe, learning_rate, .. }) => {
+            assert_close!(safe, 1.0 / 86.0, 1e-12);
+            assert_close!(learning_rate, 0.05, 1e-15);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_close!(run(0.01).unwrap().weights.as_slice().to_vec(), vec![1.0, -2.0], 1e-3);
+    let refused = |config: SgdFit| LinearRegression::default().fit_sgd(&blog, &y, config, key);
+    let none = SgdFit { epochs: 0, ..SgdFit::default() };
+    assert!(matches!(refused(none), Err(Error::InvalidHyper { name: "epochs", .. })));
+    let none = SgdFit { batch: 0, ..SgdFit::default() };
+    assert!(matches!(refused(none), Err(Error::InvalidHyper { name: "batch", .. })));
+    let nan = SgdFit { learning_rate: f64::NAN, ..SgdFit::default() };
+    assert!(matches!(refused(nan), Err(Error::Step(_))));
+}

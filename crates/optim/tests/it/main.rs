@@ -4,17 +4,20 @@ mod architecture;
 mod autodiff;
 #[cfg(feature = "experiments")]
 mod experiments;
+mod facts;
 mod golden;
 mod gradients;
 mod landscape;
 mod learning;
 mod optimizers;
+mod outputs;
 mod problems;
 mod properties;
 mod regularize;
 mod robustness;
 mod saturation;
 mod schedules;
+mod search;
 mod second_order;
 mod sgd;
 #[cfg(feature = "experiments")]

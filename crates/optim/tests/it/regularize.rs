@@ -16,6 +16,7 @@ use optim::regularize::early_stop::{Better, EarlyStopping};
 use optim::regularize::memorization::{
     Lass, Run, critical_sample_ratio, direct_sensitivity, unrolled_sensitivity,
 };
+use optim::regularize::noise::{disturb_labels, max_norm, with_noisy_weights};
 use optim::regularize::path_norm::{PathSgd, balance, path_gammas, path_norm, rescale};
 use optim::regularize::penalty::{Filter, Penalty};
 use optim::regularize::tangent::tangent_penalty;
@@ -681,4 +682,160 @@ fn bad_values_are_refused() {
     let mut stopping = EarlyStopping::try_new(Better::Higher, 3, 0.01).unwrap();
     let _ = [0.5, f64::NAN, 0.505, 0.52].map(|value| stopping.observe(value));
     assert_eq!((stopping.best_epoch(), stopping.best()), (Some(4), Some(0.52)));
+}
+
+/// Weight noise: the mean squared change of the outputs is σ² times the squared derivative by the weights, within a tenth;
+/// and the gradient of the noisy copy makes a step of the model, because the ids are the same.
+#[test]
+fn noise_on_weights_is_a_penalty_on_their_gradient() {
+    let dev = Cpu::default();
+    let mut model: Small = (BuildModule::build(&dev), BuildModule::build(&dev));
+    model.reset_params();
+    let x: Tensor<(usize, Const<3>), f64, Cpu> = Key::new(31).normal(&dev, (4, Const::<3>));
+    let clean = model.forward(x.clone()).as_vec();
+    let mut squares = 0.0;
+    for output in 0..clean.len() {
+        let mut one = vec![0.0; clean.len()];
+        one[output] = 1.0;
+        let one = dev.tensor_from_vec(one, (4, Const::<3>));
+        let mut gradients = (model.forward(x.leaky_trace()) * one).sum::<Rank0, _>().backward();
+        let gradient = params::flatten_gradients(&model, &mut gradients).unwrap();
+        squares += gradient.iter().map(|g| g * g).sum::<f64>();
+    }
+    let (sigma, draws) = (0.01, 1500);
+    let measured = (0..draws)
+        .map(|draw| {
+            let noisy = with_noisy_weights(&model, sigma, Key::new(32).fold(draw)).unwrap();
+            let output = noisy.forward(x.clone()).as_vec();
+            output.iter().zip(&clean).map(|(a, b)| (a - b).powi(2)).sum::<f64>()
+        })
+        .sum::<f64>()
+        / draws as f64;
+    let predicted = sigma * sigma * squares;
+    assert!((measured / predicted - 1.0).abs() < 0.1, "{measured:e} against {predicted:e}");
+    assert_eq!(model.forward(x.clone()).as_vec(), clean, "the model itself is untouched");
+
+    let noisy = with_noisy_weights(&model, 0.1, Key::new(33)).unwrap();
+    let loss = |model: &Small| model.forward(x.leaky_trace()).square().mean::<Rank0, _>();
+    let got = params::flatten_gradients(&model, &mut loss(&noisy).backward()).unwrap();
+    let want = params::flatten_gradients(&noisy, &mut loss(&noisy).backward()).unwrap();
+    assert_eq!(got, want);
+    assert!(want.iter().any(|g| *g != 0.0));
+    let refused = with_noisy_weights(&model, f64::NAN, Key::new(0));
+    assert!(matches!(refused, Err(Error::InvalidHyper { name: "deviation", .. })));
+}
+
+/// The mean of the loss over disturbed labels *is* label smoothing: labels enter cross-entropy linearly. And drawn labels
+/// have the frequencies that this uses.
+#[test]
+fn noise_on_labels_is_label_smoothing() {
+    let dev = Cpu::default();
+    let (classes, share) = (4, 0.3);
+    let logits: Tensor<(usize, Const<4>), f64, Cpu> = Key::new(41).normal(&dev, (1, Const::<4>));
+    let of = |label: usize| kernels::cross_entropy_mean(logits.clone(), &[label]).array();
+    let mean = (0..classes)
+        .map(|label| (share / classes as f64 + if label == 2 { 1.0 - share } else { 0.0 }) * of(label))
+        .sum::<f64>();
+    let smoothed = kernels::ClassLoss::CrossEntropy { label_smoothing: share };
+    let smoothed = kernels::class_loss_mean(logits.clone(), &[2], smoothed, kernels::Classes::default());
+    assert_close!(mean, smoothed.array(), 1e-12);
+    let drawn = disturb_labels(&vec![2; 8000], classes, share, &mut Key::new(42).rng()).unwrap();
+    for (label, want) in [(0, 0.075), (2, 0.775)] {
+        let got = drawn.iter().filter(|&&l| l == label).count() as f64 / 8000.0;
+        assert!((got - want).abs() < 4.0 * (want * (1.0 - want) / 8000.0_f64).sqrt(), "{label}: {got}");
+    }
+    assert_eq!(disturb_labels(&[1, 0], 2, 0.0, &mut Key::new(0).rng()).unwrap(), [1, 0]);
+    let refused = disturb_labels(&[0], 2, 1.5, &mut Key::new(0).rng());
+    assert!(matches!(refused, Err(Error::InvalidHyper { name: "share", .. })));
+    assert!(matches!(disturb_labels(&[0], 0, 0.1, &mut Key::new(0).rng()), Err(Error::Empty { .. })));
+}
+
+/// Only rows that are too long are shortened, to the limit and in their direction; again changes nothing.
+#[test]
+fn max_norm_shortens_long_rows_only() {
+    let mut w = [3.0, 4.0, 0.3, 0.4, 0.0, 0.0, -6.0, 8.0];
+    assert_eq!(max_norm(&mut w, 2, 1.0).unwrap(), 2);
+    assert_close!(w, [0.6, 0.8, 0.3, 0.4, 0.0, 0.0, -0.6, 0.8], 1e-15);
+    let before = w;
+    assert!(max_norm(&mut w, 2, 1.0 + 1e-12).unwrap() == 0 && w == before);
+    assert!(matches!(max_norm(&mut w, 2, 0.0), Err(Error::InvalidHyper { name: "limit", .. })));
+    assert!(matches!(max_norm(&mut w, 0, 1.0), Err(Error::InvalidHyper { name: "width", .. })));
+}
+
+/// Before a batch norm the length of a unit's weights means nothing: the output stays under rescaling, the gradient is
+/// orthogonal to the weights, and shrinks as they grow (an effective learning rate ∝ 1/|w|²).
+#[test]
+fn batch_norm_does_not_see_the_length_of_weights() {
+    let dev = Cpu::seed_from_u64(3);
+    type Net = (modules::Linear<5, 4, f64, Cpu>, modules::BatchNorm1D<4, f64, Cpu, layers::modules::Tanh>);
+    let mut net: Net = (BuildModule::build(&dev), BuildModule::build(&dev));
+    net.1.epsilon = 0.0;
+    let x: Tensor<(usize, Const<5>), f64, Cpu> = Key::new(51).normal(&dev, (16, Const::<5>));
+    let target: Tensor<(usize, Const<4>), f64, Cpu> = Key::new(52).normal(&dev, (16, Const::<4>));
+    let run = |net: &Net| {
+        let mut net = net.clone();
+        let y = net.forward_mut(x.leaky_trace());
+        let values = y.as_vec();
+        let gradients = ((y - target.clone()).square()).mean::<Rank0, _>().backward();
+        (values, gradients.get(&net.0.weight).as_vec(), gradients.get(&net.0.bias).as_vec())
+    };
+    let (y, gradient, by_bias) = run(&net);
+    let w = net.0.weight.as_vec();
+    for (w, g) in w.chunks(5).zip(gradient.chunks(5)) {
+        let (dot, size): (f64, f64) =
+            (w.iter().zip(g).map(|(w, g)| w * g).sum(), g.iter().map(|g| g * g).sum::<f64>().sqrt());
+        assert!(size > 1e-3 && dot.abs() < 1e-12, "{dot:e}");
+    }
+    assert!(by_bias.iter().all(|g| g.abs() < 1e-12), "a bias before batch norm has no effect: {by_bias:?}");
+    kernels::flat_mut(&mut net.0.weight).iter_mut().for_each(|w| *w *= 10.0);
+    let (scaled_y, scaled_gradient, _) = run(&net);
+    assert_close!(scaled_y, y, 1e-10, 1e-12);
+    assert_close!(scaled_gradient, gradient.iter().map(|g| g / 10.0).collect::<Vec<_>>(), 1e-9, 1e-13);
+}
+
+/// An equal value is no improvement, so that a metric that stands still runs out of patience.
+#[test]
+fn standing_still_is_not_getting_better() {
+    use optim::regularize::early_stop::Verdict;
+    let mut stopping = EarlyStopping::try_new(Better::Lower, 2, 0.0).unwrap();
+    let verdicts = [1.0, 1.0, 1.0].map(|value| stopping.observe(value));
+    assert_eq!(verdicts, [Verdict::Best, Verdict::Continue, Verdict::Stop]);
+    assert_eq!(stopping.best_epoch(), Some(1));
+}
+
+/// Beta(α, α) has the mean ½ and the variance 1/(4 (2α + 1)).
+#[test]
+fn mixing_shares_have_the_moments_of_their_distribution() {
+    let mut rng = Key::new(61).rng();
+    for alpha in [0.4, 2.0] {
+        let n = 4000;
+        let shares: Vec<f64> = (0..n).map(|_| mixup::share(alpha, &mut rng).unwrap()).collect();
+        let mean = shares.iter().sum::<f64>() / f64::from(n);
+        let want = 0.25 / (2.0 * alpha + 1.0);
+        assert!((mean - 0.5).abs() < 4.0 * (want / f64::from(n)).sqrt(), "{alpha}: {mean}");
+        let variance = shares.iter().map(|s| (s - 0.5).powi(2)).sum::<f64>() / f64::from(n);
+        assert!((variance / want - 1.0).abs() < 0.1, "{alpha}: {variance} against {want}");
+    }
+}
+
+/// One step is w − η (g + λ w): a decay of λ takes away η λ w more than none, for every weight and bias.
+#[test]
+fn the_decay_of_a_chain_shrinks_its_weights() {
+    let dev = Cpu::default();
+    let mut net = Chain::<f64, Cpu>::new(&dev, &[3, 4, 2], kernels::Tanh, he, Key::new(71)).unwrap();
+    for layer in &mut net.layers {
+        Key::new(72).fill_normal(kernels::flat_mut(&mut layer.bias));
+    }
+    let x: Tensor<(usize, usize), f64, Cpu> = Key::new(73).normal(&dev, (5, 3));
+    let after = |weight_decay: f64| {
+        let config = layers::SgdConfig { learning_rate: 0.3, weight_decay, ..Default::default() };
+        let mut stepped = net.clone();
+        let mut sgd = ChainSgd::try_new(&net, config).unwrap();
+        let loss = kernels::cross_entropy_mean(stepped.forward(x.leaky_trace()), &[0, 1, 1, 0, 0]);
+        sgd.step(&mut stepped, &mut loss.backward()).unwrap();
+        stepped.layers.iter().flat_map(|l| [l.weight.as_vec(), l.bias.as_vec()].concat()).collect::<Vec<_>>()
+    };
+    let start = net.layers.iter().flat_map(|l| [l.weight.as_vec(), l.bias.as_vec()].concat());
+    let less: Vec<f64> = after(0.0).iter().zip(after(0.2)).map(|(a, b)| a - b).collect();
+    assert_close!(less, start.map(|w| 0.3 * 0.2 * w).collect::<Vec<_>>(), 1e-12, 1e-15);
 }

@@ -246,3 +246,21 @@ fn bad_values_are_refused() {
     assert!(hyper(nan.unwrap_err()));
     assert!(he(8, 1) == 0.5);
 }
+
+/// Uniform among the orthogonal matrices (Haar): every entry has the mean 0 and the mean square 1/n.
+#[test]
+fn orthogonal_starts_prefer_no_sign() {
+    let (n, draws) = (3, 600_u32);
+    let mut sums = vec![[0.0_f64; 2]; n * n];
+    for draw in 0..draws {
+        let q = optim::init::orthogonal(n, n, 1.0, Key::new(u64::from(draw)));
+        for (sum, q) in sums.iter_mut().zip(q.iter()) {
+            *sum = [sum[0] + q, sum[1] + q * q];
+        }
+    }
+    let count = f64::from(draws);
+    for [first, second] in sums {
+        assert!((first / count).abs() < 4.5 / (3.0 * count).sqrt(), "mean {}", first / count);
+        assert!((second / count - 1.0 / 3.0).abs() < 0.06, "mean square {}", second / count);
+    }
+}

@@ -331,3 +331,96 @@ fn broken_functions_and_hyperparameters_are_told() {
         armijo(&mut rosenbrock, &[0.0, 0.0], (1.0, &[-2.0, 0.0]), &[-1.0, 0.0], 1.0, [1e-4, 0.5]).unwrap();
     assert!(uphill.is_none());
 }
+
+/// The multiplier and the projection find the same point, which meets the conditions of Karush, Kuhn and Tucker; where
+/// there is room the constraint does nothing.
+#[test]
+fn least_squares_in_a_ball_meets_its_conditions() {
+    use optim::second_order::constrained::{by_multiplier, by_projection};
+    let mut seed = 0.37_f64;
+    let mut next = || {
+        seed = (seed * 997.0 + 0.123).fract();
+        seed - 0.5
+    };
+    let a = DMatrix::from_fn(12, 5, |_, _| next());
+    let b = DVector::from_fn(12, |_, _| 3.0 * next());
+    let free = a.clone().svd(true, true).solve(&b, 1e-12).unwrap();
+    let mut last = f64::INFINITY;
+    for share in [0.1, 0.5, 0.9] {
+        let radius = share * free.norm();
+        let one = by_multiplier(&a, &b, radius).unwrap();
+        let two = by_projection(&a, &b, radius, 1e-13, 100_000).unwrap();
+        assert!((&one.x - &two.x).norm() < 1e-9 * radius, "{share}: {} against {}", one.x, two.x);
+        assert_close!(one.multiplier, two.multiplier, 1e-8);
+        assert_close!(one.x.norm(), radius, 1e-12);
+        let balance = a.tr_mul(&(&a * &one.x - &b)) + &one.x * one.multiplier;
+        assert!(balance.norm() < 1e-10 && one.multiplier > 0.0 && one.multiplier < last, "{share}");
+        last = one.multiplier;
+        // The value of a little more room is λc: the envelope theorem.
+        let value = |c: f64| 0.5 * (&a * by_multiplier(&a, &b, c).unwrap().x - &b).norm_squared();
+        let slope = (value(radius * (1.0 - 1e-5)) - value(radius * (1.0 + 1e-5))) / (2e-5 * radius);
+        assert_close!(slope, one.multiplier * radius, 1e-5);
+    }
+    let one = by_multiplier(&a, &b, 1.1 * free.norm()).unwrap();
+    let two = by_projection(&a, &b, 1.1 * free.norm(), 1e-13, 100_000).unwrap();
+    assert!((&one.x - &free).norm() < 1e-10 && (&two.x - &free).norm() < 1e-9);
+    assert_eq!((one.multiplier, two.multiplier), (0.0, 0.0));
+    // Fewer equations than unknowns: the shortest solution, if it fits.
+    let wide = DMatrix::from_row_slice(1, 2, &[1.0, 1.0]);
+    let found = by_multiplier(&wide, &DVector::from_vec(vec![2.0]), 5.0).unwrap();
+    assert_close!(found.x.as_slice().to_vec(), vec![1.0, 1.0], 1e-12);
+    assert!(matches!(by_multiplier(&a, &b, 0.0), Err(Error::InvalidHyper { name: "radius", .. })));
+    assert!(matches!(by_projection(&a, &b, 1e-3, 1e-13, 2), Err(Error::NotConverged { .. })));
+    assert!(matches!(by_multiplier(&a, &DVector::zeros(3), 1.0), Err(Error::LengthMismatch { .. })));
+    let nan = DVector::from_element(12, f64::NAN);
+    assert!(matches!(by_multiplier(&a, &nan, 1.0), Err(Error::NotFiniteMatrix { .. })));
+}
+
+/// The four updates of nonlinear conjugate gradients, written out from their formulas beside the same line search; on the
+/// way the Polak–Ribière quotient becomes negative, where it must count as 0.
+#[test]
+fn nonlinear_updates_are_their_formulas() {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let mut negative = 0;
+    for update in
+        [CgUpdate::FletcherReeves, CgUpdate::PolakRibiere, CgUpdate::HestenesStiefel, CgUpdate::DaiYuan]
+    {
+        for start in [[-1.2, 1.0], [2.0, -1.0], [0.5, 3.0], [-2.0, -2.0], [3.0, 0.1]] {
+            let config = NonlinearCgConfig { update, restart: 1000, tolerance: 0.0, ..Default::default() };
+            let found = NonlinearCg::try_new(config).unwrap().minimise(rosenbrock, &start, 8).unwrap();
+            let mut x = start.to_vec();
+            let (mut value, mut g) = rosenbrock(&x);
+            let mut last: Option<(Vec<f64>, Vec<f64>, f64)> = None;
+            for _ in 0..found.iterations {
+                let down: Vec<f64> = g.iter().map(|g| -g).collect();
+                let short = (1.0 / g.iter().map(|g| g.abs()).sum::<f64>()).min(1.0);
+                let (mut d, mut first) = (down.clone(), short);
+                if let Some((before, old, step)) = &last {
+                    let y: Vec<f64> = g.iter().zip(before).map(|(g, b)| g - b).collect();
+                    let beta = match update {
+                        CgUpdate::FletcherReeves => dot(&g, &g) / dot(before, before),
+                        CgUpdate::HestenesStiefel => dot(&g, &y) / dot(old, &y),
+                        CgUpdate::DaiYuan => dot(&g, &g) / dot(old, &y),
+                        _ => {
+                            let quotient = dot(&g, &y) / dot(before, before);
+                            negative += usize::from(quotient < 0.0);
+                            if quotient < 0.0 { 0.0 } else { quotient }
+                        }
+                    };
+                    d = down.iter().zip(old).map(|(down, old)| down + beta * old).collect();
+                    first = step * dot(before, old) / dot(&g, &d);
+                }
+                if dot(&g, &d) >= 0.0 || first <= 0.0 {
+                    (d, first) = (down, short);
+                }
+                let at = (value, &g[..]);
+                let next = strong_wolfe(&mut rosenbrock, &x, at, &d, first, config.line_search).unwrap();
+                x.iter_mut().zip(&d).for_each(|(x, d)| *x += next.step * d);
+                last = Some((g, d, next.step));
+                (value, g) = (next.value, next.gradient);
+            }
+            assert_close!(x, found.x, 1e-9, 1e-9, "{update:?} from {start:?}");
+        }
+    }
+    assert!(negative > 0, "no start makes the quotient negative");
+}

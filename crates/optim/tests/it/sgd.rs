@@ -318,3 +318,15 @@ proptest! {
         prop_assert!((exponential.mean()[0] - want).abs() < 1e-11);
     }
 }
+
+/// Two examples: the mean gradient is half their sum, the covariance a quarter of the square of their difference.
+#[test]
+fn the_noise_scale_of_two_examples_is_computed_by_hand() {
+    let data = LeastSquares::new(dmatrix![1.0, 2.0; 3.0, -1.0], vec![1.0, -2.0], 0.5).unwrap();
+    let w = [0.5, -1.0];
+    // (x·w − y) x: residuals −2.5 and 4.5.
+    let (one, two) = ([-2.5_f64, -5.0], [13.5_f64, -4.5]);
+    let mean = [0, 1].map(|i| (one[i] + two[i]) / 2.0);
+    let trace = [0, 1].map(|i| (one[i] - two[i]).powi(2) / 4.0).iter().sum::<f64>();
+    assert_close!(noise_scale(&data, &w), trace / mean.iter().map(|g| g * g).sum::<f64>(), 1e-13);
+}
