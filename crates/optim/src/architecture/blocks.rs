@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | `Residual<F>` (dfdx) | $x + F(x)$ | the branch counts fully | He et al. (2016), arXiv 1512.03385 |
 //! | [`ReZero<F>`](builder::ReZero) | $x + \alpha F(x)$, $\alpha$ trained | $\alpha = 0$: the identity | Bachlechner et al. (2021), arXiv 2003.04887 |
-//! | [`Highway<F, W>`](builder::Highway) | $g \odot F(x) + (1 - g) \odot x$, $g = \sigma(W_g x + b_g)$ | $b_g = -2$: $g \approx 0.12$ | Srivastava, Greff & Schmidhuber (2015), arXiv 1505.00387 |
+//! | [`Highway<F, W>`](builder::Highway) | $g \odot F(x) + (1 - g) \odot x$, $g = \sigma(W_g x + b_g)$ | as drawn; set $b_g = -2$ for deep stacks | Srivastava, Greff & Schmidhuber (2015), arXiv 1505.00387 |
 //! | `Concat<(Identity, F)>` (`layers`) | $x$ and $F(x)$ side by side, more channels | nothing is lost | Huang et al. (2017), DenseNet, arXiv 1608.06993 |
 //!
 //! **Which**: ReZero where a plain stack is too deep to start; highway where a unit should choose; `Residual` with
@@ -56,7 +56,7 @@ pub struct ReZero<F, E: Dtype, D: Storage<E>> {
 pub struct Highway<F, const W: usize, E: Dtype, D: Storage<E>> {
     /// $F$, from `(B, W)` to `(B, W)`.
     pub branch: F,
-    /// $g$, `(W)` from `(W)`; its biases start at −2 when it is built. `reset_params` draws them as those of any layer.
+    /// $g$, `(W)` from `(W)`; drawn as any layer; the paper starts its biases at −2.
     pub gate: Linear<W, W, E, D, Sigmoid>,
 }
 
@@ -81,15 +81,7 @@ where
     Linear<W, W, E, D, Sigmoid>: BuildModule<D, E>,
 {
     type Built = Highway<F::Built, W, E, D>;
-    fn try_build_on_device(device: &D) -> Result<Self::Built, D::Err> {
-        let mut gate: Linear<W, W, E, D, Sigmoid> = BuildModule::try_build(device)?;
-        gate.bias.copy_from(&[E::of(CARRY); W]);
-        Ok(Highway { branch: F::try_build_on_device(device)?, gate })
-    }
 }
-
-/// Bias of the gate at the start: the paper's, for networks of ten to twenty layers.
-const CARRY: f64 = -2.0;
 
 impl<F: TensorCollection<E, D>, E: Real, D: dfdx::prelude::Device<E>> TensorCollection<E, D>
     for ReZero<F, E, D>

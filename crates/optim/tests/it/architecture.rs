@@ -262,7 +262,6 @@ fn blocks_go_around_their_branch() {
     type Described = (builder::ReZero<Linear<4, 4, Tanh>>, builder::Highway<Linear<4, 4, Tanh>, 4>);
     let dev = Cpu::seed_from_u64(1);
     let mut net: Blocks = dev.build_module::<Described, f64>();
-    assert_eq!(net.1.gate.bias.array(), [-2.0; 4]);
     let names = params::names(&net);
     assert_eq!(names[..3], ["0.branch.weight", "0.branch.bias", "0.scale"]);
     assert_eq!(names[3..], ["1.branch.weight", "1.branch.bias", "1.gate.weight", "1.gate.bias"]);

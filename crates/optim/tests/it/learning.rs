@@ -443,7 +443,7 @@ fn legendre_polynomials_are_orthogonal() {
 #[test]
 fn descent_finds_the_least_squares_solution() {
     use optim::learning::linear::SgdFit;
-    let x = DMatrix::from_fn(40, 3, |i, j| ((i * (j + 2)) as f64 * 0.7).sin());
+    let x = normal(40, 3, &mut StdRng::seed_from_u64(4));
     let y = DMatrix::from_fn(40, 2, |i, o| x[(i, o)] - 0.5 * x[(i, 2)] + 0.3 + 0.1 * (i as f64).cos());
     let exact = LinearRegression::default().fit(&x, &y).unwrap();
     let config = SgdFit { learning_rate: 0.5, epochs: 600, batch: 40 };
