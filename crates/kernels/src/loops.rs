@@ -26,7 +26,7 @@ fn settled<E: Real>(lanes: [E; FEW_LANES]) -> [E; FEW_LANES] {
 
 /// Eight lanes folded in a fixed tree.
 #[inline(always)]
-fn fold_few<E: Real>(lanes: [E; FEW_LANES], fold: impl Fn(E, E) -> E) -> E {
+pub fn fold_few<E: Real>(lanes: [E; FEW_LANES], fold: impl Fn(E, E) -> E) -> E {
     let s = settled(lanes);
     let low = fold(fold(s[0], s[4]), fold(s[2], s[6]));
     let high = fold(fold(s[1], s[5]), fold(s[3], s[7]));

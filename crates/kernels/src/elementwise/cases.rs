@@ -132,3 +132,23 @@ pub fn cases(visit: &mut impl Visit) {
 pub fn large_cases(visit: &mut impl Visit) {
     visit_all(visit, &[[70, 9, 50], [2, 3, 9000]]);
 }
+
+/// As with dfdx's operators, an operand without a tape of its own is a leaf like any other.
+#[test]
+fn an_operand_without_a_tape_gets_its_gradient() {
+    let device = Cpu::default();
+    let (x, y) = (device.tensor([3.0_f64, -1.0]), device.tensor([2.0_f64, 4.0]));
+    let gradients = |both: Tensor<Rank1<2>, f64, Cpu, OwnedTape<f64, Cpu>>| {
+        let gradients = both.sum().backward();
+        [gradients.get(&x).array(), gradients.get(&y).array()]
+    };
+    assert_eq!(gradients(crate::add(x.leaky_trace(), y.clone())), [[1.0, 1.0], [1.0, 1.0]]);
+    assert_eq!(gradients(crate::sub(x.leaky_trace(), y.clone())), [[1.0, 1.0], [-1.0, -1.0]]);
+    assert_eq!(gradients(crate::mul(x.leaky_trace(), y.clone())), [[2.0, 4.0], [3.0, -1.0]]);
+    assert_eq!(gradients(crate::div(x.leaky_trace(), y.clone())), [[0.5, 0.25], [-0.75, 0.0625]]);
+    assert_eq!(gradients(crate::choose(&[true, false], x.leaky_trace(), y.clone())), [[1.0, 0.0], [0.0, 1.0]]);
+
+    let small = device.tensor(2.0_f64);
+    let y = crate::mul_along(x.leaky_trace(), small.clone(), Axis::<0>);
+    assert_eq!(y.sum().backward().get(&small).array(), 2.0);
+}

@@ -94,12 +94,10 @@ pub fn arithmetic<S: Shape, E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>
                 let gz = part(&gz, start, g);
                 E::share_of_first(arithmetic, gz, gz, g)
             });
-            if R::OWNS_TAPE {
-                chunks_mut(grads.get_or_alloc_mut(&y)?, CHUNK, |start, g| {
-                    let gz = part(&gz, start, g);
-                    E::share_of_second(arithmetic, gz, gz, gz, g)
-                });
-            }
+            chunks_mut(grads.get_or_alloc_mut(&y)?, CHUNK, |start, g| {
+                let gz = part(&gz, start, g);
+                E::share_of_second(arithmetic, gz, gz, gz, g)
+            });
             **grads.get_or_alloc_mut(&ghost)? = gz;
             Ok(())
         });
@@ -110,12 +108,10 @@ pub fn arithmetic<S: Shape, E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>
         chunks_mut(grads.get_or_alloc_mut(&x)?, CHUNK, |start, g| {
             E::share_of_first(arithmetic, part(&gz, start, g), part(flat(&y), start, g), g)
         });
-        if R::OWNS_TAPE {
-            chunks_mut(grads.get_or_alloc_mut(&y)?, CHUNK, |start, g| {
-                let (x, y) = (part(flat(&x), start, g), part(flat(&y), start, g));
-                E::share_of_second(arithmetic, part(&gz, start, g), x, y, g)
-            });
-        }
+        chunks_mut(grads.get_or_alloc_mut(&y)?, CHUNK, |start, g| {
+            let (x, y) = (part(flat(&x), start, g), part(flat(&y), start, g));
+            E::share_of_second(arithmetic, part(&gz, start, g), x, y, g)
+        });
         **grads.get_or_alloc_mut(&ghost)? = gz;
         Ok(())
     });
@@ -160,23 +156,21 @@ where
             Arithmetic::Mul => spread(Spread::AddTimes, [&gy; 2], [&values; 2], view, gx),
             Arithmetic::Div => spread(Spread::AddOver, [&gy; 2], [&values; 2], view, gx),
         }
-        if R::OWNS_TAPE {
-            let (term, other) = match arithmetic {
-                Arithmetic::Add | Arithmetic::Sub => (Term::Plain, &gy[..]),
-                Arithmetic::Mul => (Term::Product, flat(&x)),
-                Arithmetic::Div => (Term::Product, flat(&kept)),
+        let (term, other) = match arithmetic {
+            Arithmetic::Add | Arithmetic::Sub => (Term::Plain, &gy[..]),
+            Arithmetic::Mul => (Term::Product, flat(&x)),
+            Arithmetic::Div => (Term::Product, flat(&kept)),
+        };
+        let total = sum_missing(&device, term, [&gy, other], &all)?;
+        let s = flat(&small);
+        for (i, (g, &total)) in grads.get_or_alloc_mut(&small)?.iter_mut().zip(&total).enumerate() {
+            *g += match arithmetic {
+                Arithmetic::Add | Arithmetic::Mul => total,
+                Arithmetic::Sub => -total,
+                Arithmetic::Div => -total / s[i],
             };
-            let total = sum_missing(&device, term, [&gy, other], &all)?;
-            let s = flat(&small);
-            for (i, (g, &total)) in grads.get_or_alloc_mut(&small)?.iter_mut().zip(&total).enumerate() {
-                *g += match arithmetic {
-                    Arithmetic::Add | Arithmetic::Mul => total,
-                    Arithmetic::Sub => -total,
-                    Arithmetic::Div => -total / s[i],
-                };
-            }
-            recycle(&device, total);
         }
+        recycle(&device, total);
         **grads.get_or_alloc_mut(&kept)? = gy;
         recycle(&device, values);
         Ok(())
@@ -213,9 +207,7 @@ pub fn choose<S: Shape, E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>>(
             })
         };
         back(grads.get_or_alloc_mut(&x)?, true);
-        if R::OWNS_TAPE {
-            back(grads.get_or_alloc_mut(&y)?, false);
-        }
+        back(grads.get_or_alloc_mut(&y)?, false);
         **grads.get_or_alloc_mut(&ghost)? = gz;
         Ok(())
     });

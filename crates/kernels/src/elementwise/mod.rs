@@ -224,8 +224,8 @@ macro_rules! pairs {
     ($($name:ident $try_name:ident $arithmetic:ident: $summary:literal, $want:literal;)*) => {$(
         #[doc = $summary]
         ///
-        /// As dfdx's operator, in parallel, but for one thing: a second operand without a tape is data and gets no
-        /// gradient; `retaped` gives it a tape. Both may be the same tensor.
+        /// As dfdx's operator, in parallel: both operands get a gradient, with a tape of their own or without. Both may be
+        /// the same tensor.
         ///
         /// ```
         /// use dfdx::prelude::*;

@@ -4,7 +4,7 @@
 //! these two is what rounding m has lost: d = Σ (x − m) / n. So a mean of 1e6 costs no digit of the variance, and
 //! x̂ = (x − m) r − d r is centred even when m is not a number of the element type.
 use super::LocalResponse;
-use crate::loops::{FEW_LANES, LANES, tree};
+use crate::loops::{FEW_LANES, LANES, fold_few, tree};
 use crate::simd::{Body, simd};
 use crate::{Real, math};
 use std::iter::once;
@@ -162,6 +162,65 @@ fn sums<'a, E: Real, const N: usize>(
     } else {
         lane_sums::<E, LANES, N>(segments, term)
     }
+}
+
+/// Lanes of the sums over one row: those of two terms fit into the registers together.
+const ROW_LANES: usize = 16;
+
+/// Σ x of one row.
+#[inline(always)]
+fn row_sum<E: Real>(row: &[E]) -> f64 {
+    let mut total = 0.0;
+    for x in row.chunks(BLOCK) {
+        let mut lanes = [E::zero(); ROW_LANES];
+        let (x, rest) = x.as_chunks::<ROW_LANES>();
+        for x in x {
+            for j in 0..ROW_LANES {
+                lanes[j] += x[j];
+            }
+        }
+        total += folded(lanes, rest.iter().fold(E::zero(), |sum, &x| sum + x)).as_f64();
+    }
+    total
+}
+
+/// Σ of two terms over a triple of rows, in one pass: for short rows, where what a pass costs beside its loop counts.
+#[inline(always)]
+fn row_sums<E: Real>([x, y, z]: [&[E]; 3], term: impl Fn(E, E, E) -> [E; 2]) -> [f64; 2] {
+    let mut totals = [0.0; 2];
+    for ((x, y), z) in x.chunks(BLOCK).zip(y.chunks(BLOCK)).zip(z.chunks(BLOCK)) {
+        let (mut first, mut second) = ([E::zero(); ROW_LANES], [E::zero(); ROW_LANES]);
+        let (mut first_left, mut second_left) = (E::zero(), E::zero());
+        let ((x, x_rest), (y, y_rest), (z, z_rest)) =
+            (x.as_chunks::<ROW_LANES>(), y.as_chunks::<ROW_LANES>(), z.as_chunks::<ROW_LANES>());
+        for ((x, y), z) in x.iter().zip(y).zip(z) {
+            // Two loops: of one, the compiler makes no vectors.
+            for j in 0..ROW_LANES {
+                first[j] += term(x[j], y[j], z[j])[0];
+            }
+            for j in 0..ROW_LANES {
+                second[j] += term(x[j], y[j], z[j])[1];
+            }
+        }
+        for ((&x, &y), &z) in x_rest.iter().zip(y_rest).zip(z_rest) {
+            let [one, other] = term(x, y, z);
+            first_left += one;
+            second_left += other;
+        }
+        totals[0] += folded(first, first_left).as_f64();
+        totals[1] += folded(second, second_left).as_f64();
+    }
+    totals
+}
+
+/// The lanes added in a fixed tree, and what was left over.
+#[inline(always)]
+fn folded<E: Real>(lanes: [E; ROW_LANES], rest: E) -> E {
+    let mut few = [E::zero(); FEW_LANES];
+    for j in 0..FEW_LANES {
+        few[j] = lanes[j] + lanes[j + FEW_LANES];
+    }
+    fold_few(few, |a, b| a + b) + rest
 }
 
 /// Moments of some channels of `(N, C, M)`, the first of which is `.1`.
@@ -393,10 +452,8 @@ impl<E: Real> Blocks<'_, E> {
     #[inline(always)]
     fn standard(&self, x: &[E]) -> Standard<E> {
         let n = self.length as f64;
-        let row = || once([x; 3]);
-        let mean =
-            if self.is_centred { E::of(sums(x.len(), row(), |x, _, _| [x])[0] / n) } else { E::zero() };
-        let deviations = sums(x.len(), row(), |x, _, _| [x - mean, (x - mean) * (x - mean)]);
+        let mean = if self.is_centred { E::of(row_sum(x) / n) } else { E::zero() };
+        let deviations = row_sums([x; 3], |x, _, _| [x - mean, (x - mean) * (x - mean)]);
         let moments =
             Moments::of_sums(mean, if self.is_centred { deviations } else { [0.0, deviations[1]] }, n);
         let scale = (moments.variance + self.epsilon).sqrt().recip();
@@ -464,7 +521,7 @@ impl<E: Real> Body for StandardiseBack<'_, E> {
                     *gw = gy.mul_add(standard.of(x), *gw);
                     *gb += gy;
                 }
-                totals = sums(n, once([x, gy, weight]), |x, gy, w| [gy * w, gy * w * standard.of(x)]);
+                totals = row_sums([x, gy, weight], |x, gy, w| [gy * w, gy * w * standard.of(x)]);
             } else {
                 let segments = x.chunks_exact(inner).zip(gy.chunks_exact(inner));
                 for ((x, gy), ((&w, gw), gb)) in segments.zip(weight.iter().zip(gw).zip(gb)) {

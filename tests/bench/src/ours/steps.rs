@@ -17,6 +17,9 @@ pub(super) fn cases() -> Vec<(&'static str, Prepare)> {
     vec![
         ("mlp", |_| mlp()),
         ("mlp-small", |_| mlp_small()),
+        ("lenet", |_| lenet()),
+        ("resnet20", |_| resnet20()),
+        ("unet", |_| unet()),
         ("vae", |_| vae()),
         ("wgan-gp", |_| wgan_gp()),
         ("lstm", |_| lstm()),
@@ -79,6 +82,122 @@ fn mlp_small() -> Case {
     let optimizer = adam(&model);
     training(model, optimizer, move |model, gradients| {
         kernels::cross_entropy_mean(model.forward(x.trace(gradients)), &y)
+    })
+}
+
+/// PyTorch's momentum.
+fn momentum<M: TensorCollection<f32, Cpu>>(model: &M) -> layers::Sgd<M, f32, Cpu> {
+    let config = layers::SgdConfig { momentum: layers::Momentum::HeavyBall(0.9), ..Default::default() };
+    layers::Sgd::try_new(model, config).expect("the coefficient is legal")
+}
+
+fn lenet() -> Case {
+    type LeNet = (
+        (Conv2D<1, 6, 5, 1, 2, 1, Relu>, MaxPool2D<2, 2>),
+        (Conv2D<6, 16, 5, 1, 0, 1, Relu>, MaxPool2D<2, 2>),
+        Flatten,
+        (Linear<400, 120, Relu>, Linear<120, 84, Relu>, Linear<84, 10>),
+    );
+    let mut model = fill(device().build_module::<LeNet, f32>(), 100);
+    model.0.0.input_gradient = InputGradient::Skipped;
+    let (x, y) = (uniform(1, Rank4::<64, 1, 28, 28>::default(), 1.0), labels(2, 64, 10));
+    let optimizer = momentum(&model);
+    training(model, optimizer, move |model, gradients| {
+        kernels::cross_entropy_mean(model.forward(x.trace(gradients)), &y)
+    })
+}
+
+/// Maps of one channel count; their height and width are numbers of the run, so that one function serves all stages.
+type Maps<const B: usize, const C: usize> = Taped<(Const<B>, Const<C>, usize, usize)>;
+/// A basic residual block of two convolutions and its normalisations.
+type Block<const I: usize, const O: usize, const S: usize> =
+    (UnbiasedConv2D<I, O, 3, S, 1>, BatchNorm2D<O, Relu>, UnbiasedConv2D<O, O, 3, 1, 1>, BatchNorm2D<O>);
+/// A block that halves the extent, and the strided 1 × 1 convolution that leads past it.
+type Halving<const I: usize, const O: usize> = (Block<I, O, 2>, UnbiasedConv2D<I, O, 1, 2>);
+/// A block as it is built.
+type Built<M> = <M as BuildOnDevice<Cpu, f32>>::Built;
+
+/// The two convolutions of a block.
+fn branch<const B: usize, const I: usize, const O: usize, const S: usize>(
+    block: &mut Built<Block<I, O, S>>,
+    x: Maps<B, I>,
+) -> Maps<B, O> {
+    let h = block.1.forward_mut(block.0.forward(x));
+    block.3.forward_mut(block.2.forward(h))
+}
+
+/// relu(x + branch(x)).
+fn residual<const B: usize, const C: usize>(block: &mut Built<Block<C, C, 1>>, x: Maps<B, C>) -> Maps<B, C> {
+    let (x, tape) = x.split_tape();
+    kernels::activate(kernels::add(branch(block, x.clone().put_tape(tape)), x), kernels::Relu)
+}
+
+/// relu(past(x) + branch(x)).
+fn halving<const B: usize, const I: usize, const O: usize>(
+    (block, past): &mut Built<Halving<I, O>>,
+    x: Maps<B, I>,
+) -> Maps<B, O> {
+    let (x, tape) = x.split_tape();
+    let (past, tape) = past.forward(x.clone().put_tape(tape)).split_tape();
+    kernels::activate(kernels::add(branch(block, x.put_tape(tape)), past), kernels::Relu)
+}
+
+fn resnet20() -> Case {
+    type ResNet = (
+        (UnbiasedConv2D<3, 16, 3, 1, 1>, BatchNorm2D<16, Relu>, Repeated<Block<16, 16, 1>, 3>),
+        (Halving<16, 32>, Repeated<Block<32, 32, 1>, 2>),
+        (Halving<32, 64>, Repeated<Block<64, 64, 1>, 2>),
+        Linear<64, 10>,
+    );
+    let mut model = fill(device().build_module::<ResNet, f32>(), 100);
+    model.0.0.input_gradient = InputGradient::Skipped;
+    let (x, y) = (uniform(1, (Const::<32>, Const::<3>, 32_usize, 32_usize), 1.0), labels(2, 32, 10));
+    let optimizer = momentum(&model);
+    training(model, optimizer, move |model, gradients| {
+        let ((first, norm, blocks16), (half32, blocks32), (half64, blocks64), head) = model;
+        let mut h = norm.forward_mut(first.forward(x.trace(gradients)));
+        for block in &mut blocks16.modules {
+            h = residual(block, h);
+        }
+        let mut h = halving(half32, h);
+        for block in &mut blocks32.modules {
+            h = residual(block, h);
+        }
+        let mut h = halving(half64, h);
+        for block in &mut blocks64.modules {
+            h = residual(block, h);
+        }
+        kernels::cross_entropy_mean(head.forward(kernels::global_avg_pool(h)), &y)
+    })
+}
+
+fn unet() -> Case {
+    type Twice<const I: usize, const O: usize> =
+        (Conv2D<I, O, 3, 1, 1, 1, Relu>, Conv2D<O, O, 3, 1, 1, 1, Relu>);
+    // Down, bottom; up and what reads the skip connection beside it, twice; the logit of each pixel.
+    type UNet = (
+        (Twice<1, 16>, Twice<16, 32>, Twice<32, 64>),
+        (ConvTranspose2D<64, 32, 2, 2>, Twice<64, 32>),
+        (ConvTranspose2D<32, 16, 2, 2>, Twice<32, 16>),
+        Conv2D<16, 1, 1>,
+    );
+    let mut model = fill(device().build_module::<UNet, f32>(), 100);
+    model.0.0.0.input_gradient = InputGradient::Skipped;
+    let x = uniform(1, Rank4::<4, 1, 64, 64>::default(), 1.0);
+    let y = labels(2, 4 * 64 * 64, 2).into_iter().map(|label| label as f32).collect();
+    let y: Array<Rank4<4, 1, 64, 64>> = device().tensor_from_vec(y, Default::default());
+    let optimizer = adam(&model);
+    training(model, optimizer, move |model, gradients| {
+        let ((down1, down2, bottom), (up2, side2), (up1, side1), head) = &*model;
+        let half = MaxPool2D::<2, 2>;
+        let (a, tape) = down1.forward(x.trace(gradients)).split_tape();
+        let (b, tape) = down2.forward(half.forward(a.clone().put_tape(tape))).split_tape();
+        let c = bottom.forward(half.forward(b.clone().put_tape(tape)));
+        let (up, tape) = up2.forward(c).split_tape();
+        let b = side2.forward(kernels::concat_channels(b.put_tape(tape), up));
+        let (up, tape) = up1.forward(b).split_tape();
+        let a = side1.forward(kernels::concat_channels(a.put_tape(tape), up));
+        kernels::bce_with_logits_mean(head.forward(a), &y)
     })
 }
 
