@@ -7,6 +7,7 @@
 //! first. Exit code 2 for bad use, 1 for a picture that cannot be read.
 use convnets::pretrained::{self, FRAME, MAX_PIXELS, Picture, Pretrained};
 use layers::prelude::*;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ enum Error {
     #[error("there is no network `{name}`; choose mnist (digits) or fashion (clothes)")]
     Network { name: String },
     #[error("name one picture, got `{first}` and `{second}`")]
-    TwoPictures { first: String, second: String },
+    TwoPictures { first: PathBuf, second: PathBuf },
     #[error("{path} cannot be opened; check the path and the permissions")]
     Open { path: PathBuf, source: io::Error },
     #[error(
@@ -52,7 +53,7 @@ struct Task {
 }
 
 fn main() -> ExitCode {
-    let result = task(std::env::args().skip(1)).map_err(|error| (error, 2));
+    let result = task(std::env::args_os().skip(1)).map_err(|error| (error, 2));
     match result.and_then(|task| predict(&task).map_err(|error| (error, 1))) {
         Ok(()) => ExitCode::SUCCESS,
         Err((error, code)) => {
@@ -68,24 +69,26 @@ fn main() -> ExitCode {
     }
 }
 
-fn task(mut arguments: impl Iterator<Item = String>) -> Result<Task, Error> {
+fn task(mut arguments: impl Iterator<Item = OsString>) -> Result<Task, Error> {
     let (mut path, mut network, mut fits) = (None, Pretrained::Mnist, false);
     while let Some(argument) = arguments.next() {
-        match argument.as_str() {
+        // A path need not be Unicode; an option that is none is unknown.
+        let word = argument.to_string_lossy();
+        match &*word {
             "--fit" => fits = true,
             "--network" => {
-                let name = arguments.next().unwrap_or_default();
+                let name = arguments.next().unwrap_or_default().to_string_lossy().into_owned();
                 let known = Pretrained::ALL.into_iter().find(|network| network.name() == name);
                 network = known.ok_or(Error::Network { name })?;
             }
-            _ if argument.starts_with("--") => return Err(Error::Option { name: argument }),
+            _ if word.starts_with("--") => return Err(Error::Option { name: word.into_owned() }),
             _ => match path {
-                Some(first) => return Err(Error::TwoPictures { first, second: argument }),
-                None => path = Some(argument),
+                Some(first) => return Err(Error::TwoPictures { first, second: argument.into() }),
+                None => path = Some(PathBuf::from(argument)),
             },
         }
     }
-    Ok(Task { path: path.ok_or(Error::NoPicture)?.into(), network, fits })
+    Ok(Task { path: path.ok_or(Error::NoPicture)?, network, fits })
 }
 
 fn predict(task: &Task) -> Result<(), Error> {
