@@ -82,7 +82,7 @@ fn memorisation() {
 #[test]
 fn regulariser_league() {
     let report = quick::<RegulariserLeague>();
-    assert_eq!(report.methods.len(), 10);
+    assert_eq!(report.methods.len(), 14);
     assert!(report.methods[0].gain.mean == 0.0 && report.methods[0].gain.sd == 0.0);
 }
 
