@@ -29,6 +29,10 @@ pub fn typeset(text: &str) -> String {
         out.push_str(shown.as_deref().unwrap_or(&rest[..taken]));
         before = rest[..taken].chars().next_back().unwrap_or(' ');
         rest = &rest[taken..];
+        if let (true, Some(percent)) = (before.is_ascii_digit(), rest.strip_prefix(" %")) {
+            out.push_str("\u{202f}%"); // no line begins with it
+            rest = percent;
+        }
     }
     out
 }
@@ -168,6 +172,7 @@ mod tests {
             ("`-1e-3` $-1$ <b data-x=\"-1\">-1</b>", "`-1e-3` $-1$ <b data-x=\"-1\">−1</b>"),
             ("a ` b, -2 and 1e", "a ` b, −2 and 1e"),
             ("1.", "1."),
+            ("the 90 % interval, error, %", "the 90\u{202f}% interval, error, %"),
             ("−3 and ½", "−3 and ½"),
         ] {
             assert_eq!(typeset(text), printed, "{text}");

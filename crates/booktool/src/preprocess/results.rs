@@ -201,7 +201,7 @@ impl Results {
             write!(
                 out,
                 "\n## {heading}: {name} {{#claim-{name}}}\n\n{}\n\n{paper}{}",
-                head.claim,
+                number::typeset(&head.claim),
                 head.checks()
             )
             .expect("writing to a string cannot fail");
