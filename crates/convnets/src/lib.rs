@@ -10,6 +10,7 @@
 //! | border weights, tiles, elastic deformation, metrics of cells | [`segmentation`] |
 //! | why a network said so | [`explain`] |
 //! | a network that reads digits or clothes at once (feature `pretrained`) | `pretrained` |
+//! | weights of torchvision | [`torchvision`] |
 //! | what an output sees | [`receptive_field`] |
 //! | sums, scaled sums, skips, auxiliary heads | [`blocks`] |
 //! | published counts, asserted by the compiler | [`counts`] |
@@ -31,6 +32,7 @@ pub mod pretrained;
 pub mod receptive_field;
 pub mod resnet;
 pub mod segmentation;
+pub mod torchvision;
 pub mod unet;
 pub mod vgg;
 

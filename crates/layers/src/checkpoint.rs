@@ -328,6 +328,20 @@ impl Checkpoint {
         self.entries.keys().map(String::as_str)
     }
 
+    /// The same entries under other names, as another library has them. Of entries that get the same name one is kept.
+    ///
+    /// ```
+    /// let mut checkpoint = layers::Checkpoint::default();
+    /// checkpoint.insert_integers("0.epoch", &[3]);
+    /// let renamed = checkpoint.renamed(|name| name.replace("0.", "first."));
+    /// assert_eq!(renamed.integers("first.epoch")?, [3]);
+    /// # Ok::<(), layers::CheckpointError>(())
+    /// ```
+    #[must_use]
+    pub fn renamed(&self, mut name: impl FnMut(&str) -> String) -> Self {
+        Self { entries: self.entries.iter().map(|(old, entry)| (name(old), entry.clone())).collect() }
+    }
+
     /// Writes the file, atomically.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod networks;
 mod properties;
 mod receptive_field;
 mod segmentation;
+mod torchvision;
 
 /// Path of a golden file beside its generator.
 fn golden(name: &str) -> std::path::PathBuf {
