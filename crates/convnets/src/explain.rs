@@ -229,13 +229,15 @@ where
     // ANCHOR: grad_cam
     let maps = features.try_forward(image.clone()).map_err(device)?;
     let slopes = gradient(head, &maps, class)?.as_vec();
-    let (_, channels, rows, cols) = *maps.shape();
+    let (_, _, rows, cols) = *maps.shape();
     let (size, area) = ((rows.size(), cols.size()), rows.size() * cols.size());
-    let mean = |slopes: &[E]| slopes.iter().fold(E::zero(), |sum, g| sum + *g) * E::of(1.0 / area as f64);
+    let share = E::of(1.0 / area as f64);
+    let mean = |slopes: &[E]| slopes.iter().fold(E::zero(), |sum, g| sum + *g) * share;
     let weights: Vec<E> = slopes.chunks(area).map(mean).collect();
     let values = maps.as_vec();
     let at = |pixel: usize| {
-        let sum = (0..channels.size()).fold(E::zero(), |sum, k| sum + weights[k] * values[k * area + pixel]);
+        let maps = weights.iter().enumerate();
+        let sum = maps.fold(E::zero(), |sum, (k, weight)| sum + *weight * values[k * area + pixel]);
         sum.max(E::zero())
     };
     let map: Vec<E> = (0..area).map(at).collect();

@@ -35,9 +35,9 @@ pub type Row<const I: usize, const O: usize, const K: usize, const P: usize> =
 pub type Column<const I: usize, const O: usize, const K: usize, const P: usize> =
     (RectConv2D<I, O, K, 1, Steps<1, P>, Steps, Identity, Unbiased>, BatchNorm2D<O, Relu>);
 
-// ANCHOR: module
 /// The module of v1 on `I` channels: `A` of 1×1; `B` reduced to, `C` of 3×3; `D` reduced to, `F` of 5×5; `G` after
 /// pooling.
+// ANCHOR: module
 pub type Inception<
     const I: usize,
     const A: usize,

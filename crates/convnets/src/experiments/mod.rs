@@ -2,12 +2,63 @@
 //!
 //! | experiment | claim |
 //! |---|---|
+//! | [`ConvolutionCosts`] | what windows see, and what they cost |
+//! | [`FashionLadder`] | convolutions read clothes better than dense layers with more parameters |
 //! | [`PretrainedLenet`] | the networks in this crate beat the nearest neighbours, and rounding costs them nothing |
+//! | [`ResidualDegradation`] | a deeper plain network trains worse, a residual one does not suffer so |
+//! | [`UnetNuclei`] | weights on the borders keep touching cells apart |
+//! | [`SaliencyMaps`] | which maps say something about the network, and which only about the image |
+mod clothes;
+mod costs;
+mod degradation;
+mod ladder;
+mod nuclei;
 mod pretrained_lenet;
+mod saliency;
 
+pub use costs::{ConvolutionCosts, ConvolutionCostsConfig, ConvolutionCostsReport};
+pub use degradation::{ResidualDegradation, ResidualDegradationConfig, ResidualDegradationReport};
+pub use ladder::{FashionLadder, FashionLadderConfig, FashionLadderReport};
+pub use nuclei::{UnetNuclei, UnetNucleiConfig, UnetNucleiReport};
 pub use pretrained_lenet::{PretrainedLenet, PretrainedLenetConfig, PretrainedLenetReport};
+pub use saliency::{SaliencyMaps, SaliencyMapsConfig, SaliencyMapsReport};
+
+use lab::Tile;
 
 /// The experiments of this unit.
 pub fn experiments() -> Vec<lab::Entry> {
-    vec![lab::entry::<PretrainedLenet>()]
+    vec![
+        lab::entry::<ConvolutionCosts>(),
+        lab::entry::<FashionLadder>(),
+        lab::entry::<PretrainedLenet>(),
+        lab::entry::<ResidualDegradation>(),
+        lab::entry::<UnetNuclei>(),
+        lab::entry::<SaliencyMaps>(),
+    ]
+}
+
+/// A configuration error unless `value` is at least `least`.
+fn at_least(field: &'static str, value: usize, least: usize) -> Result<(), lab::Error> {
+    let rule = if least == 2 { "at least 2, to have a spread" } else { "at least 1" };
+    if value >= least { Ok(()) } else { Err(lab::Error::Config { field, rule, value: value.to_string() }) }
+}
+
+/// Three decimals, to keep result files small.
+fn rounded(values: impl IntoIterator<Item = f32>) -> Vec<f64> {
+    values.into_iter().map(|value| (f64::from(value) * 1e3).round() / 1e3).collect()
+}
+
+/// A tile by its own smallest and largest value, so that weak maps show.
+fn scaled(width: usize, pixels: &[f64]) -> Tile {
+    let low = pixels.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = pixels.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let range = if high > low { high - low } else { 1.0 };
+    Tile::new(width, &pixels.iter().map(|pixel| (pixel - low) / range).collect::<Vec<_>>())
+}
+
+/// A square map at 28 × 28, each place as its nearest, so that maps of all sizes stand beside each other.
+fn enlarged(map: &[f64]) -> Vec<f64> {
+    const SIDE: usize = 28;
+    let side = map.len().isqrt();
+    (0..SIDE * SIDE).map(|at| map[at / SIDE * side / SIDE * side + at % SIDE * side / SIDE]).collect()
 }
