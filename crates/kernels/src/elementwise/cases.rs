@@ -146,7 +146,10 @@ fn an_operand_without_a_tape_gets_its_gradient() {
     assert_eq!(gradients(crate::sub(x.leaky_trace(), y.clone())), [[1.0, 1.0], [-1.0, -1.0]]);
     assert_eq!(gradients(crate::mul(x.leaky_trace(), y.clone())), [[2.0, 4.0], [3.0, -1.0]]);
     assert_eq!(gradients(crate::div(x.leaky_trace(), y.clone())), [[0.5, 0.25], [-0.75, 0.0625]]);
-    assert_eq!(gradients(crate::choose(&[true, false], x.leaky_trace(), y.clone())), [[1.0, 0.0], [0.0, 1.0]]);
+    assert_eq!(
+        gradients(crate::choose(&[true, false], x.leaky_trace(), y.clone())),
+        [[1.0, 0.0], [0.0, 1.0]]
+    );
 
     let small = device.tensor(2.0_f64);
     let y = crate::mul_along(x.leaky_trace(), small.clone(), Axis::<0>);

@@ -298,6 +298,16 @@ fn the_closed_form_is_attained_and_not_beaten() {
     }
 }
 
+/// A product of rank 2 in which the decomposition of the whole is wrong by a thousandth.
+#[test]
+fn equalising_keeps_a_product_of_small_rank() {
+    for (rows, columns, seed) in [(5, 4, 592), (3, 4, 41), (3, 4, 858)] {
+        let (u, v) = (normal_matrix(rows, 2, seed), normal_matrix(columns, 2, seed + 5000));
+        let (p, q) = equalize(&u, &v);
+        assert!((&p * q.transpose() - &u * v.transpose()).amax() < 1e-12, "{rows} x {columns}, seed {seed}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
