@@ -154,6 +154,8 @@ impl Results {
             format!("{mantissa} \\cdot 10^{{{exponent}}}")
         } else if argument.contains(':') {
             return Err(Fault::Format { format: format.to_owned() });
+        } else if let Value::String(text) = value {
+            return Ok(text.clone()); // words, or data of a figure: not a number that happens to stand in it
         } else {
             plain(path, value)?
         };
@@ -379,7 +381,7 @@ mod tests {
         let text = r#"{
             "format": 1, "name": "digits", "lecture": 1, "paper": "Nielsen 2015", "claim": "It reads.",
             "command": "cargo xtask run digits", "quick": false, "seeds": [0, 1, 2],
-            "config": { "epochs": 30, "learning_rate": 3.0, "size": [64, 30, 10], "loss": "quadratic" },
+            "config": { "epochs": 30, "learning_rate": 3.0, "size": [64, 30, 10], "loss": "quadratic", "weights": "-1e-3" },
             "report": {
                 "accuracy": { "mean": 0.93456, "sd": 0.0123 }, "gain": -0.25, "broken": null,
                 "third": 0.3333333333333333,
@@ -411,6 +413,7 @@ mod tests {
             ("digits.config.learning_rate", "3", "3"),
             ("digits.config.size.1", "30", "30"),
             ("digits.config.loss", "quadratic", "quadratic"),
+            ("digits.config.weights", "-1e-3", "-1e-3"), // data of a figure
             ("digits.seeds.2:.1", "2.0", "2.0"),
         ] {
             assert_eq!(results.value(argument, false).unwrap(), text, "{argument}");
