@@ -30,7 +30,7 @@ pub mod solution {
     pub fn fits(size: usize, depth: u32) -> bool {
         let step = 1 << depth;
         let least = 12 * step - 4;
-        size >= least && (size - least) % step == 0
+        size >= least && (size - least).is_multiple_of(step)
     }
     // ANCHOR_END: solution
 }
