@@ -69,7 +69,7 @@ pub struct WeightDecayMapReport {
     pub decoupled: Vec<Vec<Measured>>,
     /// Difference of the lowest errors, Adam with L2 less AdamW, in points, seed by seed.
     pub best_gap: Measured,
-    /// Largest λ that costs less than [`TOLERANCE`] points over the rule's best, averaged over rates: Adam with L2, AdamW.
+    /// Largest λ that costs less than `TOLERANCE` points over the rule's best, averaged over rates: Adam with L2, AdamW.
     pub useful: [f64; 2],
     /// The second over the first.
     pub factor: f64,
