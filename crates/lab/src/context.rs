@@ -7,7 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One independent repetition of an experiment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -229,6 +229,23 @@ impl Lab {
     }
 }
 
+/// Takes the lock, or finds that another run has it for longer than a moment.
+///
+/// A process that is being started holds a copy of every lock of the one that starts it until it has become another
+/// program, which close-on-exec cannot shorten: a lock that was given back just now may seem taken.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    const MOMENT: Duration = Duration::from_millis(500);
+    let started = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if started.elapsed() < MOMENT => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => return other,
+        }
+    }
+}
+
 const CHECKPOINT: &str = "safetensors";
 
 impl Folder {
@@ -236,7 +253,7 @@ impl Folder {
         fs::create_dir_all(&path).map_err(|source| atomic::write_error(&path, source))?;
         let lock = path.join("lock");
         let file = File::create(&lock).map_err(|source| atomic::write_error(&lock, source))?;
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::Busy { path }),
             Err(TryLockError::Error(source)) => return Err(atomic::write_error(&lock, source)),
@@ -292,5 +309,24 @@ mod tests {
         assert!(matches!(Lab::open(options.clone()), Err(Error::Busy { .. })));
         drop(first);
         Lab::open(options).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn processes_that_start_meanwhile_do_not_make_a_free_folder_look_busy() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let runs = tempfile::tempdir().unwrap();
+        let options = LabOptions { runs: Some(runs.path().into()), ..LabOptions::default() };
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert!(std::process::Command::new("true").status().unwrap().success());
+                }
+            });
+            let opened: Vec<_> = (0..300).map(|_| Lab::open(options.clone()).map(drop)).collect();
+            is_over.store(true, Ordering::Relaxed);
+            assert!(opened.iter().all(Result::is_ok), "{opened:?}");
+        });
     }
 }
