@@ -4,7 +4,7 @@ use crate::bridge::{buffer, flat, recycle};
 use crate::cpu::{Out, part};
 use crate::loops::CHUNK;
 use crate::pool::chunks_mut;
-use crate::reduce::cpu::{runs, spread, sums};
+use crate::reduce::cpu::{add_and_sum, runs, spread, sums};
 use crate::reduce::passes::{Spread, Term, View};
 use crate::{Real, ReducedShape};
 use dfdx::prelude::*;
@@ -149,19 +149,23 @@ where
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&kept)?);
         let gx = grads.get_or_alloc_mut(&x)?;
-        match arithmetic {
+        let total = match arithmetic {
+            Arithmetic::Add | Arithmetic::Sub if all.iter().filter(|run| run.0).count() == 1 => {
+                add_and_sum(&device, &gy, view, gx)?
+            }
             Arithmetic::Add | Arithmetic::Sub => {
                 chunks_mut(gx, CHUNK, |start, gx| E::add_to(part(&gy, start, gx), gx));
+                sum_missing(&device, Term::Plain, [&gy; 2], &all)?
             }
-            Arithmetic::Mul => spread(Spread::AddTimes, [&gy; 2], [&values; 2], view, gx),
-            Arithmetic::Div => spread(Spread::AddOver, [&gy; 2], [&values; 2], view, gx),
-        }
-        let (term, other) = match arithmetic {
-            Arithmetic::Add | Arithmetic::Sub => (Term::Plain, &gy[..]),
-            Arithmetic::Mul => (Term::Product, flat(&x)),
-            Arithmetic::Div => (Term::Product, flat(&kept)),
+            Arithmetic::Mul => {
+                spread(Spread::AddTimes, [&gy; 2], [&values; 2], view, gx);
+                sum_missing(&device, Term::Product, [&gy, flat(&x)], &all)?
+            }
+            Arithmetic::Div => {
+                spread(Spread::AddOver, [&gy; 2], [&values; 2], view, gx);
+                sum_missing(&device, Term::Product, [&gy, flat(&kept)], &all)?
+            }
         };
-        let total = sum_missing(&device, term, [&gy, other], &all)?;
         let s = flat(&small);
         for (i, (g, &total)) in grads.get_or_alloc_mut(&small)?.iter_mut().zip(&total).enumerate() {
             *g += match arithmetic {

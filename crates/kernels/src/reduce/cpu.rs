@@ -2,7 +2,7 @@
 use super::passes::{Spread, Term, View};
 use super::{ReducedShape, Reduction};
 use crate::bridge::{buffer, flat, recycle};
-use crate::cpu::Out;
+use crate::cpu::{Out, part};
 use crate::loops::{CHUNK, rows_per_part};
 use crate::pool::{chunks_mut, chunks_mut2};
 use crate::{Correction, Real};
@@ -71,7 +71,7 @@ pub fn sums<E: Real>(
         });
         return Ok(out);
     }
-    let rows = (CHUNK / inner).max(32); // of one partial sum
+    let rows = rows_of_partial_sum(inner);
     let segments = n.div_ceil(rows);
     let mut partial = buffer(device, outer * segments * inner)?;
     chunks_mut(&mut partial, inner.min(WIDTH), |start, mut out| {
@@ -103,6 +103,36 @@ pub fn sums<E: Real>(
     let out = sums(device, Term::Plain, [&partial; 2], &partial, view)?;
     recycle(device, partial);
     Ok(out)
+}
+
+/// Rows of one partial sum, where there is more than one.
+fn rows_of_partial_sum(inner: usize) -> usize {
+    (CHUNK / inner).max(32)
+}
+
+/// to += x, and the [`sums`] of x: each part of x is read from memory once for both.
+pub fn add_and_sum<E: Real>(device: &Cpu, x: &[E], view: View, to: &mut [E]) -> Result<Vec<E>, CpuError> {
+    let View { outer, n, inner } = view;
+    let mut zeros = buffer(device, view.small())?;
+    zeros.fill(E::zero());
+    let sum = if outer != 1 || n * inner <= CHUNK || !(2..=WIDTH).contains(&inner) {
+        chunks_mut(to, CHUNK, |start, to| E::add_to(part(x, start, to), to));
+        sums(device, Term::Plain, [x; 2], &zeros, view)?
+    } else {
+        let rows = rows_of_partial_sum(inner);
+        let mut partial = buffer(device, n.div_ceil(rows) * inner)?;
+        chunks_mut2((&mut partial, inner), (to, rows * inner), |start, out, to| {
+            let x = part(x, start * rows, to);
+            E::add_to(x, to);
+            E::column_sums(Term::Plain, [x; 2], &zeros, to.len() / inner, inner, inner, out)
+        });
+        let view = View { outer, n: partial.len() / inner, inner };
+        let sum = sums(device, Term::Plain, [&partial; 2], &zeros, view)?;
+        recycle(device, partial);
+        sum
+    };
+    recycle(device, zeros);
+    Ok(sum)
 }
 
 /// Writes a tensor's elements from small ones, in parts.
