@@ -1,10 +1,10 @@
 //! # Win one, lose one
 //!
 //! *Open, with a fixed end.* Points $0, 1, \dots, 5$ on a line; the labels of $0, 2, 4$ are shown. Over all 64
-//! labelings every learner is wrong on half of the unseen points. So for each labeling on which you beat the
+//! labellings every learner is wrong on half of the unseen points. So for each labelling on which you beat the
 //! nearest neighbour you must pay elsewhere.
 //!
-//! Write a learner that is right on all unseen points of the labeling *true exactly at the odd points*, where
+//! Write a learner that is right on all unseen points of the labelling *true exactly at the odd points*, where
 //! the nearest neighbour is wrong on all of them. Where does it pay?
 
 /// What is to be written.
@@ -18,13 +18,13 @@ pub mod task {
 }
 
 pub mod solution {
-    //! Answer the opposite of the nearest example. On labelings that alternate this is always right and the
-    //! nearest neighbour always wrong; on labelings that are constant it is the other way round. In general
-    //! its error is $1 - e$ where the neighbour's is $e$, on the same labeling, so both have mean $\tfrac12$:
-    //! what it wins on one labeling it loses on the one with the unseen labels flipped.
+    //! Answer the opposite of the nearest example. On labellings that alternate this is always right and the
+    //! nearest neighbour always wrong; on labellings that are constant it is the other way round. In general
+    //! its error is $1 - e$ where the neighbour's is $e$, on the same labelling, so both have mean $\tfrac12$:
+    //! what it wins on one labelling it loses on the one with the unseen labels flipped.
     //!
     //! The usual mistake is to look for a *better* learner. There is none without a statement about which
-    //! labelings occur. The nearest neighbour's statement is "near points are alike", and this learner's is
+    //! labellings occur. The nearest neighbour's statement is "near points are alike", and this learner's is
     //! "near points differ".
 
     // ANCHOR: solution
