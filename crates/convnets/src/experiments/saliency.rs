@@ -341,14 +341,15 @@ impl Experiment for SaliencyMaps {
         if !report.is_full {
             return checks;
         }
+        // Pilot, seeds 100 to 104: 0.272 ± 0.045, 9.4 ± 1.2, 0.374 ± 0.022, 0.416 ± 0.021; three standard deviations of it.
         checks.extend([
             Check::new(
                 "deletion",
                 "probability lost with the tenth of the pixels of largest |gradient × input|, minus that with a random \
                  tenth",
                 over(&|n| n.deleted - n.random),
-                Bound::AtLeast(0.05),
-                BoundSource::Guess,
+                Bound::AtLeast(0.13),
+                BoundSource::Pilot,
             )
             .baseline("random pixels", over(&|n| n.random).mean)
             .reason_if_failed("the network reads shapes that survive the loss of single pixels"),
@@ -356,16 +357,16 @@ impl Experiment for SaliencyMaps {
                 "deletion-is-no-accident",
                 "that difference over its standard error across images",
                 over(&|n| n.deletion_z),
-                Bound::AtLeast(2.0),
-                BoundSource::Guess,
+                Bound::AtLeast(5.5),
+                BoundSource::Pilot,
             )
             .reason_if_failed("too few images"),
             Check::new(
                 "gradient-depends-on-weights",
                 "rank correlation of the gradient's map before and after the last layer is drawn anew",
                 over(&|n| n.gradient_last),
-                Bound::AtMost(0.5),
-                BoundSource::Guess,
+                Bound::AtMost(0.44),
+                BoundSource::Pilot,
             )
             .baseline("guided backpropagation", over(&|n| n.guided_last).mean)
             .reason_if_failed("both maps are large where the image is not constant"),
@@ -373,8 +374,8 @@ impl Experiment for SaliencyMaps {
                 "guided-depends-less",
                 "rank correlation of guided backpropagation's map, last layer drawn anew, minus that of the gradient's",
                 over(&|n| n.guided_last - n.gradient_last),
-                Bound::AtLeast(0.0),
-                BoundSource::Guess,
+                Bound::AtLeast(0.35),
+                BoundSource::Pilot,
             )
             .baseline("gradient", over(&|n| n.gradient_last).mean)
             .reason_if_failed("with two convolutions few edges are lost on the way"),
