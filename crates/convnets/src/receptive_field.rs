@@ -66,21 +66,21 @@ impl ReceptiveField {
 
     /// The field behind `plan`, when this is the field of its input.
     pub const fn after(self, plan: &Plan, axis: Axis) -> Self {
+        let along = axis as usize;
         match *plan {
-            Plan::Convolution { taps, .. } => self.after_taps(match axis {
-                Axis::Rows => taps[0],
-                Axis::Columns => taps[1],
-            }),
-            Plan::Pool { taps, .. } | Plan::Other { taps, .. } => self.after_taps(taps),
+            Plan::Convolution { taps, .. } | Plan::Pool { taps, .. } => self.after_taps(taps[along]),
+            Plan::Other { taps, .. } => self.after_taps(taps),
+            Plan::Pad { sides } => Self { centre: self.centre - sides[2 * along] as f64 * self.jump, ..self },
             Plan::Subsample { step, .. } => {
                 self.after_taps(Taps { kernel: 1, stride: step, padding: 0, dilation: 1 })
             }
             // An output pixel of a transposed convolution or of an enlargement sees few inputs: those at most.
             Plan::Transposed { taps, .. } => {
+                let taps = taps[along];
                 let seen = (taps.dilation * (taps.kernel - 1) / taps.stride) as f64;
                 Self { size: self.size + seen * self.jump, jump: self.jump / taps.stride as f64, ..self }
             }
-            Plan::Upsample { factor } => Self { jump: self.jump / factor as f64, ..self },
+            Plan::Upsample { factor } => Self { jump: self.jump / factor[along] as f64, ..self },
             Plan::Global | Plan::Adaptive { .. } => Self { size: f64::INFINITY, ..self },
             Plan::Chain(parts) => {
                 let (mut field, mut i) = (self, 0);

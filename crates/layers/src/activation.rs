@@ -16,6 +16,7 @@
 //! let x: Tensor<Rank2<4, 3>, f64, _> = dev.sample_normal();
 //! assert_eq!(apart.forward(x.clone()).array(), fused.forward(x).array());
 //! ```
+use crate::Dual;
 use dfdx::nn::tensor_collection::{ModuleVisitor, ScalarOptions, TensorCollection};
 use dfdx::nn::{BuildOnDevice, Module, NonMutableModule, ZeroSizedModule};
 use dfdx::prelude::{Dtype, Shape, Tape, Tensor};
@@ -87,8 +88,12 @@ activations! {
     HardSwish;
     /// $y = e^x$.
     Exp;
+    /// $y = e^x - 1$, accurate near 0.
+    Expm1;
     /// $y = \ln x$.
     Ln;
+    /// $y = \ln(1 + x)$, accurate near 0.
+    Ln1p;
     /// $y = \sqrt x$.
     Sqrt;
     /// $y = |x|$.
@@ -182,4 +187,114 @@ scalar_activations! {
         /// $b \ge 0$.
         "b" = 4.0
     );
+    /// $y = x^p$; NaN for negative $x$ and a $p$ that is not an integer. Built with $p$ = 2.
+    Power(
+        /// $p$.
+        "exponent" = 2.0
+    );
+}
+
+/// $y = \min(\max(x, \mathrm{low}), \mathrm{high})$; the derivative at both bounds is 1. Built with 0 and 1, the values of a
+/// pixel; [`HardTanh`] has −1 and 1.
+///
+/// Checkpoints keep the numbers. dfdx's `to_dtype` and `to_device` reset scalars to their default, so set them again after
+/// them.
+///
+/// # Examples
+/// ```
+/// use layers::prelude::*;
+/// let x = Cpu::default().tensor([-1.0, 0.5, 3.0_f64]);
+/// assert_eq!(Clamp { low: 0.0, high: 2.0 }.forward(x).array(), [0.0, 0.5, 2.0]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Clamp {
+    /// Lower bound.
+    pub low: f64,
+    /// Upper bound, at least `low`.
+    pub high: f64,
+}
+
+impl Default for Clamp {
+    fn default() -> Self {
+        Self { low: 0.0, high: 1.0 }
+    }
+}
+impl Clamp {
+    /// The function with its numbers.
+    pub fn kind(self) -> ActivationKind {
+        ActivationKind::Clamp { low: self.low, high: self.high }
+    }
+}
+impl NonMutableModule for Clamp {}
+impl<E: Dtype, D: dfdx::prelude::Device<E>> BuildOnDevice<D, E> for Clamp {
+    type Built = Self;
+}
+impl<E: Dtype, D: dfdx::prelude::Device<E>> TensorCollection<E, D> for Clamp {
+    type To<E2: Dtype, D2: dfdx::prelude::Device<E2>> = Self;
+    fn iter_tensors<V: ModuleVisitor<Self, E, D>>(
+        visitor: &mut V,
+    ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+        visitor.visit_fields(
+            (
+                <Self as TensorCollection<E, D>>::scalar(
+                    "low",
+                    |s| &s.low,
+                    |s| &mut s.low,
+                    ScalarOptions::from_default(0.0),
+                ),
+                <Self as TensorCollection<E, D>>::scalar(
+                    "high",
+                    |s| &s.high,
+                    |s| &mut s.high,
+                    ScalarOptions::from_default(1.0),
+                ),
+            ),
+            |(low, high)| Self { low, high },
+        )
+    }
+}
+impl<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>> Module<Tensor<S, E, D, T>> for Clamp {
+    type Output = Tensor<S, E, D, T>;
+    type Error = D::Err;
+    fn try_forward(&self, x: Tensor<S, E, D, T>) -> Result<Self::Output, D::Err> {
+        try_activate(x, self.kind())
+    }
+}
+
+macro_rules! over_the_last_axis {
+    ($($(#[$doc:meta])* $name:ident: $value:ident, $dual:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $name;
+        impl ZeroSizedModule for $name {}
+        impl NonMutableModule for $name {}
+        impl<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>> Module<Tensor<S, E, D, T>> for $name {
+            type Output = Tensor<S, E, D, T>;
+            type Error = D::Err;
+            fn try_forward(&self, x: Tensor<S, E, D, T>) -> Result<Self::Output, D::Err> {
+                kernels::$value(x)
+            }
+        }
+        impl<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>> Module<Dual<S, E, D, T>> for $name {
+            type Output = Dual<S, E, D, T>;
+            type Error = D::Err;
+            fn try_forward(&self, x: Dual<S, E, D, T>) -> Result<Self::Output, D::Err> {
+                x.$dual()
+            }
+        }
+    )*};
+}
+
+over_the_last_axis! {
+    /// $y_k = e^{x_k} / \sum_j e^{x_j}$ over the last axis. dfdx's has a wrong derivative for permuted inputs.
+    ///
+    /// # Examples
+    /// ```
+    /// use layers::prelude::*;
+    /// let logits = Cpu::default().tensor([[0.0_f64, 0.0], [0.0, 3.0_f64.ln()]]);
+    /// layers::assert_close!(Softmax.forward(logits), [[0.5, 0.5], [0.25, 0.75]], 1e-15);
+    /// ```
+    Softmax: try_softmax, try_softmax;
+    /// $y_k = x_k - \ln \sum_j e^{x_j}$ over the last axis.
+    LogSoftmax: try_log_softmax, try_log_softmax;
 }

@@ -1,4 +1,4 @@
-//! Convolution of images as modules: input `(B, C, H, W)`.
+//! Convolution as modules: of images `(B, C, H, W)` and of sequences `(B, C, L)`.
 //!
 //! Formulas and algorithms stand in [`kernels::convolution`]; here is what a module adds: weights, their start, an
 //! activation, tangents.
@@ -9,9 +9,13 @@
 //! | [`GroupedConv2D`] | `(O, I / G, K, K)` | the same |
 //! | [`RectConv2D`] | `(O, I / G, KH, KW)`: all of the above are this type | per axis |
 //! | [`ConvTranspose2D`] | `(I, O, K, K)` | $H' = (H - 1) S - 2P + L(K-1) + Q + 1$ |
+//! | [`Conv1D`], [`UnbiasedConv1D`] | `(O, I, K)` | `(B, O, L′)` |
+//! | [`GroupedConv1D`] | `(O, I / G, K)` | the same |
+//! | [`ConvTranspose1D`] | `(I, O, K)` | the same |
 //! | [`Flatten`] | none | `(B, C H W)` |
 //!
-//! `H` and `W` may be `Const`, and then the compiler knows the output's, or `usize`.
+//! Zeros are padded; [`Pad1D`](crate::resampling::Pad1D) and [`Pad2D`](crate::resampling::Pad2D) before a convolution mirror
+//! or repeat the border instead. `H`, `W` and the length `L` may be `Const`, and then the compiler knows the output's, or `usize`.
 //! **Initialisation**: weights and biases uniform in $\pm 1/\sqrt{\text{fan in}}$, PyTorch's, where the fan is the number
 //! of elements of one row of the weight (for the transposed convolution too, although an output of it sums over another
 //! number). [`crate::init`] has others.
@@ -35,7 +39,10 @@ use rand_distr::Uniform;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
+mod sequences;
+
 pub use kernels::convolution::Steps;
+pub use sequences::{Conv1D, ConvTranspose1D, GroupedConv1D, UnbiasedConv1D};
 
 /// Descriptions of the convolutions, for `build_module`.
 pub mod builder {
@@ -100,6 +107,54 @@ pub mod builder {
     /// Builds a [`ConvTranspose2D`](super::ConvTranspose2D): `Q` is the output padding.
     #[derive(Clone, Copy, Debug, Default)]
     pub struct ConvTranspose2D<
+        const I: usize,
+        const O: usize,
+        const K: usize,
+        const S: usize = 1,
+        const P: usize = 0,
+        const L: usize = 1,
+        const Q: usize = 0,
+        A = Identity,
+    >(PhantomData<A>);
+    /// Builds a [`Conv1D`](super::Conv1D) of `K` taps along a sequence, stride `S`, padding `P`, dilation `L`.
+    #[derive(Clone, Copy, Debug, Default)]
+    #[allow(clippy::type_complexity)]
+    pub struct Conv1D<
+        const I: usize,
+        const O: usize,
+        const K: usize,
+        const S: usize = 1,
+        const P: usize = 0,
+        const L: usize = 1,
+        A = Identity,
+        B = Biased,
+        G = OneGroup,
+    >(PhantomData<(A, B, G)>);
+    /// Builds a [`Conv1D`](super::Conv1D) without bias: what a batch normalisation follows.
+    pub type UnbiasedConv1D<
+        const I: usize,
+        const O: usize,
+        const K: usize,
+        const S: usize = 1,
+        const P: usize = 0,
+        const L: usize = 1,
+        A = Identity,
+    > = Conv1D<I, O, K, S, P, L, A, Unbiased>;
+    /// Builds a [`Conv1D`](super::Conv1D) in `G` groups; `G` = `I` is the depthwise convolution.
+    pub type GroupedConv1D<
+        const I: usize,
+        const O: usize,
+        const K: usize,
+        const G: usize,
+        const S: usize = 1,
+        const P: usize = 0,
+        const L: usize = 1,
+        A = Identity,
+        B = Biased,
+    > = Conv1D<I, O, K, S, P, L, A, B, Groups<G>>;
+    /// Builds a [`ConvTranspose1D`](super::ConvTranspose1D): `Q` is the output padding.
+    #[derive(Clone, Copy, Debug, Default)]
+    pub struct ConvTranspose1D<
         const I: usize,
         const O: usize,
         const K: usize,
@@ -639,7 +694,7 @@ transposed!([N: Dim, H: UpWindow<K, S, P, L, Q>, W: UpWindow<K, S, P, L, Q>, E: 
     }
 });
 
-/// All maps of an image as one vector, row-major: what stands between convolutions and a fully connected layer. dfdx's
+/// All maps of an image, or of a sequence, as one vector, row-major: what stands between convolutions and a fully connected layer. dfdx's
 /// `Flatten2D` needs a nightly compiler.
 ///
 /// # Examples
@@ -652,37 +707,42 @@ transposed!([N: Dim, H: UpWindow<K, S, P, L, Q>, W: UpWindow<K, S, P, L, Q>, E: 
 pub struct Flatten;
 bare!([] Flatten);
 
-impl<B: Dim, C, H, W, E, D, T> Module<Tensor<(B, C, H, W), E, D, T>> for Flatten
-where
-    H: Times<W>,
-    W: Dim,
-    C: Times<H::Out>,
-    E: Real,
-    D: Device<E>,
-    T: Tape<E, D>,
-{
-    type Output = Tensor<(B, C::Out), E, D, T>;
-    type Error = D::Err;
-    fn try_forward(&self, x: Tensor<(B, C, H, W), E, D, T>) -> Result<Self::Output, D::Err> {
-        let (b, c, h, w) = *x.shape();
-        let features = h.try_times(w).and_then(|plane| c.try_times(plane)).map_err(device_error::<D, E>)?;
-        x.try_reshaped(&(b, features))
-    }
-}
+/// Both inputs of [`Flatten`], with and without a tangent.
+macro_rules! flatten {
+    (($($axis:ident),*), $features:ty, [$($bounds:tt)*], |$($size:ident),*| $size_of:expr) => {
+        impl<B: Dim, $($axis,)* E, D, T> Module<Tensor<(B, $($axis),*), E, D, T>> for Flatten
+        where
+            $($bounds)*
+            E: Real,
+            D: Device<E>,
+            T: Tape<E, D>,
+        {
+            type Output = Tensor<(B, $features), E, D, T>;
+            type Error = D::Err;
+            fn try_forward(&self, x: Tensor<(B, $($axis),*), E, D, T>) -> Result<Self::Output, D::Err> {
+                let (b, $($size),*) = *x.shape();
+                x.try_reshaped(&(b, $size_of.map_err(device_error::<D, E>)?))
+            }
+        }
 
-impl<B: Dim, C, H, W, E, D, T> Module<Dual<(B, C, H, W), E, D, T>> for Flatten
-where
-    H: Times<W>,
-    W: Dim,
-    C: Times<H::Out>,
-    E: Real,
-    D: Device<E>,
-    T: Tape<E, D>,
-{
-    type Output = Dual<(B, C::Out), E, D, T>;
-    type Error = D::Err;
-    fn try_forward(&self, x: Dual<(B, C, H, W), E, D, T>) -> Result<Self::Output, D::Err> {
-        let (x, dx) = x.split();
-        Ok(Dual::join(self.try_forward(x)?, self.try_forward(dx)?))
-    }
+        impl<B: Dim, $($axis,)* E, D, T> Module<Dual<(B, $($axis),*), E, D, T>> for Flatten
+        where
+            $($bounds)*
+            E: Real,
+            D: Device<E>,
+            T: Tape<E, D>,
+        {
+            type Output = Dual<(B, $features), E, D, T>;
+            type Error = D::Err;
+            fn try_forward(&self, x: Dual<(B, $($axis),*), E, D, T>) -> Result<Self::Output, D::Err> {
+                let (x, dx) = x.split();
+                Ok(Dual::join(self.try_forward(x)?, self.try_forward(dx)?))
+            }
+        }
+    };
 }
+flatten!(
+    (C, H, W), C::Out, [H: Times<W>, W: Dim, C: Times<H::Out>,],
+    |c, h, w| h.try_times(w).and_then(|plane| c.try_times(plane))
+);
+flatten!((C, L), C::Out, [C: Times<L>, L: Dim,], |c, l| c.try_times(l));

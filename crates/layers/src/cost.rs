@@ -127,8 +127,9 @@ free!(() crate::embedding::SinusoidalPositions AlphaDropout Dropout FeatureDropo
       activation::Relu6 activation::ReluSquared activation::Selu activation::Elu activation::Celu
       activation::LogSigmoid activation::LecunTanh activation::GeluTanh activation::Swish activation::Mish
       activation::SoftplusBeta activation::Squareplus activation::Softsign activation::HardTanh
-      activation::HardSigmoid activation::HardSwish activation::Exp activation::Ln activation::Sqrt activation::Abs
-      activation::Erf activation::Sin activation::Cos
+      activation::HardSigmoid activation::HardSwish activation::Exp activation::Expm1 activation::Ln activation::Ln1p
+      activation::Sqrt activation::Abs activation::Erf activation::Sin activation::Cos activation::Clamp
+      activation::Power activation::Softmax activation::LogSoftmax
       nn::ReLU nn::Sigmoid nn::Tanh nn::FastGeLU nn::Sin nn::Cos nn::Ln nn::Exp nn::Square nn::Sqrt nn::Abs
       nn::Softmax nn::LogSoftmax nn::Dropout);
 

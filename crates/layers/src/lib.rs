@@ -4,12 +4,12 @@
 //! |---|---|
 //! | a fully connected layer, fused with its activation | [`modules::Linear`], built from [`builders::Linear`] |
 //! | tokens, recurrent layers, attention, Transformer blocks | [`embedding`], [`recurrent`], [`attention`], [`transformer`] |
-//! | convolutions, transposed convolutions, flattening | [`convolution`] |
+//! | convolutions of images and sequences, transposed too, flattening | [`convolution`] |
 //! | activation functions as modules | [`activation`] |
 //! | dropout and noise, by key | [`dropout`] |
 //! | batch, layer, group, instance, RMS, response, spectral and weight normalisation | [`normalisation`] |
 //! | max, average, adaptive and global pooling | [`pooling`] |
-//! | upsampling, pixel shuffle, branches side by side | [`resampling`] |
+//! | upsampling, padding, pixel shuffle, branches side by side | [`resampling`] |
 //! | a loss | [`losses`] |
 //! | gradient penalties, Hessian-vector products, Jacobian traces | [`dual`] |
 //! | an optimiser | [`Sgd`], [`Adam`], [`AdamW`], [`RmsProp`]; all others are in the crate `optim` |
@@ -77,13 +77,15 @@ pub use step::{Schedule, Slot, SlotKey, Step, StepError, StepReport, StepState};
 pub mod modules {
     //! The layers themselves, with dtype and device.
     pub use crate::activation::{
-        Abs, Celu, Cos, Elu, Erf, Exp, Gelu, GeluTanh, HardSigmoid, HardSwish, HardTanh, Identity, LeakyRelu,
-        LecunTanh, Ln, LogSigmoid, Mish, Relu, Relu6, ReluSquared, Selu, Sigmoid, Silu, Sin, Softplus,
-        SoftplusBeta, Softsign, Sqrt, Squareplus, Swish, Tanh,
+        Abs, Celu, Clamp, Cos, Elu, Erf, Exp, Expm1, Gelu, GeluTanh, HardSigmoid, HardSwish, HardTanh,
+        Identity, LeakyRelu, LecunTanh, Ln, Ln1p, LogSigmoid, LogSoftmax, Mish, Power, Relu, Relu6,
+        ReluSquared, Selu, Sigmoid, Silu, Sin, Softmax, Softplus, SoftplusBeta, Softsign, Sqrt, Squareplus,
+        Swish, Tanh,
     };
     pub use crate::attention::MultiHeadAttention;
     pub use crate::convolution::{
-        Conv2D, ConvTranspose2D, Flatten, GroupedConv2D, RectConv2D, UnbiasedConv2D,
+        Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D, Flatten, GroupedConv1D, GroupedConv2D, RectConv2D,
+        UnbiasedConv1D, UnbiasedConv2D,
     };
     pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
     pub use crate::embedding::{Embedding, LearnedPositions, SinusoidalPositions};
@@ -94,25 +96,28 @@ pub mod modules {
         RMSNorm, SpectralNorm, WeightNorm,
     };
     pub use crate::pooling::{
-        AdaptiveAvgPool2D, AvgPool2D, AvgPool2DCeil, GlobalAvgPool, GlobalMaxPool, MaxPool2D, MaxPool2DCeil,
+        AdaptiveAvgPool1D, AdaptiveAvgPool2D, AvgPool1D, AvgPool1DCeil, AvgPool2D, AvgPool2DCeil,
+        GlobalAvgPool, GlobalMaxPool, MaxPool1D, MaxPool1DCeil, MaxPool2D, MaxPool2DCeil,
     };
     pub use crate::prelu::PRelu;
     pub use crate::recurrent::{Bidirectional, Gru, Lstm, PeepholeLstm, Rnn};
-    pub use crate::resampling::{Concat, PixelShuffle, PixelUnshuffle, Upsample};
+    pub use crate::resampling::{Concat, Pad1D, Pad2D, PixelShuffle, PixelUnshuffle, Upsample, Upsample1D};
     pub use crate::transformer::{TransformerDecoderBlock, TransformerEncoderBlock};
 }
 
 pub mod builders {
     //! Descriptions of layers, without dtype and device: what `build_module` takes.
     pub use crate::activation::{
-        Abs, Celu, Cos, Elu, Erf, Exp, Gelu, GeluTanh, HardSigmoid, HardSwish, HardTanh, Identity, LeakyRelu,
-        LecunTanh, Ln, LogSigmoid, Mish, Relu, Relu6, ReluSquared, Selu, Sigmoid, Silu, Sin, Softplus,
-        SoftplusBeta, Softsign, Sqrt, Squareplus, Swish, Tanh,
+        Abs, Celu, Clamp, Cos, Elu, Erf, Exp, Expm1, Gelu, GeluTanh, HardSigmoid, HardSwish, HardTanh,
+        Identity, LeakyRelu, LecunTanh, Ln, Ln1p, LogSigmoid, LogSoftmax, Mish, Power, Relu, Relu6,
+        ReluSquared, Selu, Sigmoid, Silu, Sin, Softmax, Softplus, SoftplusBeta, Softsign, Sqrt, Squareplus,
+        Swish, Tanh,
     };
     pub use crate::attention::builder::MultiHeadAttention;
     pub use crate::convolution::Flatten;
     pub use crate::convolution::builder::{
-        Conv2D, ConvTranspose2D, GroupedConv2D, RectConv2D, UnbiasedConv2D,
+        Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D, GroupedConv1D, GroupedConv2D, RectConv2D,
+        UnbiasedConv1D, UnbiasedConv2D,
     };
     pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
     pub use crate::embedding::SinusoidalPositions;
@@ -124,11 +129,12 @@ pub mod builders {
     };
     pub use crate::normalisation::{InstanceNorm2D, LocalResponseNorm};
     pub use crate::pooling::{
-        AdaptiveAvgPool2D, AvgPool2D, AvgPool2DCeil, GlobalAvgPool, GlobalMaxPool, MaxPool2D, MaxPool2DCeil,
+        AdaptiveAvgPool1D, AdaptiveAvgPool2D, AvgPool1D, AvgPool1DCeil, AvgPool2D, AvgPool2DCeil,
+        GlobalAvgPool, GlobalMaxPool, MaxPool1D, MaxPool1DCeil, MaxPool2D, MaxPool2DCeil,
     };
     pub use crate::prelu::builder::PRelu;
     pub use crate::recurrent::builder::{Bidirectional, Gru, Lstm, PeepholeLstm, Rnn};
-    pub use crate::resampling::{Concat, PixelShuffle, PixelUnshuffle, Upsample};
+    pub use crate::resampling::{Concat, Pad1D, Pad2D, PixelShuffle, PixelUnshuffle, Upsample, Upsample1D};
     pub use crate::transformer::builder::{TransformerDecoderBlock, TransformerEncoderBlock};
 }
 
@@ -136,7 +142,7 @@ pub mod prelude {
     //! dfdx's prelude without what this crate replaces: `use layers::prelude::*` instead of `use dfdx::prelude::*`.
     //!
     //! Ours are `Linear`, dropout, normalisation, pooling, resampling, the sequence layers and the activations (`Exp`,
-    //! `Ln`, `Sin`, `Cos`, `Sqrt`, `Abs` among them); dfdx's `ReLU`, `LeakyReLU`, `GeLU`, `FastGeLU` and `AccurateGeLU`
+    //! `Ln`, `Sin`, `Cos`, `Sqrt`, `Abs`, `Softmax` and `LogSoftmax` among them); dfdx's `ReLU`, `LeakyReLU`, `GeLU`, `FastGeLU` and `AccurateGeLU`
     //! are left out, and so are its optimiser configurations (`SgdConfig`, `AdamConfig`, ..., in `dfdx::optim`).
     pub use crate::builders::*;
     pub use crate::{
@@ -145,8 +151,8 @@ pub mod prelude {
     pub use crate::{builders, modules};
     pub use dfdx::losses::*;
     pub use dfdx::nn::builders::{
-        AddInto, Bias2D, DropoutOneIn, GeneralizedResidual, LogSoftmax, MinPoolGlobal, PReLU, PReLU1D,
-        Repeated, Reshape, Residual, Softmax, SplitInto, Square, UnbiasedLinear,
+        AddInto, Bias2D, DropoutOneIn, GeneralizedResidual, MinPoolGlobal, PReLU, PReLU1D, Repeated, Reshape,
+        Residual, SplitInto, Square, UnbiasedLinear,
     };
     pub use dfdx::nn::*;
     pub use dfdx::optim::prelude::*;

@@ -15,8 +15,9 @@
 //! **What counts**: `macs` are the multiply-adds of convolutions and linear layers, batch of one, biases not counted, as
 //! the literature's "FLOPs" mostly are (1 MAC = 2 FLOP); `params` all trainable numbers; `activations` the elements of
 //! the outputs of convolutions, linear layers and pooling, those that backward needs beside the input.
-//! **Use it** for counts, tables, receptive fields. **Not** for sequences: [`Cost`](crate::Cost) counts those per
-//! position.
+//! **Sequences** of convolutions are maps of height 1: `[C, 1, L]`.
+//! **Use it** for counts, tables, receptive fields. **Not** for recurrence and attention: [`Cost`](crate::Cost) counts
+//! those per position.
 //!
 //! # Examples
 //! ```
@@ -59,10 +60,10 @@ pub enum Plan {
         from: usize,
         /// Output channels.
         to: usize,
-        /// Window along both axes.
-        taps: Taps,
-        /// Positions added at the end.
-        output_padding: usize,
+        /// Window along the height and the width.
+        taps: [Taps; 2],
+        /// Positions added at the end of both.
+        output_padding: [usize; 2],
     },
     /// A fully connected layer.
     Linear {
@@ -75,8 +76,8 @@ pub enum Plan {
     },
     /// Windows that pool.
     Pool {
-        /// Window along both axes.
-        taps: Taps,
+        /// Window along the height and the width.
+        taps: [Taps; 2],
         /// What happens to positions that fill no window.
         rounding: Rounding,
     },
@@ -96,10 +97,15 @@ pub enum Plan {
     },
     /// Channels become features.
     Flatten,
-    /// Every pixel becomes `factor` × `factor`.
+    /// A border around each map.
+    Pad {
+        /// Positions added above, below, left and right.
+        sides: [usize; 4],
+    },
+    /// Every pixel becomes `factor[0]` × `factor[1]`.
     Upsample {
-        /// Enlargement along both axes.
-        factor: usize,
+        /// Enlargement along the height and the width.
+        factor: [usize; 2],
     },
     /// Every `step`-th pixel, and channels of zeros added behind: the residual shortcut without parameters.
     Subsample {
@@ -262,6 +268,18 @@ const fn pooled(taps: Taps, extent: usize, rounding: Rounding) -> Option<usize> 
     }
 }
 
+/// [`Taps::transposed`] as a constant.
+const fn raised(taps: Taps, extent: usize, output_padding: usize) -> Option<usize> {
+    if extent == 0 || taps.kernel == 0 || taps.stride == 0 || taps.dilation == 0 {
+        return None;
+    }
+    let full = (extent - 1) * taps.stride + (taps.kernel - 1) * taps.dilation + 1 + output_padding;
+    match full.checked_sub(2 * taps.padding) {
+        Some(0) | None => None,
+        length => length,
+    }
+}
+
 const fn span(taps: Taps) -> usize {
     taps.kernel.saturating_sub(1) * taps.dilation + 1
 }
@@ -377,16 +395,12 @@ impl Plan {
                 if channels != from {
                     return Err(Misfit::Channels { expected: from, found: channels });
                 }
-                let full = (taps.kernel - 1) * taps.dilation + output_padding + 1;
-                if rows == 0
-                    || cols == 0
-                    || (if rows < cols { rows } else { cols } - 1) * taps.stride + full <= 2 * taps.padding
-                {
-                    return Err(misfit(input, [taps; 2]));
-                }
-                let h = (rows - 1) * taps.stride + full - 2 * taps.padding;
-                let w = (cols - 1) * taps.stride + full - 2 * taps.padding;
-                let weights = from * to * taps.kernel * taps.kernel;
+                let (Some(h), Some(w)) =
+                    (raised(taps[0], rows, output_padding[0]), raised(taps[1], cols, output_padding[1]))
+                else {
+                    return Err(misfit(input, taps));
+                };
+                let weights = from * to * taps[0].kernel * taps[1].kernel;
                 cost.output = [to, h, w];
                 cost.params = (weights + to) as u64;
                 cost.macs = (weights * rows * cols) as u64;
@@ -405,8 +419,9 @@ impl Plan {
                 cost.activations = to as u64;
             }
             Self::Pool { taps, rounding } => {
-                let (Some(h), Some(w)) = (pooled(taps, rows, rounding), pooled(taps, cols, rounding)) else {
-                    return Err(misfit(input, [taps; 2]));
+                let (Some(h), Some(w)) = (pooled(taps[0], rows, rounding), pooled(taps[1], cols, rounding))
+                else {
+                    return Err(misfit(input, taps));
                 };
                 cost.output = [channels, h, w];
                 cost.activations = (channels * h * w) as u64;
@@ -426,9 +441,13 @@ impl Plan {
                 cost.params = (channels * params) as u64;
             }
             Self::Flatten => cost.output = [channels * rows * cols, 1, 1],
+            Self::Pad { sides: [top, bottom, left, right] } => {
+                cost.output = [channels, top + rows + bottom, left + cols + right];
+            }
             Self::Upsample { factor } => {
-                cost.output = [channels, rows * factor, cols * factor];
-                cost.activations = (channels * rows * cols * factor * factor) as u64;
+                let [h, w] = [rows * factor[0], cols * factor[1]];
+                cost.output = [channels, h, w];
+                cost.activations = (channels * h * w) as u64;
             }
             Self::Subsample { step, extra } => {
                 if step == 0 {
@@ -528,6 +547,28 @@ const fn square(kernel: usize, stride: usize, padding: usize, dilation: usize) -
     Taps { kernel, stride, padding, dilation }
 }
 
+/// The window of a sequence, which is a map of height 1.
+const fn line(kernel: usize, stride: usize, padding: usize, dilation: usize) -> [Taps; 2] {
+    [Taps::new(1), square(kernel, stride, padding, dilation)]
+}
+
+/// A border whose type says how wide it is.
+pub trait Margins {
+    /// Positions that it adds above, below, left and right.
+    const SIDES: [usize; 4];
+}
+
+macro_rules! margins {
+    ($($border:ident)*) => { $(
+        impl<const TOP: usize, const BOTTOM: usize, const LEFT: usize, const RIGHT: usize> Margins
+            for resampling::$border<TOP, BOTTOM, LEFT, RIGHT>
+        {
+            const SIDES: [usize; 4] = [TOP, BOTTOM, LEFT, RIGHT];
+        }
+    )* };
+}
+margins!(Zeros Reflection Replication Circular);
+
 macro_rules! convolutions {
     ($([$($more:tt)*] $name:ident<$($extra:ident),*>;)*) => { $(
         impl<
@@ -556,10 +597,10 @@ convolutions! {
 planned! {
     [const I: usize, const O: usize, const K: usize, const S: usize, const P: usize, const L: usize, const Q: usize, A]
         convolution::builder::ConvTranspose2D<I, O, K, S, P, L, Q, A>:
-        Plan::Transposed { from: I, to: O, taps: square(K, S, P, L), output_padding: Q };
+        Plan::Transposed { from: I, to: O, taps: [square(K, S, P, L); 2], output_padding: [Q; 2] };
     [const I: usize, const O: usize, const K: usize, E: Dtype, D: Storage<E>, const S: usize, const P: usize,
         const L: usize, const Q: usize, A] modules::ConvTranspose2D<I, O, K, E, D, S, P, L, Q, A>:
-        Plan::Transposed { from: I, to: O, taps: square(K, S, P, L), output_padding: Q };
+        Plan::Transposed { from: I, to: O, taps: [square(K, S, P, L); 2], output_padding: [Q; 2] };
     [const I: usize, const O: usize, A] linear::builder::Linear<I, O, A>:
         Plan::Linear { from: I, to: O, is_biased: true };
     [const I: usize, const O: usize, E: Dtype, D: Storage<E>, A] modules::Linear<I, O, E, D, A>:
@@ -572,18 +613,42 @@ planned! {
     [const C: usize, const G: usize, E: Dtype, D: Storage<E>] modules::GroupNorm<C, G, E, D>:
         Plan::PerChannel { channels: C, params: 2 };
     [const K: usize, const S: usize, const P: usize, const L: usize] modules::MaxPool2D<K, S, P, L>:
-        Plan::Pool { taps: square(K, S, P, L), rounding: Rounding::Down };
+        Plan::Pool { taps: [square(K, S, P, L); 2], rounding: Rounding::Down };
     [const K: usize, const S: usize, const P: usize, const L: usize] modules::MaxPool2DCeil<K, S, P, L>:
-        Plan::Pool { taps: square(K, S, P, L), rounding: Rounding::Up };
+        Plan::Pool { taps: [square(K, S, P, L); 2], rounding: Rounding::Up };
     [const K: usize, const S: usize, const P: usize] modules::AvgPool2D<K, S, P>:
-        Plan::Pool { taps: square(K, S, P, 1), rounding: Rounding::Down };
+        Plan::Pool { taps: [square(K, S, P, 1); 2], rounding: Rounding::Down };
     [const K: usize, const S: usize, const P: usize] modules::AvgPool2DCeil<K, S, P>:
-        Plan::Pool { taps: square(K, S, P, 1), rounding: Rounding::Up };
+        Plan::Pool { taps: [square(K, S, P, 1); 2], rounding: Rounding::Up };
     [const O: usize, const P: usize] modules::AdaptiveAvgPool2D<O, P>: Plan::Adaptive { to: [O, P] };
     [] modules::GlobalAvgPool: Plan::Global;
     [] modules::GlobalMaxPool: Plan::Global;
     [] Flatten: Plan::Flatten;
-    [const R: usize, I] modules::Upsample<R, I>: Plan::Upsample { factor: R };
+    [const R: usize, I] modules::Upsample<R, I>: Plan::Upsample { factor: [R; 2] };
+    [const R: usize, I] modules::Upsample1D<R, I>: Plan::Upsample { factor: [1, R] };
+    [const I: usize, const O: usize, const K: usize, const S: usize, const P: usize, const L: usize, const Q: usize, A]
+        convolution::builder::ConvTranspose1D<I, O, K, S, P, L, Q, A>:
+        Plan::Transposed { from: I, to: O, taps: line(K, S, P, L), output_padding: [0, Q] };
+    [const I: usize, const O: usize, const K: usize, E: Dtype, D: Storage<E>, const S: usize, const P: usize,
+        const L: usize, const Q: usize, A] modules::ConvTranspose1D<I, O, K, E, D, S, P, L, Q, A>:
+        Plan::Transposed { from: I, to: O, taps: line(K, S, P, L), output_padding: [0, Q] };
+    [const I: usize, const O: usize, const K: usize, const S: usize, const P: usize, const L: usize, A,
+        B: BiasOption, G: Grouping<I>] convolution::builder::Conv1D<I, O, K, S, P, L, A, B, G>:
+        Plan::Convolution { from: I, to: O, taps: line(K, S, P, L), groups: G::COUNT, is_biased: B::EXISTS };
+    [const I: usize, const O: usize, const K: usize, E: Dtype, D: Storage<E>, const S: usize, const P: usize,
+        const L: usize, A, B: BiasOption, G: Grouping<I>] modules::Conv1D<I, O, K, E, D, S, P, L, A, B, G>:
+        Plan::Convolution { from: I, to: O, taps: line(K, S, P, L), groups: G::COUNT, is_biased: B::EXISTS };
+    [const K: usize, const S: usize, const P: usize, const L: usize] modules::MaxPool1D<K, S, P, L>:
+        Plan::Pool { taps: line(K, S, P, L), rounding: Rounding::Down };
+    [const K: usize, const S: usize, const P: usize, const L: usize] modules::MaxPool1DCeil<K, S, P, L>:
+        Plan::Pool { taps: line(K, S, P, L), rounding: Rounding::Up };
+    [const K: usize, const S: usize, const P: usize] modules::AvgPool1D<K, S, P>:
+        Plan::Pool { taps: line(K, S, P, 1), rounding: Rounding::Down };
+    [const K: usize, const S: usize, const P: usize] modules::AvgPool1DCeil<K, S, P>:
+        Plan::Pool { taps: line(K, S, P, 1), rounding: Rounding::Up };
+    [const O: usize] modules::AdaptiveAvgPool1D<O>: Plan::Adaptive { to: [1, O] };
+    [P: Margins] modules::Pad1D<P>: Plan::Pad { sides: P::SIDES };
+    [P: Margins] modules::Pad2D<P>: Plan::Pad { sides: P::SIDES };
     [F: Planned] nn::Residual<F>: Plan::Sum(&[F::PLAN, Plan::Pointwise]);
     [F: Planned, const N: usize] nn::Repeated<F, N>: Plan::Repeat(&F::PLAN, N);
 }

@@ -1,4 +1,5 @@
-//! Pooling of images as modules: input `(B, C, H, W)`, no parameters, the same in training and evaluation.
+//! Pooling of images `(B, C, H, W)` and sequences `(B, C, L)` as modules: no parameters, the same in training and
+//! evaluation.
 //!
 //! | module | output | kernel |
 //! |---|---|---|
@@ -6,8 +7,9 @@
 //! | [`AvgPool2D`], [`AvgPool2DCeil`] | mean of each window | [`kernels::avg_pool2d`] |
 //! | [`AdaptiveAvgPool2D`] | `(B, C, O, P)` means | [`kernels::adaptive_avg_pool2d`] |
 //! | [`GlobalAvgPool`], [`GlobalMaxPool`] | `(B, C)` | [`kernels::global_avg_pool`], [`kernels::global_max_pool`] |
+//! | [`MaxPool1D`], [`MaxPool1DCeil`], [`AvgPool1D`], [`AvgPool1DCeil`], [`AdaptiveAvgPool1D`] | the same of a sequence | those of an image of height 1 |
 //!
-//! `H` and `W` may be `Const`, and then the compiler knows the output's, or `usize`.
+//! `H`, `W` and `L` may be `Const`, and then the compiler knows the output's, or `usize`.
 //! **Errors**: a run-time image that a window does not fit panics with the message of [`kernels::Error`], since a module
 //! in a tuple of dfdx can return a device's error only; the kernels return it.
 use crate::normalisation::device_error;
@@ -16,6 +18,11 @@ use dfdx::nn::{Module, NonMutableModule, ZeroSizedModule};
 use dfdx::prelude::{Const, Dim, HasShape, Tape, Tensor};
 use kernels::pooling::{Ceil, Floor, Pooled, Windows};
 use kernels::{CountPadding, Device, Real, RowMajor};
+
+mod sequences;
+
+pub(crate) use sequences::as_image;
+pub use sequences::{AdaptiveAvgPool1D, AvgPool1D, AvgPool1DCeil, MaxPool1D, MaxPool1DCeil};
 
 /// A module without parameters that costs nothing, and has no weights to move.
 macro_rules! bare {
@@ -206,7 +213,7 @@ avg_pool!(
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AdaptiveAvgPool2D<const O: usize, const P: usize>;
-/// The mean of each plane.
+/// The mean of each plane, or of each channel of a sequence.
 ///
 /// # Examples
 /// ```
@@ -217,7 +224,7 @@ pub struct AdaptiveAvgPool2D<const O: usize, const P: usize>;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GlobalAvgPool;
-/// The largest element of each plane.
+/// The largest element of each plane, or of each channel of a sequence.
 ///
 /// # Examples
 /// ```

@@ -1,8 +1,11 @@
-//! Images of another size, channels into pixels, and branches side by side, as modules.
+//! Images of another size or with a border, channels into pixels, and branches side by side, as modules.
 //!
 //! | module | input → output | kernel |
 //! |---|---|---|
 //! | [`Upsample`] | `(B, C, H, W)` → `(B, C, H R, W R)` | [`kernels::resize_nearest`], [`kernels::resize_bilinear`] |
+//! | [`Upsample1D`] | `(B, C, L)` → `(B, C, L R)` | the same, of an image of height 1 |
+//! | [`Pad2D`] | `(B, C, H, W)` → zeros, reflection, replication or the other side around it | [`kernels::resampling::pad2d`] |
+//! | [`Pad1D`] | `(B, C, L)` → the same of a sequence | [`kernels::resampling::pad1d`] |
 //! | [`PixelShuffle`] | `(B, C R², H, W)` → `(B, C, H R, W R)` | [`kernels::pixel_shuffle`] |
 //! | [`PixelUnshuffle`] | its inverse | [`kernels::pixel_unshuffle`] |
 //! | [`Concat`] | `x` → the channels of all branches of `x` | [`kernels::concat_channels`] |
@@ -10,17 +13,18 @@
 //! **Errors**: run-time sizes that do not fit panic with the message of [`kernels::Error`], since a module in a tuple of
 //! dfdx can return a device's error only; the kernels return it.
 use crate::normalisation::device_error;
-use crate::pooling::{bare, linear_map};
+use crate::pooling::{as_image, bare, linear_map};
 use crate::{Along, Cost, Dual};
 use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection};
 use dfdx::nn::{BuildOnDevice, Module, ModuleMut, NonMutableModule, ZeroSizedModule};
 use dfdx::prelude::{Const, Dim, Dtype, HasShape, Tape, Tensor, WithEmptyTape};
-use kernels::resampling::{Shuffled, Unshuffled};
+use kernels::resampling::{Border, Shuffled, Unshuffled};
+pub use kernels::resampling::{Bordered, Circular, Filling, Reflection, Replication, Zeros};
 use kernels::shape::{Over, Plus, Times};
 use kernels::{Corners, Device, Real};
 use std::marker::PhantomData;
 
-/// How [`Upsample`] fills in: [`Nearest`], [`Bilinear`] or [`BilinearAligned`].
+/// How [`Upsample`] and [`Upsample1D`] fill in: [`Nearest`], [`Bilinear`] or [`BilinearAligned`].
 pub trait Interpolation: Copy + Default + std::fmt::Debug + 'static {
     /// Where neighbours lie; none for the nearest.
     const CORNERS: Option<Corners>;
@@ -58,6 +62,17 @@ impl Interpolation for BilinearAligned {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Upsample<const R: usize, I = Nearest>(PhantomData<I>);
+/// Sequences `R` times as long; [`Bilinear`] and [`BilinearAligned`] are linear here, since their height is 1.
+///
+/// # Examples
+/// ```
+/// use layers::prelude::*;
+/// let x = Cpu::default().tensor([[[1.0_f32, 3.0]]]);
+/// let y: Tensor<Rank3<1, 1, 4>, f32, _> = Upsample1D::<2>::default().forward(x);
+/// assert_eq!(y.array(), [[[1.0, 1.0, 3.0, 3.0]]]);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Upsample1D<const R: usize, I = Nearest>(PhantomData<I>);
 /// Each group of `R`² channels becomes squares of `R` × `R` pixels.
 ///
 /// # Examples
@@ -79,8 +94,46 @@ pub struct PixelShuffle<const R: usize>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PixelUnshuffle<const R: usize>;
 
+/// Images with a border: [`Zeros`], [`Reflection`], [`Replication`] or [`Circular`] with the rows above and below, the
+/// columns left and right as parameters, or [`Bordered`] with numbers.
+///
+/// # Examples
+/// ```
+/// use layers::{prelude::*, resampling::Reflection};
+/// let dev = Cpu::seed_from_u64(0);
+/// type Mirrored = (Pad2D<Reflection<1, 1, 1, 1>>, Conv2D<3, 8, 3>); // keeps the size
+/// let y: Tensor<Rank4<2, 8, 9, 7>, f32, _> =
+///     dev.build_module::<Mirrored, f32>().forward(dev.zeros::<Rank4<2, 3, 9, 7>>());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pad2D<P> {
+    /// What is added.
+    pub border: P,
+}
+/// Sequences with a border, which adds no rows: as [`Pad2D`].
+///
+/// # Examples
+/// ```
+/// use layers::{prelude::*, resampling::Zeros};
+/// let dev = Cpu::seed_from_u64(0);
+/// type Causal = (Pad1D<Zeros<0, 0, 4, 0>>, Conv1D<1, 1, 3, 1, 0, 2>); // sees t, t − 2, t − 4
+/// let causal = dev.build_module::<Causal, f64>();
+/// let mut series = dev.sample_normal::<Rank3<1, 1, 8>>();
+/// let before = causal.forward(series.clone()).array()[0][0];
+/// series[[0, 0, 5]] += 1.0; // changes nothing before
+/// assert_eq!(causal.forward(series).array()[0][0][..5], before[..5]);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pad1D<P> {
+    /// What is added.
+    pub border: P,
+}
+
 bare!(
+    [P: Clone + Default] Pad2D<P>,
+    [P: Clone + Default] Pad1D<P>,
     [const R: usize, I: Interpolation] Upsample<R, I>,
+    [const R: usize, I: Interpolation] Upsample1D<R, I>,
     [const R: usize] PixelShuffle<R>,
     [const R: usize] PixelUnshuffle<R>
 );
@@ -97,6 +150,30 @@ linear_map!(
             },
         )
     }
+);
+linear_map!(
+    [const R: usize, I: Interpolation,] Upsample1D<R, I>,
+    (B, C, L) -> (B, C, <L as Times<Const<R>>>::Out),
+    [L: Times<Const<R>>,],
+    |_s, x| {
+        let length = x.shape().2.try_times(Const::<R>);
+        length.and_then(|length| as_image(x, |x| match I::CORNERS {
+            None => kernels::try_resize_nearest(x, Const::<1>, length),
+            Some(corners) => kernels::try_resize_bilinear(x, Const::<1>, length, corners),
+        }))
+    }
+);
+linear_map!(
+    [P,] Pad2D<P>,
+    (B, C, H, W) -> (B, C, <P as Border<H, W>>::Rows, <P as Border<H, W>>::Cols),
+    [P: Border<H, W>,],
+    |s, x| kernels::resampling::try_pad2d(x, s.border)
+);
+linear_map!(
+    [P,] Pad1D<P>,
+    (B, C, L) -> (B, C, <P as Border<Const<1>, L>>::Cols),
+    [P: Border<Const<1>, L>,],
+    |s, x| kernels::resampling::try_pad1d(x, s.border)
 );
 linear_map!(
     [const R: usize,] PixelShuffle<R>,

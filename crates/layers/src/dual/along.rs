@@ -113,7 +113,7 @@ macro_rules! without_weights {
     )*};
 }
 without_weights! {
-    Abs; Cos; Erf; Exp; Gelu; GeluTanh; HardSigmoid; HardSwish; HardTanh; Identity; LecunTanh; Ln; LogSigmoid; Mish; Relu; Relu6; ReluSquared; Selu; Sigmoid; Silu; Sin; Softplus; Softsign; Sqrt; Tanh; Celu; Elu; LeakyRelu; SoftplusBeta; Squareplus; Swish;
+    Abs; Cos; Erf; Exp; Expm1; Gelu; GeluTanh; HardSigmoid; HardSwish; HardTanh; Identity; LecunTanh; Ln; Ln1p; LogSigmoid; Mish; Relu; Relu6; ReluSquared; Selu; Sigmoid; Silu; Sin; Softplus; Softsign; Sqrt; Tanh; Celu; Clamp; Elu; LeakyRelu; LogSoftmax; Power; Softmax; SoftplusBeta; Squareplus; Swish;
     nn::ReLU; nn::Tanh; nn::Sigmoid; nn::Exp; nn::Ln; nn::Sin; nn::Cos; nn::Square;
     nn::Sqrt; nn::Abs; nn::FastGeLU; nn::LeakyReLU<E>;
 }

@@ -32,7 +32,7 @@ macro_rules! activations {
         }
     )*};
 }
-activations!(Abs Cos Erf Exp Gelu GeluTanh HardSigmoid HardSwish HardTanh Identity LecunTanh Ln LogSigmoid Mish Relu Relu6 ReluSquared Selu Sigmoid Silu Sin Softplus Softsign Sqrt Tanh);
+activations!(Abs Cos Erf Exp Expm1 Gelu GeluTanh HardSigmoid HardSwish HardTanh Identity LecunTanh Ln Ln1p LogSigmoid Mish Relu Relu6 ReluSquared Selu Sigmoid Silu Sin Softplus Softsign Sqrt Tanh);
 
 macro_rules! scalar_activations {
     ($($name:ident)*) => {$(
@@ -45,7 +45,7 @@ macro_rules! scalar_activations {
         }
     )*};
 }
-scalar_activations!(Celu Elu LeakyRelu SoftplusBeta Squareplus Swish);
+scalar_activations!(Celu Clamp Elu LeakyRelu Power SoftplusBeta Squareplus Swish);
 
 /// $\dot z = \dot x W^\top$: the bias does not change with $x$.
 fn product<const I: usize, const O: usize, S: FeaturesLast<I>, E: Real, D: Device<E>, T: Tape<E, D>, A>(

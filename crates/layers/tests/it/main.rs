@@ -5,6 +5,7 @@ mod cost;
 mod dropout;
 mod dual;
 mod init;
+mod line;
 mod modules;
 mod normalisation;
 mod optimizer;

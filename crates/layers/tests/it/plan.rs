@@ -49,9 +49,9 @@ fn windows_agree_with_the_run_time_rules() {
             for extent in 1..15 {
                 let convolution =
                     Plan::Convolution { from: 2, to: 3, taps: [taps; 2], groups: 1, is_biased: true };
-                let pool = |rounding| Plan::Pool { taps, rounding };
+                let pool = |rounding| Plan::Pool { taps: [taps; 2], rounding };
                 let pooled = |rounding| taps.pool_positions(extent, rounding).ok();
-                let transposed = Plan::Transposed { from: 2, to: 3, taps, output_padding: 0 };
+                let transposed = Plan::Transposed { from: 2, to: 3, taps: [taps; 2], output_padding: [0; 2] };
                 for (plan, expected) in [
                     (convolution, taps.positions(extent).ok()),
                     (pool(Rounding::Down), pooled(Rounding::Down)),
