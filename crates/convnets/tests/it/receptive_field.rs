@@ -1,8 +1,10 @@
 //! Receptive fields against the layer-by-layer table, and against where gradients arrive.
 use convnets::receptive_field::{Axis, ReceptiveField};
 use convnets::{inception, lenet, resnet, vgg};
+use layers::convolution::Steps;
 use layers::plan::{Plan, Planned, Taps};
 use layers::prelude::*;
+use layers::resampling::Zeros;
 use layers::testing::Golden;
 use layers::{assert_close, params};
 
@@ -30,6 +32,19 @@ fn layer_by_layer() {
     }
     golden.skip("");
     golden.finish();
+}
+
+/// A border and the padding of a window move the field alike.
+#[test]
+fn borders_move_the_field() {
+    type Bordered = (Pad2D<Zeros<2, 2, 1, 1>>, RectConv2D<1, 1, 5, 3, Steps<2>, Steps<2>>);
+    type Padded = (RectConv2D<1, 1, 5, 3, Steps<2, 2>, Steps<2, 1>>,);
+    for axis in [Axis::Rows, Axis::Columns] {
+        let [one, other] =
+            [Bordered::PLAN, Padded::PLAN].map(|plan| ReceptiveField::PIXEL.after(&plan, axis));
+        assert_eq!(one, other, "{axis:?}");
+    }
+    assert_eq!(ReceptiveField::of::<Padded>().centre, 0.5);
 }
 
 /// The first parts of a network's plan, without its head.
