@@ -3,21 +3,27 @@
 //! | experiment | claim |
 //! |---|---|
 //! | [`ConvolutionCosts`] | what windows see, and what they cost |
+//! | [`NetworkAtlas`] | the published networks in numbers, and a table that does not follow from its widths |
 //! | [`FashionLadder`] | convolutions read clothes better than dense layers with more parameters |
 //! | [`PretrainedLenet`] | the networks in this crate beat the nearest neighbours, and rounding costs them nothing |
+//! | [`GradientsThroughDepth`] | what shortcuts do to gradients before the first step |
 //! | [`ResidualDegradation`] | a deeper plain network trains worse, a residual one does not suffer so |
 //! | [`UnetNuclei`] | weights on the borders keep touching cells apart |
 //! | [`SaliencyMaps`] | which maps say something about the network, and which only about the image |
+mod atlas;
 mod clothes;
 mod costs;
 mod degradation;
+mod depths;
 mod ladder;
 mod nuclei;
 mod pretrained_lenet;
 mod saliency;
 
+pub use atlas::{NetworkAtlas, NetworkAtlasConfig, NetworkAtlasReport};
 pub use costs::{ConvolutionCosts, ConvolutionCostsConfig, ConvolutionCostsReport};
 pub use degradation::{ResidualDegradation, ResidualDegradationConfig, ResidualDegradationReport};
+pub use depths::{GradientsThroughDepth, GradientsThroughDepthConfig, GradientsThroughDepthReport};
 pub use ladder::{FashionLadder, FashionLadderConfig, FashionLadderReport};
 pub use nuclei::{UnetNuclei, UnetNucleiConfig, UnetNucleiReport};
 pub use pretrained_lenet::{PretrainedLenet, PretrainedLenetConfig, PretrainedLenetReport};
@@ -29,9 +35,11 @@ use lab::Tile;
 pub fn experiments() -> Vec<lab::Entry> {
     vec![
         lab::entry::<ConvolutionCosts>(),
+        lab::entry::<NetworkAtlas>(),
         lab::entry::<FashionLadder>(),
         lab::entry::<PretrainedLenet>(),
         lab::entry::<ResidualDegradation>(),
+        lab::entry::<GradientsThroughDepth>(),
         lab::entry::<UnetNuclei>(),
         lab::entry::<SaliencyMaps>(),
     ]
