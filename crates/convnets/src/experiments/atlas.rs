@@ -158,8 +158,8 @@ impl Experiment for NetworkAtlas {
         lecture: 14,
         paper: "LeCun et al. (1998); Krizhevsky et al. (2012); Simonyan & Zisserman (2015); Szegedy et al. (2015); He et al. \
                 (2016); Ronneberger et al. (2015)",
-        claim: "The types of the networks have the numbers that their papers print, all but the parameters of GoogLeNet's \
-                modules",
+        claim: "The types of the networks have the numbers that their papers print, but for the parameters of GoogLeNet's \
+                modules, which do not follow from its widths",
         sources: &[
             include_str!("atlas.rs"),
             include_str!("../counts.rs"),
@@ -282,10 +282,11 @@ impl Experiment for NetworkAtlas {
             ),
             exact(
                 "googlenet-parameters",
-                "largest difference of GoogLeNet's printed parameters from those of its widths, in percent",
+                "largest difference of GoogLeNet's printed parameters from those of its widths, in percent: the column does \
+                 not follow from them",
                 report.parameters_off,
-                Bound::AtMost(1.0),
-                "the printed column does not follow from the printed widths",
+                Bound::AtLeast(5.0),
+                "the widths were bent until they fitted the printed column",
             ),
         ]
     }
