@@ -131,9 +131,9 @@ fn expand(pages: &mut [Page], root: &Path, sources: &Path, mut faults: Faults) -
         }
     }
     let mut figures = Figures::default();
-    let mut numbers: BTreeMap<Option<u32>, u32> = BTreeMap::new();
+    let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
     for page in pages.iter_mut() {
-        figures.set(page, sources, numbers.entry(page.lecture).or_default(), &mut faults);
+        figures.set(page, sources, numbers.entry(page.chapter()).or_default(), &mut faults);
     }
     for page in pages.iter_mut() {
         figures.refer(page, &mut faults);

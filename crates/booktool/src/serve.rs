@@ -30,7 +30,7 @@ const WATCH_PAUSE: Duration = Duration::from_millis(400);
 #[non_exhaustive]
 pub enum Error {
     /// A word that `serve` does not know.
-    #[error("serve does not know `{word}`; it takes --port N and --open")]
+    #[error("serve does not know `{word}`; it takes --port N, --open and --help")]
     UnknownWord {
         /// The word as typed.
         word: String,
@@ -63,6 +63,17 @@ impl Error {
         matches!(self, Self::UnknownWord { .. } | Self::BadPort { .. })
     }
 }
+
+/// What `--help` prints.
+const HELP: &str = "\
+Builds the book, serves it on 127.0.0.1 and rebuilds it when a file changes
+
+Usage: cargo xtask serve [--port N] [--open]
+
+Options:
+      --port N  Port of the server; 0 takes any free one [default: 3000]
+      --open    Show the start page in your browser
+  -h, --help    Print help";
 
 /// The flags of `serve`.
 #[derive(Debug, PartialEq, Eq)]
@@ -101,12 +112,16 @@ pub fn listen(port: u16) -> Result<TcpListener, Error> {
 
 /// Builds the book, serves it on 127.0.0.1 and rebuilds it after each change, until the process is ended.
 ///
-/// `args`: `--port N` (default 3000; 0 takes any free port), `--open` (shows the page in the user's browser).
+/// `args`: `--port N` (default 3000; 0 takes any free port), `--open` (shows the page in the user's browser), or `--help`.
 ///
 /// # Errors
 /// [`Error`] for a bad flag or an occupied port, and the book's own error when its first build fails.
 /// Later builds may fail: the last good book stays, with the error in the terminal and on the page.
 pub fn run(args: &[String]) -> Result<()> {
+    if args.iter().any(|word| word == "--help" || word == "-h") {
+        writeln!(std::io::stdout(), "{HELP}").ok();
+        return Ok(());
+    }
     let flags = parse(args)?;
     // The port is taken before the build: who has to choose another one learns it at once.
     let listener = listen(flags.port)?;
@@ -162,7 +177,7 @@ mod tests {
     #[test]
     fn bad_flags_are_usage_errors_that_name_the_word_and_the_remedy() {
         for (line, part) in [
-            ("--prot 1", "`--prot`; it takes --port N"),
+            ("--prot 1", "`--prot`; it takes --port N, --open"),
             ("8080", "`8080`"),
             ("--port", "got ``"),
             ("--port 65536", "from 0 (any free port) to 65535, got `65536`"),

@@ -19,6 +19,16 @@ fn an_occupied_port_is_one_line_with_the_flag_and_exit_code_1() {
 }
 
 #[test]
+fn help_names_every_flag_and_exits_with_0() {
+    for flag in ["--help", "-h"] {
+        let output = serve(&[flag]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert!(["cargo xtask serve", "--port N", "--open"].iter().all(|word| text.contains(word)), "{text}");
+    }
+}
+
+#[test]
 fn bad_flags_are_one_line_and_exit_code_2() {
     for args in [&["--port", "99999"][..], &["--port"], &["--por=1"], &["80"]] {
         let output = serve(args);

@@ -47,7 +47,7 @@ const NEUTRAL: &[&str] = &["none", "currentColor", "inherit", "transparent"];
 pub struct Figures(BTreeMap<String, (PathBuf, String)>);
 
 impl Figures {
-    /// Sets the figures of a page; `number` counts those of the page's lecture.
+    /// Sets the figures of a page; `number` counts those of the page's chapter.
     pub fn set(&mut self, page: &mut Page, sources: &Path, number: &mut u32, faults: &mut Faults) {
         let mut edits = Vec::new();
         for image in images(page) {
@@ -87,8 +87,7 @@ impl Figures {
         let path = &image.path;
         let file = sources.join(page.folder()).join(path);
         let id = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let label =
-            page.lecture.map_or(format!("Figure {number}"), |lecture| format!("Figure {lecture}.{number}"));
+        let label = format!("Figure {}.{number}", page.chapter());
         // First of all, so that a broken figure is one fault and not one more at each reference.
         if self.0.insert(id.clone(), (page.path.clone(), label.clone())).is_some() {
             return Err(Fault::DuplicateFigure { id });

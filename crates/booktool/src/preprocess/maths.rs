@@ -126,14 +126,14 @@ fn find(pages: &[Page]) -> Vec<Formula> {
     formulas
 }
 
-/// Gives every equation its "lecture.number" and collects the labels.
+/// Gives every equation its "chapter.number" and collects the labels.
 fn number(
     pages: &[Page],
     converted: &mut [(&Formula, String)],
     faults: &mut Faults,
 ) -> BTreeMap<String, Equation> {
     let mut labels: BTreeMap<String, Equation> = BTreeMap::new();
-    let mut counts: BTreeMap<Option<u32>, u32> = BTreeMap::new();
+    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     for (formula, mathml) in converted {
         let page = &pages[formula.page];
         let mut out = String::with_capacity(mathml.len());
@@ -154,9 +154,10 @@ fn number(
                 continue;
             };
             let tag = if tag.bytes().all(|b| b.is_ascii_digit()) {
-                let count = counts.entry(page.lecture).or_default();
+                let chapter = page.chapter();
+                let count = counts.entry(chapter.clone()).or_default();
                 *count += 1;
-                page.lecture.map_or(count.to_string(), |lecture| format!("{lecture}.{count}"))
+                format!("{chapter}.{count}")
             } else {
                 tag.to_owned()
             };
@@ -332,7 +333,9 @@ mod tests {
             ),
             ("lecture-03/b.md", "$$\\begin{align} y \\label{b} \\\\ z \\tag{*} \\label{c} \\end{align}$$\n"),
             ("lecture-04.md", "$$\\begin{equation} u \\end{equation}$$ from $\\eqref{a}$, $\\text{(1)}$\n"),
+            ("speed.md", "$$\\begin{equation} v \\end{equation}$$\n"),
         ]);
+        assert!(pages[3].contains("<mtext>(S&#46;1)</mtext>"), "{}", pages[3]);
         assert!(faults.contains("0 faults"), "{faults}");
         assert!(pages[0].contains("<a href=\"../lecture-03/b.md#eq-b\">(3&#46;2)</a>"), "{}", pages[0]);
         assert!(pages[0].contains("<a href=\"../lecture-03/b.md#eq-c\">(&#42;)</a>"), "{}", pages[0]);

@@ -61,6 +61,13 @@ impl Page {
         Self { name: name.into(), lecture: lecture(&path), path, text, places }
     }
 
+    /// What stands before the point in the page's numbers: its lecture, or, for a page beside the lectures, the first
+    /// letter of its file: `8` in `lecture-08/adam.md`, `S` in `speed.md`.
+    pub fn chapter(&self) -> String {
+        let letter = || self.path.to_string_lossy().chars().take(1).flat_map(char::to_uppercase).collect();
+        self.lecture.map_or_else(letter, |lecture| lecture.to_string())
+    }
+
     /// Where the byte `offset` of the text was written.
     pub fn place(&self, offset: usize) -> &Place {
         &self.places[self.text[..offset].matches('\n').count()]
@@ -245,6 +252,8 @@ mod tests {
         assert_eq!(page.lecture, Some(8));
         assert_eq!(page.link(Path::new("references.md"), "x"), "../references.md#x");
         assert_eq!(page.link(Path::new("lecture-08/adam.md"), "x"), "#x");
-        assert_eq!(Page::new("R", "references.md", "").lecture, None);
+        assert_eq!(page.chapter(), "8");
+        let page = Page::new("R", "references.md", "");
+        assert_eq!((page.lecture, page.chapter().as_str()), (None, "R"));
     }
 }
