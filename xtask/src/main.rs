@@ -133,10 +133,9 @@ fn dispatch(arguments: &[String]) -> Exit {
     let Some(command) = COMMANDS.iter().find(|c| c.name == name) else {
         return unknown("command", name, COMMANDS.iter().map(|c| c.name));
     };
-    // `run` and `serve` have flags of their own: their binaries print the longer help.
-    if rest.first().is_some_and(|a| a == "--help" || a == "-h")
-        && !matches!(command.action, Action::Forward(..))
-    {
+    // What is handed over has flags of its own: its binary prints the longer help.
+    let is_handed_over = matches!(command.action, Action::Forward(..)) || command.name == "run";
+    if rest.first().is_some_and(|a| a == "--help" || a == "-h") && !is_handed_over {
         println!("cargo xtask {} {}\n  {}", command.name, command.arguments, command.does);
         return OK;
     }
@@ -183,7 +182,14 @@ fn run(arguments: &[String]) -> Exit {
 fn book(arguments: &[String]) -> Exit {
     match arguments.first().map(String::as_str) {
         None => process::forward("booktool", &["build"], &[]),
-        Some(_) => process::forward("booktool", &[], arguments),
+        Some("build" | "check" | "bless") if arguments.len() == 1 => {
+            process::forward("booktool", &[], arguments)
+        }
+        Some(name @ ("build" | "check" | "bless")) => {
+            eprintln!("cargo xtask book {name} takes no arguments, got `{}`", arguments[1..].join(" "));
+            USAGE
+        }
+        Some(name) => unknown("part of `cargo xtask book`", name, ["build", "check", "bless"].into_iter()),
     }
 }
 
