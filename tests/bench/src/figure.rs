@@ -26,9 +26,11 @@ pub(crate) struct Dot {
 }
 
 const WIDTH: f64 = 680.0;
-const LABELS: f64 = 210.0;
 const RIGHT: f64 = 24.0;
 const LINE: f64 = 20.0;
+/// Height of the letters, and a width that no letter of a name exceeds on average.
+const TEXT: f64 = 14.0;
+const LETTER: f64 = 8.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 44.0;
 const TICKS: [f64; 10] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
@@ -49,12 +51,15 @@ pub(crate) fn ratios(rows: &[Row]) -> String {
     let ends = all().flat_map(|dot| [dot.low, dot.high]).filter(|x| *x > 0.0 && x.is_finite());
     let (low, high) = ends.fold((0.9_f64, 1.1_f64), |(a, b), x| (a.min(x), b.max(x)));
     let (low, high) = ((low / 1.15).ln(), (high * 1.15).ln());
-    let x = |ratio: f64| LABELS + (ratio.ln() - low) / (high - low) * (WIDTH - LABELS - RIGHT);
+    // Room for the longest name.
+    let longest = rows.iter().map(|row| row.case.chars().count()).max().unwrap_or(0);
+    let labels = LETTER * longest as f64 + 16.0;
+    let x = |ratio: f64| labels + (ratio.ln() - low) / (high - low) * (WIDTH - labels - RIGHT);
     let bottom = TOP + LINE * rows.len() as f64;
     let height = bottom + BOTTOM;
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
-         font-family=\"sans-serif\" font-size=\"12\">\n"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\">\n\
+         <g font-family=\"sans-serif\" font-size=\"{TEXT}\">\n"
     );
     for tick in TICKS.into_iter().filter(|tick| (low..=high).contains(&tick.ln())) {
         let (at, colour, width) = (x(tick), if tick == 1.0 { "black" } else { "#cccccc" }, 1);
@@ -69,8 +74,8 @@ pub(crate) fn ratios(rows: &[Row]) -> String {
     put(
         &mut svg,
         &text(
-            (LABELS + WIDTH - RIGHT) / 2.0,
-            bottom + 34.0,
+            (labels + WIDTH - RIGHT) / 2.0,
+            bottom + 38.0,
             "middle",
             "peer's time / our time; right of 1 we are faster",
         ),
@@ -82,13 +87,13 @@ pub(crate) fn ratios(rows: &[Row]) -> String {
         }
     });
     for (i, peer) in peers.iter().enumerate() {
-        let at = LABELS + 110.0 * i as f64;
+        let at = labels + 110.0 * i as f64;
         put(&mut svg, &mark(peer, at, 14.0));
-        put(&mut svg, &text(at + 10.0, 18.0, "start", peer));
+        put(&mut svg, &text(at + 10.0, 19.0, "start", peer));
     }
     for (i, row) in rows.iter().enumerate() {
         let y = TOP + LINE * (i as f64 + 0.5);
-        put(&mut svg, &text(LABELS - 10.0, y + 4.0, "end", &row.case));
+        put(&mut svg, &text(labels - 10.0, y + 5.0, "end", &row.case));
         for dot in &row.dots {
             let (colour, _) = look(dot.peer);
             let [a, b] = [dot.low, dot.high].map(x);
@@ -101,7 +106,7 @@ pub(crate) fn ratios(rows: &[Row]) -> String {
             put(&mut svg, &mark(dot.peer, x(dot.ratio), y));
         }
     }
-    svg + "</svg>\n"
+    svg + "</g>\n</svg>\n"
 }
 
 fn put(svg: &mut String, element: &str) {
@@ -145,5 +150,20 @@ mod tests {
         let (half, two_octaves) = (centres[1] - centres[0], centres[2] - centres[1]);
         assert!(half > 10.0 && (two_octaves - 2.0 * half).abs() < 0.5, "{centres:?}");
         assert!(rows.iter().all(|row| svg.contains(&format!(">{}</text>", row.case))));
+    }
+
+    #[test]
+    fn long_names_push_the_axis_to_the_right() {
+        let dot = Dot { peer: "torch", ratio: 1.0, low: 0.9, high: 1.1 };
+        let axis = |case: &str| {
+            let svg = ratios(&[Row { case: case.into(), dots: vec![dot.clone()] }]);
+            svg.split("<line x1=\"")
+                .nth(1)
+                .and_then(|rest| rest.split('"').next()?.parse::<f64>().ok())
+                .unwrap()
+        };
+        let name = "conv3x3-depthwise/32x32x16x16";
+        assert!(axis(name) > LETTER * name.len() as f64 && axis("mlp") < 100.0 + WIDTH / 2.0);
+        assert!(axis(name) > axis("mlp"));
     }
 }
