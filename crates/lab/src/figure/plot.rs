@@ -365,14 +365,27 @@ fn marks<'a>(svg: &mut Svg, plot: &'a Plot, inner: Area, x: &Scale, y: &Scale) -
                 let centre = at.max(inner.left + half).min((inner.right - half).max(inner.left + half));
                 svg.words((centre, inner.top - 6.0), Anchor::Middle, name, &[]);
             }
-            Mark::Text { text, at } => {
-                svg.words((x.pixel(x.clamp(at.0)), y.pixel(y.clamp(at.1))), Anchor::Middle, text, &[]);
-            }
-            Mark::Horizontal { .. } | Mark::Vertical { .. } => {}
+            Mark::Text { .. } | Mark::Horizontal { .. } | Mark::Vertical { .. } => {}
         }
         series += usize::from(mark.is_series());
     }
+    // Last, so that no line runs over the letters.
+    for mark in &plot.marks {
+        if let Mark::Text { text, at } = mark {
+            label(svg, text, (x.pixel(x.clamp(at.0)), y.pixel(y.clamp(at.1))), inner);
+        }
+    }
     names
+}
+
+/// Words in the plot: centred at a point, or, where they end with an arrow, so that the arrow stands at the point.
+fn label(svg: &mut Svg, text: &str, at: (f64, f64), inner: Area) {
+    let half = text_width("↓") / 2.0;
+    if text.ends_with('↓') && at.0 + half - text_width(text) >= inner.left {
+        svg.words((at.0 + half, at.1), Anchor::End, text, &[]);
+    } else {
+        svg.words(at, Anchor::Middle, text, &[]);
+    }
 }
 
 fn curve(svg: &mut Svg, line: &Line, (series, dash): (usize, &str), x: &Scale, y: &Scale) {
@@ -506,7 +519,7 @@ fn settle(names: &mut [Name<'_>], inner: Area) {
         name.y = name.y.max(floor);
         floor = name.y + LEADING;
     }
-    let mut ceiling = inner.bottom + LEADING / 2.0;
+    let mut ceiling = inner.bottom; // below it stand the numbers of the axis
     for name in names.iter_mut().rev() {
         name.y = name.y.min(ceiling);
         ceiling = name.y - LEADING;

@@ -73,6 +73,12 @@ impl Scale {
     }
 
     fn ticks_in_steps(&self, count: usize) -> Vec<(f64, String)> {
+        // One number says nothing about the scale: a small panel gets more rather than one.
+        let mut tries = (count..=4 * count.max(1)).map(|count| self.ticks_near(count));
+        tries.find(|ticks| ticks.len() > 1).unwrap_or_else(|| self.ticks_near(count))
+    }
+
+    fn ticks_near(&self, count: usize) -> Vec<(f64, String)> {
         let rough = (self.high - self.low) / count.max(1) as f64;
         let power = 10f64.powi(rough.log10().floor() as i32);
         let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power >= rough * 0.8).unwrap_or(10.0);
@@ -89,13 +95,20 @@ impl Scale {
         let last = (self.high.log10() + 1e-9).floor() as i32;
         let decades = last - first + 1;
         if decades <= 2 {
-            let multiples = (first - 1..=last).flat_map(|power| [1, 2, 5].map(|m| (m, power)));
             let inside = |(m, power): (i32, i32)| {
                 let value = f64::from(m) * 10f64.powi(power);
                 let is_shown = value >= self.low * 0.999_999 && value <= self.high * 1.000_001;
                 is_shown.then(|| (value, number(value, (-power).max(0) as usize)))
             };
-            return multiples.filter_map(inside).collect();
+            let multiples = |of: &[i32]| -> Vec<(f64, String)> {
+                (first - 1..=last)
+                    .flat_map(|power| of.iter().map(move |&m| (m, power)))
+                    .filter_map(inside)
+                    .collect()
+            };
+            let all = multiples(&[1, 2, 5]);
+            // The numbers of a narrow panel would run into each other.
+            return if all.len() > count + count / 2 { multiples(&[1, 5]) } else { all };
         }
         let stride = (decades as usize).div_ceil(count.max(2)).max(1);
         (first..=last).step_by(stride).map(|power| (10f64.powi(power), power_of_ten(power))).collect()
@@ -165,10 +178,12 @@ mod tests {
         assert_eq!(texts(&axis, (0.0, 10.0), 5), ["0", "2", "4", "6", "8", "10"]);
         assert_eq!(texts(&axis.clone().range(0.7, 1.0), (0.0, 1.0), 4), ["0.7", "0.8", "0.9", "1.0"]);
         assert_eq!(texts(&axis.clone().range(-0.5, 0.5), (0.0, 1.0), 2), ["−0.5", "0.0", "0.5"]);
+        assert_eq!(texts(&axis.clone().range(-4.0, 4.0), (0.0, 1.0), 2), ["−4", "−2", "0", "2", "4"]);
         assert_eq!(texts(&axis.range(0.0, 40000.0), (0.0, 1.0), 4)[1], "10\u{202f}000");
         let log = Axis::logarithmic("x");
         assert_eq!(texts(&log, (1e-5, 1e3), 10)[..3], ["10⁻⁵", "10⁻⁴", "0.001"]);
         assert_eq!(texts(&log, (0.03, 1.0), 5), ["0.05", "0.1", "0.2", "0.5", "1"]);
+        assert_eq!(texts(&log, (0.03, 1.0), 3), ["0.05", "0.1", "0.5", "1"]);
     }
 
     #[test]
