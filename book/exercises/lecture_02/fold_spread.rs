@@ -24,11 +24,10 @@ pub mod task {
 }
 
 pub mod solution {
-    //! The spread is close to what is reported, and here even a little different from it in a direction that
-    //! no formula tells in advance: the dependence of the folds can make the reported error too small or too
-    //! large, and no estimator made from one cross-validation is unbiased for all distributions. The point is
-    //! the *measurement*: you need many data sets to know the error of the error, and in practice there is
-    //! one.
+    //! Here the two are close, and nobody could have known: the dependence of the folds can make the reported
+    //! error too small or too large, and no estimator made from one cross-validation is unbiased for all
+    //! distributions. The point is the *measurement*: you need many data sets to know the error of the error,
+    //! and in practice there is one.
     //!
     //! The usual mistake is to repeat the cross-validation on *one* data set with other folds. That measures
     //! the luck of the cut, not the luck of the data, and is much smaller.

@@ -94,6 +94,12 @@ const TORCHVISION: [(&str, u64, u64); 11] = [
     ("LeNet-5", 61_706, 416_520),
 ];
 
+/// Whole from 100 on, and else two digits that count: a small network costs little, not nothing.
+fn significant(value: f64) -> String {
+    let decimals = if value >= 100.0 || value == 0.0 { 0.0 } else { (1.0 - value.log10().floor()).max(0.0) };
+    format!("{value:.0$}", decimals as usize)
+}
+
 impl Experiment for ArchitectureAtlas {
     type Config = ArchitectureAtlasConfig;
     type Report = ArchitectureAtlasReport;
@@ -152,10 +158,10 @@ impl Experiment for ArchitectureAtlas {
                 network.name.clone(),
                 network.input.clone(),
                 network.parameters.to_string(),
-                format!("{:.1}", network.macs as f64 / 1e6),
-                format!("{:.1}", network.elements as f64 / 1e3),
+                significant(network.macs as f64 / 1e6),
+                significant(network.elements as f64 / 1e3),
                 field,
-                format!("{:.0}", network.training_bytes as f64 / 1e6),
+                significant(network.training_bytes as f64 / 1e6),
             ]);
         }
         let first_dense = 512 * 7 * 7 * 4096 + 4096;
@@ -212,9 +218,19 @@ impl Experiment for ArchitectureAtlas {
         )
         .scatter("images", group(true))
         .scatter("others", group(false));
-        for name in ["LeNet-5", "MobileNet-V2", "ResNet-50", "VGG-16", "AlexNet", "U-Net", "GPT-2 small"] {
+        // Above or below its point, and to the side where its neighbours are not: factors on both axes.
+        let labels = [
+            ("LeNet-5", 1.0, 1.8),
+            ("MobileNet-V2", 1.5, 0.25),
+            ("ResNet-50", 0.45, 1.8),
+            ("VGG-16", 2.3, 0.8),
+            ("AlexNet", 1.0, 0.25),
+            ("U-Net", 0.8, 1.8),
+            ("GPT-2 small", 1.0, 2.2),
+        ];
+        for (name, right, up) in labels {
             if let Some(n) = report.networks.iter().find(|network| network.name == name) {
-                plot = plot.text(name, (n.parameters as f64, n.macs as f64 * 1.8)); // above its point
+                plot = plot.text(name, (n.parameters as f64 * right, n.macs as f64 * up));
             }
         }
         vec![Figure::new(

@@ -8,7 +8,7 @@
 //! | 2 | [`BiasVariance`] | degree 3 errs least on a noisy sine; a penalty repairs degree 9 |
 //! | 2 | [`DiabetesValidation`] | ridge and lasso are no worse than least squares on 442 patients |
 //! | 2 | [`BayesianLine`] | 90 % intervals hold 90 % of new targets |
-//! | 2 | [`NoFreeLunch`] | over all labelings every learner is wrong on half of the unseen points |
+//! | 2 | [`NoFreeLunch`] | over all labellings every learner is wrong on half of the unseen points |
 //! | 2 | [`Dimensionality`] | distances become alike, neighbours stop helping |
 //! | 3 | [`SgdRates`] | 1/t, a plateau ∝ η, and the mean that beats both |
 //! | 3 | [`GradientNoise`] | variance tr Σ/B; a tutorial's rate diverges |

@@ -1,4 +1,4 @@
-//! No free lunch: over all labelings every learner is wrong on half of what it has not seen.
+//! No free lunch: over all labellings every learner is wrong on half of what it has not seen.
 use lab::{About, Axis, Bound, BoundSource, Check, Experiment, ExperimentConfig, Figure, Lab, Measured};
 use lab::{Plot, Table};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use crate::learning::no_free_lunch::{
     Learner, MAX_POINTS, anti_majority, enumerate, majority, memoriser, nearest_neighbour, perceptron,
 };
 
-/// Five learners on every labeling of a few points.
+/// Five learners on every labelling of a few points.
 #[derive(Debug)]
 pub struct NoFreeLunch;
 
@@ -49,9 +49,9 @@ pub struct NoFreeLunchReport {
     pub points: usize,
     /// See `points`.
     pub shown: usize,
-    /// Labelings.
-    pub labelings: usize,
-    /// Labelings that change from one class to the other at most once along the line.
+    /// Labellings.
+    pub labellings: usize,
+    /// Labellings that change from one class to the other at most once along the line.
     pub simple: usize,
     /// Each learner.
     pub learners: Vec<Outcome>,
@@ -65,13 +65,13 @@ pub struct NoFreeLunchReport {
 pub struct Outcome {
     /// Its name.
     pub name: String,
-    /// Mean over all labelings.
+    /// Mean over all labellings.
     pub all: f64,
-    /// Mean over the simple labelings.
+    /// Mean over the simple labellings.
     pub simple: f64,
-    /// Labelings on which it gets everything right.
+    /// Labellings on which it gets everything right.
     pub perfect: usize,
-    /// Labelings on which it gets everything wrong.
+    /// Labellings on which it gets everything wrong.
     pub hopeless: usize,
 }
 
@@ -86,8 +86,8 @@ impl Experiment for NoFreeLunch {
         name: "no-free-lunch",
         lecture: 2,
         paper: "Wolpert (1996), The lack of a priori distinctions between learning algorithms",
-        claim: "Averaged over all labelings of six points, five learners are each wrong on exactly half of the points \
-                that they were not shown; over the labelings with one change at most, one of them is wrong on a sixth",
+        claim: "Averaged over all labellings of six points, five learners are each wrong on exactly half of the points \
+                that they were not shown; over the labellings with one change at most, one of them is wrong on a sixth",
         sources: &[include_str!("no_free_lunch.rs"), include_str!("../learning/no_free_lunch.rs")],
     };
 
@@ -113,7 +113,7 @@ impl Experiment for NoFreeLunch {
         };
         let learners = learners.into_iter().map(outcome).collect::<Result<Vec<_>, lab::Error>>()?;
         let mut table =
-            Table::new(["learner", "all labelings", "simple ones", "all right on", "all wrong on"]);
+            Table::new(["learner", "all labellings", "simple ones", "all right on", "all wrong on"]);
         for learner in &learners {
             let Outcome { name, all, simple, perfect, hopeless } = learner;
             let (all, simple) = (format!("{all:.3}"), format!("{simple:.3}"));
@@ -122,7 +122,7 @@ impl Experiment for NoFreeLunch {
         Ok(NoFreeLunchReport {
             points: config.points,
             shown: train.len(),
-            labelings: 1 << config.points,
+            labellings: 1 << config.points,
             simple: simple.len(),
             learners,
             table,
@@ -135,7 +135,7 @@ impl Experiment for NoFreeLunch {
         vec![
             Check::new(
                 "half",
-                "largest distance from ½ of a learner's error over all labelings",
+                "largest distance from ½ of a learner's error over all labellings",
                 Measured::exact(off),
                 Bound::AtMost(1e-12),
                 BoundSource::Paper,
@@ -143,12 +143,12 @@ impl Experiment for NoFreeLunch {
             .reason_if_failed("a learner that does not repeat its answers, or that sees hidden labels"),
             Check::new(
                 "structure",
-                "smallest error of a learner over labelings with at most one change",
+                "smallest error of a learner over labellings with at most one change",
                 Measured::exact(best),
                 Bound::AtMost(0.2),
                 BoundSource::Paper,
             )
-            .baseline("over all labelings", 0.5)
+            .baseline("over all labellings", 0.5)
             .reason_if_failed("other points are shown"),
         ]
     }
@@ -159,11 +159,11 @@ impl Experiment for NoFreeLunch {
         vec![Figure::new(
             "errors",
             format!(
-                "All learners are equal until you say which labelings occur. Share of the {} unseen of {} points that \
-                 each learner gets wrong, averaged over all {} labelings and over the {} that change at most once.",
+                "All learners are equal until you say which labellings occur. Share of the {} unseen of {} points that \
+                 each learner gets wrong, averaged over all {} labellings and over the {} that change at most once.",
                 report.points - report.shown,
                 report.points,
-                report.labelings,
+                report.labellings,
                 report.simple
             ),
             "Pairs of bars for five learners. The first bar of every pair has the height one half. The second bars differ: \
@@ -172,7 +172,7 @@ impl Experiment for NoFreeLunch {
                 Axis::categories("", names),
                 Axis::linear("share of unseen points wrong").range(0.0, 1.0),
             )
-            .bars("all labelings", heights(|l| l.all))
+            .bars("all labellings", heights(|l| l.all))
             .bars("at most one change", heights(|l| l.simple))
             .horizontal("½", 0.5),
         )]

@@ -305,7 +305,7 @@ fn end_costs(networks: &[Trained]) -> Vec<EndCost> {
 
 fn table(ends: &[EndCost]) -> Table {
     let mut table = Table::new(["final cost", "networks", "output for 00", "01", "10", "11"]);
-    for end in ends.iter().take(5) {
+    for end in ends {
         let [a, b, c, d] = end.outputs.map(|output| format!("{output:.2}"));
         table.row([format!("{:.3}", end.cost), end.networks.to_string(), a, b, c, d]);
     }

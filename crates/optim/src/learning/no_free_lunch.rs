@@ -1,7 +1,7 @@
-//! No free lunch (Wolpert 1996), by enumeration: over all labelings of a few points every learner is wrong on half of
+//! No free lunch (Wolpert 1996), by enumeration: over all labellings of a few points every learner is wrong on half of
 //! the points that it was not shown.
 //!
-//! For each labeling that agrees with the examples there is the one with the unseen labels flipped. A learner sees the
+//! For each labelling that agrees with the examples there is the one with the unseen labels flipped. A learner sees the
 //! same examples in both, so it answers the same, and what is right in one is wrong in the other.
 //!
 //! **Closed form**: the mean is ½ exactly, for any deterministic learner.
@@ -12,11 +12,11 @@ use nalgebra::vector;
 /// A rule that answers for a point after examples `(point, label)`.
 pub type Learner<'a> = &'a dyn Fn(&[(f64, bool)], f64) -> bool;
 
-/// Most points; the enumeration has $2^n$ labelings.
+/// Most points; the enumeration has $2^n$ labellings.
 pub const MAX_POINTS: usize = 20;
 
 // ANCHOR: enumerate
-/// For each of the $2^n$ labelings of the points $0, 1, \dots, n-1$: the share of the points outside of `train` that
+/// For each of the $2^n$ labellings of the points $0, 1, \dots, n-1$: the share of the points outside of `train` that
 /// `learner` gets wrong after seeing the labels in `train`. Bit $i$ of the index is the label of point $i$.
 ///
 /// # Errors
@@ -37,7 +37,7 @@ pub fn enumerate(learner: Learner<'_>, n: usize, train: &[usize]) -> Result<Vec<
 fn check(n: usize, train: &[usize]) -> Result<(), Error> {
     let invalid = |name, rule, value: usize| Err(Error::InvalidHyper { name, rule, value: value as f64 });
     if !(1..=MAX_POINTS).contains(&n) {
-        return invalid("n", "between 1 and 20, since all labelings are enumerated", n);
+        return invalid("n", "between 1 and 20, since all labellings are enumerated", n);
     }
     if let Some(&index) = train.iter().find(|&&i| i >= n) {
         return invalid("train", "numbers of points, which count from 0", index);

@@ -1,4 +1,5 @@
-//! Lecture 7: every count of `golden/counts.json` (torchvision, made by `golden/gen_counts.py`), laws of the arithmetic.
+//! Lecture 7: every count of `golden/counts.json` of `layers` (torchvision, made by `gen_counts.py` there), laws of the
+//! arithmetic.
 use dfdx::prelude::*;
 use kernels::random::Key;
 use layers::prelude::{Linear, Tanh};
@@ -45,7 +46,8 @@ fn network(name: &str) -> Network {
 
 #[test]
 fn counts_are_torchvisions() {
-    let golden = Golden::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/counts.json"));
+    // The counts that `layers` is tested with.
+    let golden = Golden::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../layers/tests/golden/counts.json"));
     golden.skip("source");
     golden.skip("input");
     for name in golden.keys("models").iter().map(ToString::to_string).collect::<Vec<_>>() {

@@ -277,8 +277,8 @@ fn bayesian_line() {
 #[test]
 fn no_free_lunch() {
     let report = quick::<NoFreeLunch>();
-    assert_eq!((report.labelings, report.simple), (64, 12));
-    // Six of the twelve simple labelings change between a shown point and the unseen one behind it, by one of three.
+    assert_eq!((report.labellings, report.simple), (64, 12));
+    // Six of the twelve simple labellings change between a shown point and the unseen one behind it, by one of three.
     let nearest = report.learners.iter().find(|learner| learner.name == "nearest neighbour").unwrap();
     assert!((nearest.simple - 1.0 / 6.0).abs() < 1e-12);
 }
