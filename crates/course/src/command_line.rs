@@ -3,6 +3,7 @@ use crate::Unit;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, value_parser};
 use datasets::catalogue::DISK_SETS;
+use datasets::registry::descriptions;
 use std::path::PathBuf;
 
 /// The whole command line; every experiment is a subcommand of `run` with flags of its own.
@@ -40,9 +41,15 @@ pub(crate) fn command(units: &[Unit]) -> Command {
             .value_name("NAME")
             .value_parser(PossibleValuesParser::new(DISK_SETS.iter().map(|set| set.name)))
     };
+    let any_set = || {
+        let embedded = descriptions().iter().map(|set| set.name);
+        let names = embedded.chain(DISK_SETS.iter().map(|set| set.name));
+        Arg::new("name").value_name("NAME").value_parser(PossibleValuesParser::new(names))
+    };
     let data = Command::new("data")
         .about("The data sets: those in this repository, and larger ones that you fetch")
         .subcommand_required(true)
+        .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .arg(
             Arg::new("data-dir")
@@ -71,15 +78,19 @@ pub(crate) fn command(units: &[Unit]) -> Command {
                 ),
         )
         .subcommand(
-            Command::new("verify").about("Recompute every checksum, or those of one fetched set").arg(set()),
+            Command::new("verify").about("Recompute every checksum, or those of one set").arg(any_set()),
         )
         .subcommand(Command::new("path").about("The folder of fetched sets"));
     Command::new("course")
+        .bin_name("cargo xtask") // what a reader types; it hands over to this binary
         .about("The experiments of the course: each one a claim, a number and a verdict")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .subcommand(Command::new("list").about("Every experiment and the state of its result"))
+        .subcommand(
+            // Typed as `cargo xtask run` without a name.
+            Command::new("list").about("Every experiment and the state of its result").hide(true),
+        )
         .subcommand(run)
         .subcommand(
             Command::new("claims")
@@ -101,6 +112,11 @@ pub(crate) fn command(units: &[Unit]) -> Command {
         .subcommand(data)
 }
 
+/// A seed, or which values there are.
+fn whole_number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("a seed is a whole number from 0 to {}, such as 7", u64::MAX))
+}
+
 /// Flags of every run, before or after the name.
 fn common() -> [Arg; 6] {
     let folder = |name: &'static str, help: &'static str| {
@@ -115,7 +131,7 @@ fn common() -> [Arg; 6] {
             .long("seed")
             .value_name("N")
             .default_value("0")
-            .value_parser(value_parser!(u64))
+            .value_parser(whole_number)
             .help("The first seed; an experiment over n seeds uses N to N + n − 1"),
         Arg::new("device")
             .long("device")

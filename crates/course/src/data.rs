@@ -77,12 +77,18 @@ fn list(store: Result<Store, DataError>, out: &mut dyn Write) -> Result<u8, Erro
     Ok(OK)
 }
 
-/// Recomputes the checksums of the embedded files and of those on disk, or of one set on disk.
+/// Recomputes the checksums of the embedded files and of those on disk, or of one set.
 fn verify(name: Option<&String>, store: Result<Store, DataError>, out: &mut dyn Write) -> Result<u8, Error> {
     let mut table = Text::new([("file", 34), ("bytes", 10), ("sha256", 64), ("state", 60)]);
     let (mut ok, mut failed) = (0, 0);
-    if name.is_none() {
-        for file in registry::registry() {
+    // `mnist` is embedded in part and on disk in full: the name means the full one, as everywhere in `data`.
+    let embedded = name.filter(|name| disk_set(name).is_err()).and_then(|name| registry::describe(name));
+    if name.is_none() || embedded.is_some() {
+        let files: Vec<_> = match embedded {
+            Some(set) => set.files.clone(),
+            None => registry::registry().iter().collect(),
+        };
+        for file in files {
             let state = match file.verify() {
                 Ok(()) => {
                     ok += 1;
@@ -96,14 +102,16 @@ fn verify(name: Option<&String>, store: Result<Store, DataError>, out: &mut dyn 
             table.row([file.file.clone(), file.size.to_string(), file.sha256.clone(), state]);
         }
     }
-    let sets: Vec<&DiskSet> = match name {
-        Some(name) => vec![disk_set(name)?],
-        None => DISK_SETS.iter().collect(),
+    let sets: Vec<&DiskSet> = match (name, embedded) {
+        (Some(_), Some(_)) => Vec::new(),
+        (Some(name), None) => vec![disk_set(name)?],
+        (None, _) => DISK_SETS.iter().collect(),
     };
-    if let Some(store) = if name.is_some() { Some(store?) } else { store.ok() } {
+    let is_asked_for = !sets.is_empty() && name.is_some();
+    if let Some(store) = if is_asked_for { Some(store?) } else { store.ok() } {
         for set in sets {
             match store.verify(set) {
-                Ok(files) if files.is_empty() && name.is_some() => {
+                Ok(files) if files.is_empty() && is_asked_for => {
                     let file = set.files[0].name;
                     return Err(store.file(set, file).expect_err("no file is there").into());
                 }

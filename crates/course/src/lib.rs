@@ -9,6 +9,8 @@
 //! | `results` | what is recorded; `--check` reruns the quick versions and judges them |
 //! | `data list`, `fetch`, `import`, `verify`, `path` | the data sets, embedded and on disk, and their checksums |
 //!
+//! A reader types `cargo xtask` before each of them (`cargo xtask run` alone is `list`), so usage texts do as well.
+//!
 //! Exit code 0: done. 1: a run, a claim or a file failed. 2: bad use. 130: interrupted, the checkpoint is kept.
 //! Messages and progress go to standard error, tables to standard output.
 #![forbid(unsafe_code)]

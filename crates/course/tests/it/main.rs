@@ -226,6 +226,26 @@ fn bad_use_ends_with_code_2_and_names_the_nearest() {
 }
 
 #[test]
+fn usage_says_what_a_reader_types() {
+    for (arguments, expected) in [
+        ("data fetch", "Usage: cargo xtask data fetch <NAME>"),
+        ("run random-walk --quik", "Usage: cargo xtask run random-walk"),
+        ("run random-walk --seed x", "a seed is a whole number from 0"),
+        ("data verify nope", "iris"),
+    ] {
+        let error = course(house().path(), arguments).0.expect_err(arguments).to_string();
+        assert!(error.contains(expected), "{arguments}: {error}");
+    }
+}
+
+#[test]
+fn one_embedded_set_is_verified_by_its_name() {
+    let (done, text) = course(house().path(), "data verify iris");
+    assert_eq!(code(&done), 0, "{text}");
+    assert!(text.contains("iris.tsv") && text.contains("files: 1 as recorded, 0 not"), "{text}");
+}
+
+#[test]
 fn help_lists_every_field_with_both_defaults() {
     let (done, _) = course(house().path(), "run random-walk --help");
     let help = done.unwrap_err();
