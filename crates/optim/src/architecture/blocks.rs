@@ -1,11 +1,11 @@
-//! Blocks with a way around, as dfdx modules: highway and ReZero, beside dfdx's `Residual` and `layers`' `Concat`.
+//! Blocks with a way around, as dfdx modules: highway, ReZero and the dense block, beside dfdx's `Residual`.
 //!
 //! | block | output for the input $x$ and the branch $F$ | at the start | paper |
 //! |---|---|---|---|
 //! | `Residual<F>` (dfdx) | $x + F(x)$ | the branch counts fully | He et al. (2016), arXiv 1512.03385 |
 //! | [`ReZero<F>`](builder::ReZero) | $x + \alpha F(x)$, $\alpha$ trained | $\alpha = 0$: the identity | Bachlechner et al. (2021), arXiv 2003.04887 |
 //! | [`Highway<F, W>`](builder::Highway) | $g \odot F(x) + (1 - g) \odot x$, $g = \sigma(W_g x + b_g)$ | as drawn; set $b_g = -2$ for deep stacks | Srivastava, Greff & Schmidhuber (2015), arXiv 1505.00387 |
-//! | `Concat<(Identity, F)>` (`layers`) | $x$ and $F(x)$ side by side, more channels | nothing is lost | Huang et al. (2017), DenseNet, arXiv 1608.06993 |
+//! | [`DenseUnit`](builder::DenseUnit), [`DenseLayer`](builder::DenseLayer) | $x$ and $F(x)$ side by side, more features or channels | nothing is lost | Huang et al. (2017), DenseNet, arXiv 1608.06993 |
 //!
 //! **Which**: ReZero where a plain stack is too deep to start; highway where a unit should choose; `Residual` with
 //! normalised branches for images.
@@ -32,6 +32,7 @@ use layers::modules::{Linear, Sigmoid};
 
 /// Descriptions of the blocks, for `build_module`.
 pub mod builder {
+    use layers::prelude::{AvgPool2D, BatchNorm2D, Concat, Identity, Linear, Relu, UnbiasedConv2D};
     use std::marker::PhantomData;
 
     /// Builds a [`ReZero`](super::ReZero) around `F`.
@@ -40,6 +41,24 @@ pub mod builder {
     /// Builds a [`Highway`](super::Highway) around `F`, for vectors of `W` features.
     #[derive(Clone, Copy, Debug, Default)]
     pub struct Highway<F, const W: usize>(PhantomData<F>);
+
+    // ANCHOR: dense
+    /// `I` features, and `G` new ones behind them: `(B, I)` → `(B, I + G)`. Several in a tuple, each as wide as the one
+    /// before left it, are a dense block of vectors.
+    pub type DenseUnit<const I: usize, const G: usize> = Concat<(Identity, Linear<I, G, Relu>)>;
+    /// DenseNet-B's layer: `C` channels, and `G` new ones behind them through `M` = 4 `G` channels in between,
+    /// `(B, C, H, W)` → `(B, C + G, H, W)`.
+    pub type DenseLayer<const C: usize, const M: usize, const G: usize> = Concat<(
+        Identity,
+        (
+            (BatchNorm2D<C, Relu>, UnbiasedConv2D<C, M, 1>),
+            (BatchNorm2D<M, Relu>, UnbiasedConv2D<M, G, 3, 1, 1>),
+        ),
+    )>;
+    /// What stands between two dense blocks: `O` of `C` channels (half of them in the paper), half as high and wide.
+    pub type Transition<const C: usize, const O: usize> =
+        (BatchNorm2D<C, Relu>, UnbiasedConv2D<C, O, 1>, AvgPool2D<2, 2>);
+    // ANCHOR_END: dense
 }
 
 /// $x + \alpha F(x)$; [`builder::ReZero`] describes it without dtype and device.

@@ -171,13 +171,15 @@ impl Experiment for Calibration {
     }
 
     fn checks(report: &Self::Report) -> Vec<Check> {
+        // Pilot on seeds 100 to 103: temperature 1.802 ± 0.041, ratio of the errors 0.265 ± 0.038; the quick version, seeds
+        // 100 to 105: 1.633 ± 0.035. That one temperature changes no answer is a theorem: it divides all votes alike.
         let mut checks = vec![
             Check::new(
                 "too-certain",
                 "temperature of the network without smoothing: above 1 it is too certain",
                 report.temperature[0],
-                Bound::AtLeast(1.1),
-                BoundSource::Paper,
+                Bound::AtLeast(if report.is_full { 1.65 } else { 1.5 }),
+                BoundSource::Pilot,
             )
             .baseline("calibrated", 1.0)
             .reason_if_failed("too few epochs to become certain"),
@@ -196,8 +198,8 @@ impl Experiment for Calibration {
                     "temperature-repairs",
                     "calibration error with the temperature over that without",
                     report.ratio,
-                    Bound::AtMost(0.6),
-                    BoundSource::Paper,
+                    Bound::AtMost(0.4),
+                    BoundSource::Pilot,
                 )
                 .baseline("calibration error without", report.error[0].mean)
                 .reason_if_failed("too few images for the temperature"),

@@ -21,6 +21,7 @@
 //! | 5 | [`LabelNoise`] | a bounded loss does not learn wrong labels by heart |
 //! | 5 | [`MixtureDensity`] | a mixture answers where one input has several answers |
 //! | 5 | [`Calibration`] | one temperature makes a network as certain as it is right |
+//! | 6 | [`Overfitting`] | training loss falls for 400 passes, reading stops getting better |
 //! | 6 | [`DropoutEqualises`] | dropout makes units equal and prunes rank, as a closed form says |
 //! | 6 | [`WidthWithoutOverfitting`] | more hidden units than needed, and fewer errors |
 //! | 6 | [`PathDescent`] | Path-SGD does not see how weights are scaled |
@@ -33,8 +34,12 @@
 //! | 8 | [`SaddleEscape`] | a kick leaves a saddle in O(log d) steps |
 //! | 8 | [`AdamCounterexample`] | Adam goes to the worst point, AMSGrad to the best |
 //! | 8 | [`AdaptiveGeneralisation`] | adaptive rules find a solution that calls everything positive |
+//! | 8 | [`BatchSizes`] | twice the batch, twice the rate, up to a batch |
 //! | 8 | [`GradientClipping`] | clipped gradients survive a learning rate of 1 |
+//! | 8 | [`GradientNorms`] | gradients do not shrink with the loss |
+//! | 8 | [`HeadStarts`] | sixteen plain layers train layer after layer |
 //! | 8 | [`HyperparameterSearch`] | random points beat a grid where one axis matters |
+//! | 8 | [`KroneckerFactors`] | K-FAC needs fewer steps and does not mind mixed pixels |
 //! | 8 | [`LearningRateRange`] | one sweep suggests a usable learning rate |
 //! | 8 | [`LearningRateSchedules`] | rates that fall and averaged weights read more digits |
 //! | 8 | [`LossBand`] | test losses of wide networks lie close together |
@@ -47,6 +52,7 @@ mod adam_counterexample;
 mod adaptive_generalisation;
 mod architecture_atlas;
 mod batch_norm_rates;
+mod batch_sizes;
 mod bayesian_line;
 mod bias_variance;
 mod calibration;
@@ -60,8 +66,11 @@ mod dropout_equalises;
 mod dying_relu;
 mod gradient_clipping;
 mod gradient_noise;
+mod gradient_norms;
+mod head_starts;
 mod hessian_products;
 mod hyperparameter_search;
+mod kronecker_factors;
 mod label_noise;
 mod learning_rate_range;
 mod learning_rate_schedules;
@@ -74,6 +83,7 @@ mod nielsen_digits;
 mod no_free_lunch;
 mod optimizer_paths;
 mod optimizer_race;
+mod overfitting;
 mod path_descent;
 mod perceptron_bound;
 mod regulariser_league;
@@ -94,6 +104,7 @@ pub use adaptive_generalisation::{
 };
 pub use architecture_atlas::{ArchitectureAtlas, ArchitectureAtlasConfig, ArchitectureAtlasReport};
 pub use batch_norm_rates::{BatchNormRates, BatchNormRatesConfig, BatchNormRatesReport};
+pub use batch_sizes::{BatchSizes, BatchSizesConfig, BatchSizesReport};
 pub use bayesian_line::{BayesianLine, BayesianLineConfig, BayesianLineReport};
 pub use bias_variance::{BiasVariance, BiasVarianceConfig, BiasVarianceReport};
 pub use calibration::{Calibration, CalibrationConfig, CalibrationReport};
@@ -106,10 +117,13 @@ pub use dropout_equalises::{DropoutEqualises, DropoutEqualisesConfig, DropoutEqu
 pub use dying_relu::{DyingRelu, DyingReluConfig, DyingReluReport};
 pub use gradient_clipping::{GradientClipping, GradientClippingConfig, GradientClippingReport};
 pub use gradient_noise::{GradientNoise, GradientNoiseConfig, GradientNoiseReport};
+pub use gradient_norms::{GradientNorms, GradientNormsConfig, GradientNormsReport};
+pub use head_starts::{HeadStarts, HeadStartsConfig, HeadStartsReport};
 pub use hessian_products::{HessianProducts, HessianProductsConfig, HessianProductsReport};
 pub use hyperparameter_search::{
     HyperparameterSearch, HyperparameterSearchConfig, HyperparameterSearchReport,
 };
+pub use kronecker_factors::{KroneckerFactors, KroneckerFactorsConfig, KroneckerFactorsReport};
 pub use label_noise::{LabelNoise, LabelNoiseConfig, LabelNoiseReport};
 pub use learning_rate_range::{LearningRateRange, LearningRateRangeConfig, LearningRateRangeReport};
 pub use learning_rate_schedules::{
@@ -123,6 +137,7 @@ pub use nielsen_digits::{NielsenDigits, NielsenDigitsConfig, NielsenDigitsReport
 pub use no_free_lunch::{NoFreeLunch, NoFreeLunchConfig, NoFreeLunchReport};
 pub use optimizer_paths::{OptimizerPaths, OptimizerPathsConfig, OptimizerPathsReport};
 pub use optimizer_race::{OptimizerRace, OptimizerRaceConfig, OptimizerRaceReport};
+pub use overfitting::{Overfitting, OverfittingConfig, OverfittingReport};
 pub use path_descent::{PathDescent, PathDescentConfig, PathDescentReport};
 pub use perceptron_bound::{PerceptronBound, PerceptronBoundConfig, PerceptronBoundReport};
 pub use regulariser_league::{RegulariserLeague, RegulariserLeagueConfig, RegulariserLeagueReport};
@@ -164,6 +179,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<LabelNoise>(),
         lab::entry::<MixtureDensity>(),
         lab::entry::<Calibration>(),
+        lab::entry::<Overfitting>(),
         lab::entry::<DropoutEqualises>(),
         lab::entry::<WidthWithoutOverfitting>(),
         lab::entry::<PathDescent>(),
@@ -177,7 +193,11 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<SaddleEscape>(),
         lab::entry::<AdamCounterexample>(),
         lab::entry::<AdaptiveGeneralisation>(),
+        lab::entry::<BatchSizes>(),
         lab::entry::<GradientClipping>(),
+        lab::entry::<GradientNorms>(),
+        lab::entry::<HeadStarts>(),
+        lab::entry::<KroneckerFactors>(),
         lab::entry::<LearningRateRange>(),
         lab::entry::<LearningRateSchedules>(),
         lab::entry::<LossBand>(),

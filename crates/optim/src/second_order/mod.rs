@@ -1,8 +1,9 @@
 //! Optimisation with curvature (lecture 8.6): line searches, conjugate gradients, BFGS and L-BFGS, Newton, Gauss–Newton,
-//! Levenberg–Marquardt, Hessian-free.
+//! Levenberg–Marquardt, Hessian-free, K-FAC.
 //!
 //! These methods see a function of one flat vector, an [`Objective`]: a closure,
-//! or a dfdx model through [`ModelObjective`]. They want full gradients: noise breaks curvature pairs and line searches.
+//! or a dfdx model through [`ModelObjective`]. They want full gradients: noise breaks curvature pairs and line searches. [`kfac`] is
+//! the exception: it averages its curvature over minibatches.
 //!
 //! | you have | take |
 //! |---|---|
@@ -11,6 +12,7 @@
 //! | few parameters, a Hessian | [`newton`] |
 //! | a sum of squares, a Jacobian | [`levenberg_marquardt`] |
 //! | a network, products with the Hessian | [`hessian_free`] |
+//! | a fully connected classifier, minibatches | [`kfac`] |
 //! | a linear system, products with the matrix | [`conjugate_gradient`] |
 //! | least squares with a bound on the length of the answer | [`constrained`] |
 //!
@@ -30,6 +32,7 @@ pub mod bfgs;
 mod conjugate_gradient;
 pub mod constrained;
 mod hessian_free;
+pub mod kfac;
 pub mod lbfgs;
 mod line_search;
 mod model;

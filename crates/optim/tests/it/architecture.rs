@@ -295,3 +295,65 @@ fn blocks_go_around_their_branch() {
     net.reset_params();
     assert_eq!(net.0.scale.array(), 0.0);
 }
+
+/// A dense block keeps what it got, bit by bit, and appends; its size is that of the description that DenseNet-121 is made
+/// of; gradients by differences.
+#[test]
+fn dense_blocks_append() {
+    type Units = (builder::DenseUnit<3, 2>, builder::DenseUnit<5, 2>, builder::DenseUnit<7, 2>);
+    let dev = Cpu::seed_from_u64(2);
+    let net = dev.build_module::<Units, f64>();
+    let x: Tensor<(usize, Const<3>), f64, Cpu> = Key::new(1).normal(&dev, (4, Const::<3>));
+    let y = net.forward(x.clone());
+    assert_eq!(y.shape().concrete(), [4, 9]);
+    let first = &net.0.0.1;
+    let (weight, bias) = (first.weight.as_vec(), first.bias.as_vec());
+    for (x, y) in x.as_vec().chunks(3).zip(y.as_vec().chunks(9)) {
+        assert_eq!(x, &y[..3], "what came in goes on");
+        for g in 0..2 {
+            let z = bias[g] + (0..3).map(|i| weight[3 * g + i] * x[i]).sum::<f64>();
+            assert!((y[3 + g] - z.max(0.0)).abs() < 1e-12, "and the new features behind it");
+        }
+    }
+    layers::testing::gradient_check(&net, |net| net.forward(x.leaky_trace()).square().mean::<Rank0, _>())
+        .assert(1e-6);
+
+    type Images = (builder::DenseLayer<4, 8, 2>, builder::DenseLayer<6, 8, 2>, builder::Transition<8, 4>);
+    let grown = |inner: usize, growth: usize| {
+        let convolution = |out, kernel, padding| Layer::Conv {
+            out,
+            window: Window::new(kernel, 1, padding),
+            groups: 1,
+            bias: false,
+        };
+        let branch = vec![
+            Layer::Norm,
+            Layer::Activation,
+            convolution(inner, 1, 0),
+            Layer::Norm,
+            Layer::Activation,
+            convolution(growth, 3, 1),
+        ];
+        Layer::Concat(vec![vec![], branch])
+    };
+    let convolution = Layer::Conv { out: 4, window: Window::new(1, 1, 0), groups: 1, bias: false };
+    let described = Network {
+        name: "dense block",
+        input: Size::Image(4, 6, 6),
+        layers: vec![
+            grown(8, 2),
+            grown(8, 2),
+            Layer::Norm,
+            Layer::Activation,
+            convolution,
+            Layer::Pool(Window::new(2, 2, 0)),
+        ],
+    };
+    let images = dev.build_module::<Images, f32>();
+    assert_eq!(params::count(&images) as u64, described.cost().unwrap().parameters);
+    let x: Tensor<(usize, Const<4>, Const<6>, Const<6>), f32, Cpu> =
+        Key::new(3).normal(&dev, (2, Const::<4>, Const::<6>, Const::<6>));
+    let y = images.0.forward(x.clone());
+    assert_eq!(y.as_vec()[..4 * 36], x.as_vec()[..4 * 36]);
+    assert_eq!(images.forward(x).shape().concrete(), [2, 4, 3, 3]);
+}

@@ -1,13 +1,14 @@
 //! The quick version of each experiment: it runs in seconds, its claims hold, its figures can be drawn.
 use lab::{Check, Experiment, ExperimentConfig, Lab};
 use optim::experiments::{
-    AdamCounterexample, AdaptiveGeneralisation, ArchitectureAtlas, BatchNormRates, BayesianLine,
+    AdamCounterexample, AdaptiveGeneralisation, ArchitectureAtlas, BatchNormRates, BatchSizes, BayesianLine,
     BiasVariance, Calibration, Checkpointing, Conditioning, DepthAndShortcuts, DiabetesValidation,
-    Dimensionality, DropoutEqualises, DyingRelu, GradientClipping, GradientNoise, HessianProducts,
-    HyperparameterSearch, LabelNoise, LearningRateRange, LearningRateSchedules, LearningSlowdown, LossBand,
-    Memorisation, MixtureDensity, NielsenDigits, NoFreeLunch, OptimizerPaths, OptimizerRace, PathDescent,
-    PerceptronBound, RegulariserLeague, ReverseMode, SaddleEscape, SecondOrderDigits, SgdRates, SpinGlass,
-    StartAtDepth, WeightDecayMap, WidthWithoutOverfitting, Xor,
+    Dimensionality, DropoutEqualises, DyingRelu, GradientClipping, GradientNoise, GradientNorms, HeadStarts,
+    HessianProducts, HyperparameterSearch, KroneckerFactors, LabelNoise, LearningRateRange,
+    LearningRateSchedules, LearningSlowdown, LossBand, Memorisation, MixtureDensity, NielsenDigits,
+    NoFreeLunch, OptimizerPaths, OptimizerRace, Overfitting, PathDescent, PerceptronBound, RegulariserLeague,
+    ReverseMode, SaddleEscape, SecondOrderDigits, SgdRates, SpinGlass, StartAtDepth, WeightDecayMap,
+    WidthWithoutOverfitting, Xor,
 };
 
 fn quick<X: Experiment>() -> X::Report {
@@ -367,4 +368,38 @@ fn calibration() {
         "{:?}",
         report.temperature
     );
+}
+
+#[test]
+fn batch_sizes() {
+    let report = quick::<BatchSizes>();
+    assert_eq!((report.batches.len(), report.rates.len(), report.accuracy[2].len()), (3, 8, 8));
+    assert_eq!(report.linear[0].mean, report.fixed[0].mean, "the smallest batch is where the rule starts");
+}
+
+#[test]
+fn overfitting() {
+    let report = quick::<Overfitting>();
+    assert_eq!(report.arms.len(), 3);
+    let last = |arm: usize| report.arms[arm].training_loss.last().copied().unwrap_or(f64::NAN);
+    assert!(last(0) < last(1) && last(1) < last(2), "a penalty keeps the training loss up");
+}
+
+#[test]
+fn head_starts() {
+    let report = quick::<HeadStarts>();
+    assert_eq!(report.orders, ["shuffled", "easy first", "hard first"]);
+}
+
+#[test]
+fn gradient_norms() {
+    let report = quick::<GradientNorms>();
+    assert_eq!((report.losses.len(), report.noisy.len()), (6, 5));
+    assert!(report.noise.mean > 1.0, "gradients of minibatches are longer than their mean");
+}
+
+#[test]
+fn kronecker_factors() {
+    let report = quick::<KroneckerFactors>();
+    assert!(report.many_examples.iter().all(|&off| off > 1e-3), "over many examples it is an approximation");
 }
