@@ -310,10 +310,9 @@ fn dense_blocks_append() {
     let (weight, bias) = (first.weight.as_vec(), first.bias.as_vec());
     for (x, y) in x.as_vec().chunks(3).zip(y.as_vec().chunks(9)) {
         assert_eq!(x, &y[..3], "what came in goes on");
-        for g in 0..2 {
-            let z = bias[g] + (0..3).map(|i| weight[3 * g + i] * x[i]).sum::<f64>();
-            assert!((y[3 + g] - z.max(0.0)).abs() < 1e-12, "and the new features behind it");
-        }
+        let rows = weight.chunks(3).zip(&bias);
+        let new = rows.map(|(row, b)| (b + row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>()).max(0.0));
+        assert_close!(y[3..5].to_vec(), new.collect::<Vec<f64>>(), 1e-12, 1e-15);
     }
     layers::testing::gradient_check(&net, |net| net.forward(x.leaky_trace()).square().mean::<Rank0, _>())
         .assert(1e-6);
