@@ -21,7 +21,6 @@
 //! | 5 | [`LabelNoise`] | a bounded loss does not learn wrong labels by heart |
 //! | 5 | [`MixtureDensity`] | a mixture answers where one input has several answers |
 //! | 5 | [`Calibration`] | one temperature makes a network as certain as it is right |
-//! | 6 | [`Overfitting`] | training loss falls for 400 passes, reading stops getting better |
 //! | 6 | [`DropoutEqualises`] | dropout makes units equal and prunes rank, as a closed form says |
 //! | 6 | [`WidthWithoutOverfitting`] | more hidden units than needed, and fewer errors |
 //! | 6 | [`PathDescent`] | Path-SGD does not see how weights are scaled |
@@ -83,7 +82,6 @@ mod nielsen_digits;
 mod no_free_lunch;
 mod optimizer_paths;
 mod optimizer_race;
-mod overfitting;
 mod path_descent;
 mod perceptron_bound;
 mod regulariser_league;
@@ -137,7 +135,6 @@ pub use nielsen_digits::{NielsenDigits, NielsenDigitsConfig, NielsenDigitsReport
 pub use no_free_lunch::{NoFreeLunch, NoFreeLunchConfig, NoFreeLunchReport};
 pub use optimizer_paths::{OptimizerPaths, OptimizerPathsConfig, OptimizerPathsReport};
 pub use optimizer_race::{OptimizerRace, OptimizerRaceConfig, OptimizerRaceReport};
-pub use overfitting::{Overfitting, OverfittingConfig, OverfittingReport};
 pub use path_descent::{PathDescent, PathDescentConfig, PathDescentReport};
 pub use perceptron_bound::{PerceptronBound, PerceptronBoundConfig, PerceptronBoundReport};
 pub use regulariser_league::{RegulariserLeague, RegulariserLeagueConfig, RegulariserLeagueReport};
@@ -179,7 +176,6 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<LabelNoise>(),
         lab::entry::<MixtureDensity>(),
         lab::entry::<Calibration>(),
-        lab::entry::<Overfitting>(),
         lab::entry::<DropoutEqualises>(),
         lab::entry::<WidthWithoutOverfitting>(),
         lab::entry::<PathDescent>(),
