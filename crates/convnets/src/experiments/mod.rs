@@ -6,6 +6,7 @@
 //! | [`NetworkAtlas`] | the published networks in numbers, and a table that does not follow from its widths |
 //! | [`FashionLadder`] | convolutions read clothes better than dense layers with more parameters |
 //! | [`PretrainedLenet`] | the networks in this crate beat the nearest neighbours, and rounding costs them nothing |
+//! | [`AuxiliaryHeads`] | heads bring gradients to the bottom where the start does not |
 //! | [`GradientsThroughDepth`] | what shortcuts do to gradients before the first step |
 //! | [`ResidualDegradation`] | a deeper plain network trains worse, a residual one does not suffer so |
 //! | [`UnetNuclei`] | weights on the borders keep touching cells apart |
@@ -15,6 +16,7 @@ mod clothes;
 mod costs;
 mod degradation;
 mod depths;
+mod heads;
 mod ladder;
 mod nuclei;
 mod pretrained_lenet;
@@ -24,6 +26,7 @@ pub use atlas::{NetworkAtlas, NetworkAtlasConfig, NetworkAtlasReport};
 pub use costs::{ConvolutionCosts, ConvolutionCostsConfig, ConvolutionCostsReport};
 pub use degradation::{ResidualDegradation, ResidualDegradationConfig, ResidualDegradationReport};
 pub use depths::{GradientsThroughDepth, GradientsThroughDepthConfig, GradientsThroughDepthReport};
+pub use heads::{AuxiliaryHeads, AuxiliaryHeadsConfig, AuxiliaryHeadsReport};
 pub use ladder::{FashionLadder, FashionLadderConfig, FashionLadderReport};
 pub use nuclei::{UnetNuclei, UnetNucleiConfig, UnetNucleiReport};
 pub use pretrained_lenet::{PretrainedLenet, PretrainedLenetConfig, PretrainedLenetReport};
@@ -38,6 +41,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<NetworkAtlas>(),
         lab::entry::<FashionLadder>(),
         lab::entry::<PretrainedLenet>(),
+        lab::entry::<AuxiliaryHeads>(),
         lab::entry::<ResidualDegradation>(),
         lab::entry::<GradientsThroughDepth>(),
         lab::entry::<UnetNuclei>(),
