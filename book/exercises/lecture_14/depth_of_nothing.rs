@@ -13,7 +13,7 @@ pub mod task {
     // ANCHOR: task
     /// Logits of a residual network whose last gains are 0.
     pub fn logits(maps: &[f64], side: usize, weights: &[f64], bias: &[f64]) -> Vec<f64> {
-        todo!("{} values, side {side}, {} weights, {} classes", maps.len(), weights.len(), bias.len())
+        todo!("{} values of side {side}, {} weights, {bias:?}", maps.len(), weights.len())
     }
     // ANCHOR_END: task
 }

@@ -10,7 +10,7 @@
 /// What is to be written.
 pub mod task {
     // ANCHOR: task
-    /// Mean number of blocks of `l` that run, when the last one runs with probability `last`.
+    /// Mean number of `l` blocks that run, the last one with probability `last`.
     pub fn mean_depth(l: usize, last: f64) -> f64 {
         todo!("{l} blocks, the last with probability {last}")
     }
@@ -32,7 +32,7 @@ pub mod solution {
     //! training, or the multiplication into use, never both.
 
     // ANCHOR: solution
-    /// Mean number of blocks of `l` that run, when the last one runs with probability `last`.
+    /// Mean number of `l` blocks that run, the last one with probability `last`.
     pub fn mean_depth(l: usize, last: f64) -> f64 {
         l as f64 - (1.0 - last) * (l as f64 + 1.0) / 2.0
     }
