@@ -27,6 +27,7 @@ pub mod experiments;
 pub mod init;
 pub mod landscape;
 pub mod learning;
+mod linalg;
 pub mod logic;
 pub mod loss_scale;
 pub mod master_copy;

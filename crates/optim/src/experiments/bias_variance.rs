@@ -166,6 +166,7 @@ impl Experiment for BiasVariance {
             include_str!("../learning/polynomial.rs"),
             include_str!("../learning/ridge.rs"),
             include_str!("../learning/linear.rs"),
+            include_str!("../linalg.rs"),
         ],
     };
 

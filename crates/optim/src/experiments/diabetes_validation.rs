@@ -110,6 +110,7 @@ impl Experiment for DiabetesValidation {
             include_str!("diabetes_validation.rs"),
             include_str!("../learning/validation.rs"),
             include_str!("../learning/linear.rs"),
+            include_str!("../linalg.rs"),
             include_str!("../learning/ridge.rs"),
             include_str!("../learning/lasso.rs"),
             include_str!("../learning/estimators.rs"),

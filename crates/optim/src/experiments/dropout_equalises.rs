@@ -118,7 +118,11 @@ impl Experiment for DropoutEqualises {
         paper: "Mianjy, Arora & Vidal (2018), On the implicit bias of dropout",
         claim: "Dropout makes all hidden units of a linear network equally important and prunes its rank to the value \
                 that the closed form predicts",
-        sources: &[include_str!("dropout_equalises.rs"), include_str!("../regularize/dropout_theory.rs")],
+        sources: &[
+            include_str!("dropout_equalises.rs"),
+            include_str!("../linalg.rs"),
+            include_str!("../regularize/dropout_theory.rs"),
+        ],
     };
 
     fn run(config: &Self::Config, lab: &mut Lab) -> Result<Self::Report, lab::Error> {

@@ -8,16 +8,11 @@
 use super::{Estimator, Predict, centred, check, check_width, means};
 use crate::Error;
 use crate::chain::{Batch, Chain, ChainSgd};
+use crate::linalg::Svd;
 use dfdx::prelude::{Backward, Cpu, Module, TensorFromVec, Trace};
 use kernels::random::Key;
 use layers::{SgdConfig, Step};
 use nalgebra::DMatrix;
-
-/// Singular values below this share of the largest one count as zero, as in numpy: the precision of f64 times the
-/// larger side of $X$.
-fn rank_tolerance(x: &DMatrix<f64>) -> f64 {
-    f64::EPSILON * x.nrows().max(x.ncols()) as f64
-}
 
 /// Whether the function may have a constant term. It is never penalised: a penalty on it would pull predictions
 /// towards zero, and so depend on the unit of the target.
@@ -95,10 +90,8 @@ impl Estimator for LinearRegression {
         if x.ncols() == 0 {
             return Ok(data.finish(DMatrix::zeros(0, y.ncols()), 0)); // the constant alone
         }
-        let svd = data.x.clone().svd(true, true);
-        let smallest = svd.singular_values.max() * rank_tolerance(x);
-        let rank = svd.rank(smallest);
-        let weights = svd.solve(&data.y, smallest).expect("both sides of the decomposition");
+        let svd = Svd::new(&data.x);
+        let (weights, rank) = (svd.solve(&data.y, svd.noise()), svd.rank(svd.noise()));
         Ok(data.finish(weights, rank))
     }
     // ANCHOR_END: least_squares

@@ -7,6 +7,7 @@
 //! **Property**: orthonormal directions, diagonal covariance, reconstruction error = what was left out.
 use super::{centred, check_inputs, check_width, means};
 use crate::Error;
+use crate::linalg::Svd;
 use nalgebra::DMatrix;
 
 /// The first `K` principal components.
@@ -36,9 +37,9 @@ impl<const K: usize> Pca<K> {
         check_inputs(x)?;
         let means = means(x);
         // ANCHOR: pca
-        let svd = centred(x, &means).svd(false, true);
-        let variances = svd.singular_values.iter().map(|s| s * s / (x.nrows() - 1) as f64).collect();
-        let mut directions = svd.v_t.expect("asked for").rows(0, K).transpose();
+        let svd = Svd::new(&centred(x, &means));
+        let variances = svd.sigma.iter().map(|s| s * s / (x.nrows() - 1) as f64).collect();
+        let mut directions = svd.v.columns(0, K).into_owned();
         // ANCHOR_END: pca
         for mut direction in directions.column_iter_mut() {
             if direction[direction.iamax()] < 0.0 {

@@ -27,6 +27,7 @@
 //! **Deviations**: `keep` is the probability to keep a unit, as in the paper; the crate's dropout layers take the share
 //! that is dropped.
 //! **Complexity**: the optimum and [`equalize`] one singular value decomposition; the enumeration $2^r$ products.
+use crate::linalg::Svd;
 use nalgebra::DMatrix;
 
 use crate::Error;
@@ -142,8 +143,8 @@ pub struct Optimum {
 /// [`Error::InvalidHyper`] unless `lambda` is finite and not negative and there is a unit.
 pub fn optimum(m: &DMatrix<f64>, lambda: f64, units: usize) -> Result<Optimum, Error> {
     check_problem(lambda, units)?;
-    let svd = sorted_svd(m);
-    let (rank, threshold) = cut(&svd.sigma, lambda, units);
+    let svd = Svd::new(m);
+    let (rank, threshold) = cut(svd.sigma.as_slice(), lambda, units);
     let shrunk = |j: usize| if j < rank { svd.sigma[j] - threshold } else { 0.0 };
     let singular_values: Vec<f64> = (0..svd.sigma.len()).map(shrunk).collect();
     let middle = DMatrix::from_diagonal(&nalgebra::DVector::from_vec(singular_values.clone()));
@@ -199,25 +200,11 @@ fn check_problem(lambda: f64, units: usize) -> Result<(), Error> {
     Ok(())
 }
 
-struct Sorted {
-    u: DMatrix<f64>,
-    sigma: Vec<f64>,
-    v: DMatrix<f64>,
-}
-
-/// Singular value decomposition, largest value first.
-fn sorted_svd(m: &DMatrix<f64>) -> Sorted {
-    let svd = m.clone().svd(true, true); // nalgebra sorts in descending order
-    let (Some(u), Some(v_t)) = (svd.u, svd.v_t) else { unreachable!("both sides were asked for") };
-    Sorted { u, sigma: svd.singular_values.iter().copied().collect(), v: v_t.transpose() }
-}
-
-/// Decomposition of $U V^\top$ by way of the triangular factors: their product has full rank where the whole has not, and
-/// there nalgebra's decomposition is wrong now and then (1 of 2,500 products of rank 2, by up to one thousandth).
-fn product_svd(u: &DMatrix<f64>, v: &DMatrix<f64>) -> Sorted {
+/// Decomposition of $U V^\top$ by way of the triangular factors, which are small where the product is not.
+fn product_svd(u: &DMatrix<f64>, v: &DMatrix<f64>) -> Svd {
     let ((u, u_triangle), (v, v_triangle)) = (u.clone().qr().unpack(), v.clone().qr().unpack());
-    let core = sorted_svd(&(u_triangle * v_triangle.transpose()));
-    Sorted { u: u * core.u, sigma: core.sigma, v: v * core.v }
+    let core = Svd::new(&(u_triangle * v_triangle.transpose()));
+    Svd { u: u * core.u, sigma: core.sigma, v: v * core.v }
 }
 
 // ANCHOR: equalize

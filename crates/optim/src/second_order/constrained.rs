@@ -16,6 +16,7 @@ use nalgebra::{DMatrix, DVector};
 
 use super::check;
 use crate::Error;
+use crate::linalg::Svd;
 
 /// A minimiser within the ball.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,10 +51,8 @@ fn check_all(a: &DMatrix<f64>, b: &DVector<f64>, radius: f64) -> Result<(), Erro
 /// finite and above 0.
 pub fn by_multiplier(a: &DMatrix<f64>, b: &DVector<f64>, radius: f64) -> Result<Constrained, Error> {
     check_all(a, b, radius)?;
-    let svd = a.clone().svd(true, true);
-    let (u, v_t) = (svd.u.expect("asked for"), svd.v_t.expect("asked for"));
-    let (sigma, along) = (svd.singular_values, u.tr_mul(b));
-    let smallest = sigma.max() * f64::EPSILON * a.nrows().max(a.ncols()) as f64;
+    let svd = Svd::new(a);
+    let (sigma, along, smallest) = (&svd.sigma, svd.u.tr_mul(b), svd.noise());
     let at = |multiplier: f64| {
         let share = |(s, along): (&f64, &f64)| {
             if *s > smallest { s * along / (s * s + multiplier) } else { 0.0 }
@@ -61,7 +60,8 @@ pub fn by_multiplier(a: &DMatrix<f64>, b: &DVector<f64>, radius: f64) -> Result<
         DVector::from_iterator(sigma.len(), sigma.iter().zip(along.iter()).map(share))
     };
     let found = |multiplier: f64, iterations| {
-        Ok(Constrained { x: v_t.tr_mul(&at(multiplier)), multiplier, iterations })
+        let x = &svd.v * at(multiplier);
+        Ok(Constrained { x, multiplier, iterations })
     };
     if at(0.0).norm() <= radius {
         return found(0.0, 0);
@@ -98,7 +98,7 @@ pub fn by_projection(
 ) -> Result<Constrained, Error> {
     check_all(a, b, radius)?;
     check("tolerance", "finite and above 0", tolerance, tolerance.is_finite() && tolerance > 0.0)?;
-    let curvature = a.singular_values().max().powi(2);
+    let curvature = Svd::new(a).sigma[0].powi(2);
     let mut x = DVector::zeros(a.ncols());
     let mut moved = 0.0;
     for iterations in 1..=max_steps {

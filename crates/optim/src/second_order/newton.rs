@@ -14,6 +14,7 @@
 //! **Golden**: Rosenbrock's function, every iterate of Newton, Gauss–Newton and Levenberg–Marquardt in numpy.
 use super::{Minimum, Stop, norm};
 use crate::Error;
+use crate::linalg::Svd;
 use nalgebra::{DMatrix, DVector};
 
 /// Which Newton step.
@@ -94,14 +95,14 @@ pub fn newton(
 /// The Gauss–Newton step $\arg\min_d |Jd + r|$ of least norm.
 ///
 /// # Errors
-/// [`Error::Singular`] when the decomposition fails, as it does for NaN.
+/// [`Error::Singular`] when an entry is not finite.
 pub fn gauss_newton_step(residuals: &DVector<f64>, jacobian: &DMatrix<f64>) -> Result<DVector<f64>, Error> {
     if !residuals.iter().chain(jacobian.iter()).all(|x| x.is_finite()) {
         return Err(Error::Singular { what: "the Jacobian, which is not finite," });
     }
-    let svd = jacobian.clone().svd(true, true);
-    let threshold = svd.singular_values.amax() * f64::EPSILON * jacobian.nrows().max(jacobian.ncols()) as f64;
-    svd.solve(&-residuals, threshold).map_err(|_| Error::Singular { what: "the Jacobian" })
+    let svd = Svd::new(jacobian);
+    let step = svd.solve(&DMatrix::from_column_slice(residuals.len(), 1, residuals.as_slice()), svd.noise());
+    Ok(-step.column(0))
 }
 
 /// Hyperparameters of [`levenberg_marquardt`].
