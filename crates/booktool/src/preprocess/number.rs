@@ -39,10 +39,26 @@ pub fn typeset(text: &str) -> String {
 
 /// A cell of a table: [`typeset`], and a value with its spread, its count or its factors stays on one line.
 pub fn cell(text: &str) -> String {
-    typeset(text)
+    raised(&typeset(text))
         .replace(" ± ", "\u{a0}±\u{a0}")
         .replace("(n = ", "(n\u{a0}=\u{a0}")
         .replace(" × ", "\u{202f}×\u{202f}")
+}
+
+/// A text with the exponents of its powers of ten raised, as in `10^-3.68`; code stays as it is.
+fn raised(text: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some((before, after)) = rest.split_once("10^").filter(|_| !text.contains('`')) {
+        let is_part = |b: &u8| b.is_ascii_digit() || matches!(b, b'-' | b'.');
+        let exponent = after[..after.bytes().take_while(is_part).count()].trim_end_matches('.');
+        out.push_str(before);
+        match exponent {
+            "" => out.push_str("10^"),
+            _ => out.push_str(&format!("10<sup>{}</sup>", exponent.replace('-', "−"))),
+        }
+        rest = &after[exponent.len()..];
+    }
+    out + rest
 }
 
 /// A mean with the digits that its spread allows: two of the standard deviation. Without spread up to four of its own.
@@ -152,6 +168,14 @@ fn superscript(exponent: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn exponents_of_ten_are_raised_in_cells_and_not_in_code() {
+        assert_eq!(cell("10^-3.68 mol/L"), "10<sup>−3.68</sup> mol/L");
+        assert_eq!(cell("from 10^2 to 10^3."), "from 10<sup>2</sup> to 10<sup>3</sup>.");
+        assert_eq!(cell("`10^2`"), "`10^2`");
+        assert_eq!(cell("10^x"), "10^x");
+    }
 
     #[test]
     fn numbers_are_printed_and_words_are_left_alone() {
