@@ -1,8 +1,9 @@
 #!/bin/sh
 # Runs a pack of `cargo xtask gpu-pack` on a machine with an NVIDIA GPU: gpu-run.sh [RESULTS] [SECONDS] [memcheck]
-# Writes RESULTS/results.tsv (test, outcome, seconds) and RESULTS/log.txt. Every test runs in a process of its own and
-# the run goes on after failures; after SECONDS no further test starts. With `memcheck` the operations run a second time under
-# NVIDIA's compute-sanitizer. Needs a driver, cuBLAS and NVRTC of CUDA 13.
+# Writes RESULTS/results.tsv (test, outcome, seconds), RESULTS/speed.tsv (see device_speed.rs of kernels) and
+# RESULTS/log.txt. Every test runs in a process of its own and the run goes on after failures; after SECONDS no further test
+# starts. With `memcheck` the operations run a second time under NVIDIA's compute-sanitizer. Needs a driver, cuBLAS and
+# NVRTC of CUDA 13.
 here=$(cd "$(dirname "$0")" && pwd)
 results=${1:-${OUT:-$here/results}}
 budget=${2:-300}
@@ -42,7 +43,7 @@ export LD_LIBRARY_PATH
     nvidia-smi
     cat "$home/bin/commit"
     echo "LD_LIBRARY_PATH=$LD_LIBRARY_PATH"
-    for program in kernels layers; do ldd "$home/bin/$program"; done
+    for program in kernels layers speed; do ldd "$home/bin/$program"; done
 } >> "$log" 2>&1
 
 cat > "$home/one.sh" <<'ONE'
@@ -80,19 +81,30 @@ one kernels tests::cuda::device::a_device_gives_back_what_it_was_given || {
     echo "again with LD_PRELOAD=$LD_PRELOAD" >> "$log"
     one kernels tests::cuda::device::a_device_gives_back_what_it_was_given || unset LD_PRELOAD
 }
-list kernels '^tests::cuda::(device|errors)' | grep -v a_device_gives_back | rows
+list kernels '^(tests::cuda::(device|errors|update)|cuda::)' | grep -v a_device_gives_back | rows
 # On several cores at once: most of the time goes to the CPU's side of each comparison.
 { list kernels '^tests::cuda::families'; list layers .; } | xargs -P 4 -L 1 sh "$home/one.sh"
 list kernels '^tests::cuda::memory' | rows # counts all that is in use on the device: alone
+speed() {
+    before=$(date +%s%N)
+    timeout 90 "$@" >> "$results/speed.tsv" 2>> "$log" && outcome=ok || outcome=FAILED
+    seconds=$(awk "BEGIN { printf \"%.2f\", ($(date +%s%N) - $before) / 1e9 }")
+    printf 'speed %s\t%s\t%s\n' "$1" "$outcome" "$seconds" >> "$tsv"
+}
+: > "$results/speed.tsv"
+( cd / && speed "$home/bin/speed" )
+if python3 -c 'import torch; assert torch.cuda.is_available()' 2>> "$log"; then
+    ( unset LD_LIBRARY_PATH && speed python3 "$home/bin/speed.py" ) # PyTorch finds libraries of its own
+fi
 if [ "$memcheck" = memcheck ]; then
     sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | head -n 1)
     if [ -n "$sanitizer" ]; then
         export UNDER="$sanitizer --error-exitcode 9"
-        list kernels '^tests::cuda::families' | xargs -P 4 -L 1 sh "$home/one.sh"
+        list kernels '^(tests::cuda::(families|update)|cuda::)' | xargs -P 4 -L 1 sh "$home/one.sh"
     else
         printf 'compute-sanitizer\tmissing\t0\n' >> "$tsv"
     fi
 fi
 cat "$home"/logs/*.txt >> "$log"
-cat "$tsv"
+cat "$tsv" "$results/speed.tsv"
 ! grep -qE '	(FAILED|timed out|missing|not run)	' "$tsv"

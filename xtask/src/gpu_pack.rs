@@ -39,9 +39,38 @@ const LIBRARIES: [[&str; 3]; 4] = [
 /// The work is the device's: code for this side is made quickly, and without what only a debugger reads.
 const PROFILE: [&str; 2] = ["profile.dev.package.kernels.opt-level=0", "profile.dev.debug=false"];
 
-/// Packed programs: their name in the pack, the package, its target, the name of what cargo builds.
-const PROGRAMS: [(&str, &str, &[&str], &str); 2] =
-    [("kernels", "kernels", &["--lib"], "kernels"), ("layers", "layers", &["--test", "cuda"], "cuda")];
+/// A packed program.
+struct Program {
+    /// In the pack.
+    name: &'static str,
+    /// The package, and cargo's command and target.
+    package: &'static str,
+    target: [&'static str; 2],
+    /// The name of what cargo builds.
+    built: &'static str,
+    command: &'static str,
+}
+
+const PROGRAMS: [Program; 3] = [
+    Program {
+        name: "kernels",
+        package: "kernels",
+        command: "test",
+        target: ["--lib", "--quiet"],
+        built: "kernels",
+    },
+    Program { name: "layers", package: "layers", command: "test", target: ["--test", "cuda"], built: "cuda" },
+    Program {
+        name: "speed",
+        package: "kernels",
+        command: "build",
+        target: ["--example", "device_speed"],
+        built: "device_speed",
+    },
+];
+
+/// The same cases in PyTorch, for a machine that has it.
+const SPEED_OF_TORCH: &str = include_str!("../../crates/kernels/examples/device_speed.py");
 
 /// Allocates one byte where a program asks for none: some drivers refuse, and dfdx asks for an empty buffer first.
 const ONE_BYTE: &str = r#"
@@ -95,7 +124,7 @@ impl fmt::Display for Error {
                 "{} declares no function; stand-ins for libraries are made from cudarc 0.9",
                 path.display()
             ),
-            Self::NotBuilt { program } => write!(f, "cargo has not built the tests of {program}; see above"),
+            Self::NotBuilt { program } => write!(f, "cargo has not built the program {program}; see above"),
             Self::NoHeaders { under } => {
                 write!(f, "no *.cuh under {}; remove {HOME} and start again", under.display())
             }
@@ -123,12 +152,13 @@ fn pack(home: &Path, to: &Path) -> Result<(), Error> {
     stand_ins(home)?;
     let bin = home.join("bin");
     folder(&bin)?;
-    for (name, package, target, built) in PROGRAMS {
-        let executable = build(home, package, target)?;
-        let executable = executable.executable(built).ok_or(Error::NotBuilt { program: name })?;
-        let path = bin.join(name);
+    for program in PROGRAMS {
+        let built = build(home, &program)?;
+        let executable = built.executable(program.built).ok_or(Error::NotBuilt { program: program.name })?;
+        let path = bin.join(program.name);
         fs::copy(executable, &path).map_err(|source| Error::File { path, source })?;
     }
+    write(&bin.join("speed.py"), SPEED_OF_TORCH)?;
     write(&bin.join("commit"), &commit())?;
     let headers = headers(home)?;
     folder(to)?;
@@ -231,10 +261,10 @@ fn manifest_folder(metadata: &str, name: &str) -> Option<PathBuf> {
     folders.find(|folder| is_it(folder).is_some()).map(Path::to_path_buf)
 }
 
-/// Builds the tests of one package in a target folder of their own.
-fn build(home: &Path, package: &'static str, target: &[&str]) -> Result<Built, Error> {
-    let mut command = cargo(&["test", "-p", package, "--features", "cuda", "--target-dir"]);
-    command.arg(home.join("target")).args(target);
+/// Builds one program in a target folder of their own.
+fn build(home: &Path, program: &Program) -> Result<Built, Error> {
+    let mut command = cargo(&[program.command, "-p", program.package, "--features", "cuda", "--target-dir"]);
+    command.arg(home.join("target")).args(program.target);
     command.args(PROFILE.iter().flat_map(|setting| ["--config", setting]));
     let mut folders = vec![home.join("shim"), home.join("cuda/bin")];
     folders.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
@@ -242,7 +272,8 @@ fn build(home: &Path, package: &'static str, target: &[&str]) -> Result<Built, E
         command.env("PATH", path);
     }
     command.env("CUDA_PATH", home.join("cuda")).env("CUDA_COMPUTE_CAP", COMPUTE_CAPABILITY[1]);
-    process::build(command).map_err(|_| Error::NotBuilt { program: package })
+    command.env("KERNELS_SM", COMPUTE_CAPABILITY[1]);
+    process::build(command).map_err(|_| Error::NotBuilt { program: program.name })
 }
 
 /// The headers of dfdx's run-time compilation, relative to `home`.

@@ -30,7 +30,7 @@ use crate::rule::{
 };
 use crate::step::StepError;
 use kernels::Real;
-use kernels::update::{AdamStep, Run, adam};
+use kernels::update::{AdamStep, Formula, Run};
 
 /// Hyperparameters of [`Adam`]; the defaults are the paper's.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,11 +99,11 @@ pub type AdamW<M, E, D> = Optim<AdamWConfig, M, E, D>;
 const SLOTS: [SlotSpec; 2] = [SlotSpec::zeros("mean"), SlotSpec::zeros("square")];
 
 // ANCHOR: step
-fn update<E: Real>(at: &At<'_>, run: Run<'_, E>, [beta1, beta2]: [f64; 2], epsilon: f64) {
+fn formula(at: &At<'_>, [beta1, beta2]: [f64; 2], epsilon: f64) -> Formula {
     let t = at.step as f64;
     let rate = at.learning_rate / (1.0 - beta1.powf(t));
     let root_correction = (1.0 - beta2.powf(t)).sqrt();
-    adam(run, AdamStep { rate, beta1, beta2, root_correction, epsilon, keeps_maximum: false })
+    Formula::Adam(AdamStep { rate, beta1, beta2, root_correction, epsilon, keeps_maximum: false })
 }
 // ANCHOR_END: step
 
@@ -141,8 +141,11 @@ macro_rules! adam_rule {
             fn slots(&self) -> Vec<SlotSpec> {
                 SLOTS.to_vec()
             }
+            fn formula(&self, at: &At<'_>) -> Option<Formula> {
+                Some(formula(at, [self.beta1, self.beta2], self.epsilon))
+            }
             fn update<E: Real>(&self, at: &At<'_>, run: Run<'_, E>) {
-                update(at, run, [self.beta1, self.beta2], self.epsilon)
+                formula(at, [self.beta1, self.beta2], self.epsilon).apply(run)
             }
         }
     };

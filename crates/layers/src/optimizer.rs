@@ -10,6 +10,11 @@
 //! 5. the [`Constraint`] on the weights;
 //! 6. [`Lookahead`], then the [`Average`].
 //!
+//! On a device with kernels of its own for the rule ([`Rule::formula`]: [`Sgd`](crate::Sgd), [`Adam`](crate::Adam),
+//! [`AdamW`](crate::AdamW), [`RmsProp`](crate::RmsProp) on `Cuda`) weights, gradients and slots stay there. A step goes
+//! through the memory of the host with every other rule, and with [`Clip::Adaptive`], a [`Constraint`], [`Lookahead`], an
+//! [`Average`] or [`Optim::track_norms`].
+//!
 //! State is keyed by path name, never by dfdx's tensor ids, which change with dtype and device. All of it is saved and
 //! loaded through [`Step::state`] and [`Step::load_state`], and a run that is resumed goes on with the same bits.
 //!
@@ -44,10 +49,11 @@ use dfdx::nn::tensor_collection::TensorCollection;
 use dfdx::prelude::Gradients;
 pub use kernels::update::Clip;
 use kernels::update::{
-    Cut, MAX_SLOTS, Memory, Prepare, Slices, clip_gradients, for_each_run, prepared_squares, squares,
-    with_tensors,
+    Cut, Dims, MAX_SLOTS, Memory, Planned, Prepare, Slices, Statistics, UpdateDevice, clip_gradients,
+    for_each_run, prepared_squares, squares, with_tensors,
 };
 use kernels::{Device, Real};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
@@ -145,7 +151,10 @@ pub struct Optim<R, M, E: Real, D: Device<E>> {
     step: u64,
     /// The trainable tensors of the model, in order.
     parameters: Vec<Parameter>,
+    /// The slots in the memory of the host; empty while they are `resident`.
     memory: Vec<Memory<E>>,
+    /// The slots on a device that runs the rule itself.
+    resident: Option<<D as UpdateDevice<E>>::Resident>,
     scalars: Vec<f64>,
     /// Slow weights in slot 0, the average in slot 1.
     hooks: Vec<Memory<E>>,
@@ -207,6 +216,7 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Optim<R, M, E, D
             step: 0,
             hooks: vec![Memory::default(); parameters.len()],
             memory,
+            resident: None,
             groups: Vec::new(),
             group_of: vec![None; parameters.len()],
             parameters,
@@ -358,11 +368,22 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Optim<R, M, E, D
         &self.parameters
     }
 
-    /// One slot of the rule for one parameter, as `slot("velocity", "0.weight")`.
+    /// One slot of the rule for one parameter, as `slot("velocity", "0.weight")`, in the memory of the host: `None` too
+    /// while the slots are on a device that runs the rule itself; [`Step::state`] copies them from there.
     pub fn slot(&self, name: &str, parameter: &str) -> Option<&[E]> {
         let slot = self.rule.slots().iter().position(|spec| spec.name == name)?;
         let tensor = self.parameters.iter().position(|p| p.name == parameter)?;
-        Some(&self.memory[tensor][slot])
+        self.resident.is_none().then(|| &self.memory[tensor][slot][..])
+    }
+
+    /// The slots, wherever they are.
+    fn slots(&self) -> Result<Cow<'_, [Memory<E>]>, StepError> {
+        match &self.resident {
+            None => Ok(Cow::Borrowed(&self.memory)),
+            Some(resident) => {
+                Ok(Cow::Owned(D::from_resident(resident).map_err(|error| self.explain(error))?))
+            }
+        }
     }
 
     /// A copy of the model with the weights to evaluate at: the [`Average`] if there is one, else those of a rule that
@@ -376,9 +397,10 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Optim<R, M, E, D
         M: Clone,
     {
         let mut copy = model.clone();
+        let memory = self.slots()?;
         let from = |tensor: usize| match (self.average, self.rule.evaluation_slot()) {
             (Some(_), _) => &self.hooks[tensor][AVERAGE],
-            (None, Some(slot)) => &self.memory[tensor][slot],
+            (None, Some(slot)) => &memory[tensor][slot],
             (None, None) => &self.hooks[tensor][AVERAGE], // empty
         };
         self.with_tensors(&mut copy, None, |_, tensors| {
@@ -401,18 +423,19 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Optim<R, M, E, D
         f: impl FnOnce(&Self, &mut [Slices<'_, E>]) -> Result<T, StepError>,
     ) -> Result<T, StepError> {
         let with = |tensors: &mut [Slices<'_, E>]| {
-            self.check_model(tensors)?;
+            self.check_model(tensors.iter().map(|tensor| tensor.dims))?;
             f(self, tensors)
         };
         with_tensors(model, gradients, with).map_err(|error| self.explain(error))?
     }
 
-    fn check_model(&self, tensors: &[Slices<'_, E>]) -> Result<(), StepError> {
+    fn check_model(&self, tensors: impl Iterator<Item = Dims>) -> Result<(), StepError> {
+        let tensors: Vec<Dims> = tensors.collect();
         let differs = |(i, parameter): &(usize, &Parameter)| {
-            tensors.get(*i).is_none_or(|tensor| tensor.dims.sizes() != parameter.shape)
+            tensors.get(*i).is_none_or(|dims| dims.sizes() != parameter.shape)
         };
         if let Some((i, parameter)) = self.parameters.iter().enumerate().find(differs) {
-            let got = tensors.get(i).map(|tensor| tensor.dims.sizes().to_vec());
+            let got = tensors.get(i).map(|dims| dims.sizes().to_vec());
             return Err(StepError::OtherModel {
                 parameter: parameter.name.clone(),
                 expected: parameter.shape.clone(),
@@ -439,6 +462,121 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Optim<R, M, E, D
         self.group_of.get(tensor).copied().flatten().map_or_else(Group::default, |i| self.groups[i])
     }
 
+    /// Whether the norm of the gradients is needed, or comes with what is.
+    fn wants_norm(&self) -> bool {
+        let clips_norm = matches!(self.clip, Some(Clip::Norm(_) | Clip::GlobalNorm(_)));
+        self.non_finite != NonFinite::Ignore || self.tracks_norms || clips_norm
+    }
+
+    /// For each tensor: what is done before the rule, and what the rule may know.
+    fn plan<'a>(&self, step: u64, scales: Vec<f64>, scalars: &'a [f64]) -> (Vec<Prepare>, Vec<At<'a>>) {
+        let limit = match self.clip {
+            Some(Clip::Value(bound)) => bound,
+            _ => f64::INFINITY,
+        };
+        // ANCHOR: plan
+        let learning_rate = self.rule.learning_rate();
+        let decay = self.rule.weight_decay();
+        let mut prepare = Vec::with_capacity(scales.len());
+        let mut at = Vec::with_capacity(scales.len());
+        for (tensor, scale) in scales.into_iter().enumerate() {
+            let group = self.group_of(tensor);
+            let rate = learning_rate * group.learning_rate_scale;
+            let (mut l2, mut shrink, mut in_rule) = (0.0, 0.0, 0.0);
+            match decay.with_value(group.weight_decay.unwrap_or(decay.value())) {
+                WeightDecay::Coupled(decay) => l2 = decay,
+                WeightDecay::Decoupled(decay) => shrink = rate * decay,
+                WeightDecay::Scheduled { decay, base } => shrink = rate / base * decay,
+                WeightDecay::InRule(decay) => in_rule = decay,
+            }
+            prepare.push(Prepare { scale, limit, l2, decay: shrink });
+            at.push(At {
+                step,
+                learning_rate: rate,
+                weight_decay: in_rule,
+                scalars,
+                phase: 0,
+                weight_norm: f64::NAN,
+                gradient_norm: f64::NAN,
+                slot_norm: f64::NAN,
+                is_layerwise: group.is_layerwise,
+            });
+        }
+        // ANCHOR_END: plan
+        (prepare, at)
+    }
+
+    /// Whether all that this optimiser does can be done where the tensors are, if the device runs the rule.
+    fn is_formula(&self) -> bool {
+        let (_, at) = self.plan(self.step + 1, vec![1.0], &self.scalars);
+        let is_alone = self.constraint.is_none() && self.lookahead.is_none() && self.average.is_none();
+        let is_plain = !self.tracks_norms && !matches!(self.clip, Some(Clip::Adaptive { .. }));
+        is_alone && is_plain && self.rule.formula(&at[0]).is_some()
+    }
+
+    /// Steps 1 to 4 of the [module](self) where the tensors are; `None` if this device does not run the rule.
+    fn step_resident(
+        &mut self,
+        model: &mut M,
+        gradients: &mut Gradients<E, D>,
+        unused: &[usize],
+        mut report: StepReport,
+    ) -> Result<Option<StepReport>, StepError> {
+        if self.resident.is_none() {
+            self.resident = D::resident(model, &self.memory).map_err(|error| self.explain(error))?;
+            if self.resident.is_some() {
+                self.memory.fill(Memory::default());
+            }
+        }
+        let Some(mut resident) = self.resident.take() else { return Ok(None) };
+        let step = self.step + 1;
+        let mut scalars = self.scalars.clone();
+        self.rule.advance(step, &mut scalars);
+        let plan = |dims: &[Dims], statistics: &[Statistics]| {
+            self.check_model(dims.iter().copied())?;
+            let nothing: Vec<Planned> = vec![None; dims.len()];
+            let broken = statistics.iter().position(|statistics| !statistics.is_finite);
+            if let Some(i) = broken.filter(|_| self.non_finite != NonFinite::Ignore) {
+                if self.non_finite == NonFinite::Skip {
+                    report.is_skipped = true;
+                    return Ok((nothing, report));
+                }
+                return Err(StepError::NotFinite { parameter: self.parameters[i].name.clone(), step });
+            }
+            let mut scales = vec![1.0; dims.len()];
+            let squares: Vec<f64> = statistics.iter().map(|statistics| statistics.squares).collect();
+            if self.wants_norm() {
+                report.gradient_norm = Some(squares.iter().sum::<f64>().sqrt());
+            }
+            match self.clip {
+                Some(Clip::Value(bound)) => {
+                    let bound = E::of(bound).as_f64();
+                    report.is_clipped = statistics.iter().any(|statistics| statistics.largest > bound);
+                }
+                Some(clip) => {
+                    scales = clip.scales(&squares);
+                    report.is_clipped = scales.iter().any(|&scale| scale != 1.0);
+                }
+                None => (),
+            }
+            let (prepare, at) = self.plan(step, scales, &scalars);
+            let planned = prepare.into_iter().zip(&at).enumerate().map(|(tensor, (prepare, at))| {
+                let formula = self.rule.formula(at).filter(|_| !unused.contains(&tensor))?;
+                Some((prepare, formula))
+            });
+            Ok((planned.collect(), report))
+        };
+        let wants_statistics = self.wants_norm() || self.clip.is_some();
+        let result = D::step_resident(model, gradients, &mut resident, wants_statistics, plan);
+        self.resident = Some(resident);
+        let report = result.map_err(|error| self.explain(error))??;
+        if !report.is_skipped {
+            self.scalars = scalars;
+            self.step = step;
+        }
+        Ok(Some(report))
+    }
+
     /// Steps 1 to 6 of the [module](self) on the memory of the model. `unused` are to be left alone.
     fn step_on(
         &mut self,
@@ -448,9 +586,8 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Optim<R, M, E, D
     ) -> Result<StepReport, StepError> {
         let step = self.step + 1;
         // ANCHOR: checks
-        let needs_norm = matches!(self.clip, Some(Clip::Norm(_) | Clip::GlobalNorm(_)));
         let mut scales = vec![1.0; tensors.len()];
-        if self.non_finite != NonFinite::Ignore || needs_norm || self.tracks_norms {
+        if self.wants_norm() {
             let gradients: Vec<&[E]> = tensors.iter().map(|t| t.gradient).collect();
             let squares = squares(&gradients);
             let is_broken = |(i, square): &(usize, &f64)| {
@@ -473,12 +610,8 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Optim<R, M, E, D
             }
         }
         // ANCHOR_END: checks
-        let limit = match self.clip {
-            Some(Clip::Value(bound)) => bound,
-            _ => f64::INFINITY,
-        };
-        if limit.is_finite() {
-            let bound = E::of(limit);
+        if let Some(Clip::Value(bound)) = self.clip {
+            let bound = E::of(bound);
             report.is_clipped |= tensors.iter().any(|t| t.gradient.iter().any(|g| g.abs() > bound));
         }
         self.start_hooks(tensors);
@@ -490,34 +623,8 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Optim<R, M, E, D
         self.rule.advance(step, &mut scalars);
 
         // ANCHOR: step
-        let learning_rate = self.rule.learning_rate();
-        let decay = self.rule.weight_decay();
         let norms = |squares: Vec<f64>| squares.into_iter().map(f64::sqrt).collect::<Vec<_>>();
-        let mut prepare = Vec::with_capacity(tensors.len());
-        let mut at = Vec::with_capacity(tensors.len());
-        for (tensor, scale) in scales.into_iter().enumerate() {
-            let group = self.group_of(tensor);
-            let rate = learning_rate * group.learning_rate_scale;
-            let (mut l2, mut shrink, mut in_rule) = (0.0, 0.0, 0.0);
-            match decay.with_value(group.weight_decay.unwrap_or(decay.value())) {
-                WeightDecay::Coupled(decay) => l2 = decay,
-                WeightDecay::Decoupled(decay) => shrink = rate * decay,
-                WeightDecay::Scheduled { decay, base } => shrink = rate / base * decay,
-                WeightDecay::InRule(decay) => in_rule = decay,
-            }
-            prepare.push(Prepare { scale, limit, l2, decay: shrink });
-            at.push(At {
-                step,
-                learning_rate: rate,
-                weight_decay: in_rule,
-                scalars: &scalars,
-                phase: 0,
-                weight_norm: f64::NAN,
-                gradient_norm: f64::NAN,
-                slot_norm: f64::NAN,
-                is_layerwise: group.is_layerwise,
-            });
-        }
+        let (prepare, mut at) = self.plan(step, scales, &scalars);
         if self.rule.needs_norms() {
             let weights: Vec<&[E]> = tensors.iter().map(|t| &*t.weights).collect();
             let weights = norms(squares(&weights));
@@ -681,8 +788,16 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Step<M, E, D> fo
             report.gradient_norm = Some(clipped.norm);
             report.is_clipped = clipped.is_clipped;
         }
+        if self.is_formula() {
+            if let Some(report) = self.step_resident(model, gradients, &unused, report)? {
+                return Ok(report);
+            }
+        } else if self.resident.is_some() {
+            self.memory = self.slots()?.into_owned();
+            self.resident = None;
+        }
         let result = with_tensors(model, Some(gradients), |tensors| {
-            self.check_model(tensors)?;
+            self.check_model(tensors.iter().map(|tensor| tensor.dims))?;
             self.step_on(tensors, &unused, report)
         });
         result.map_err(|error| self.explain(error))?
@@ -700,9 +815,10 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Step<M, E, D> fo
 
     fn state(&self) -> Result<StepState, StepError> {
         let saved = self.saved();
+        let memory = self.slots()?;
         let values = |slot: &[E]| slot.iter().map(|x| x.as_f64()).collect::<Vec<_>>();
         let mut all = Vec::new();
-        for (memory, hooks) in self.memory.iter().zip(&self.hooks) {
+        for (memory, hooks) in memory.iter().zip(&self.hooks) {
             all.extend(saved.iter().map(|(slot, _)| values(&memory[*slot])));
             all.extend(
                 [SLOW, AVERAGE].into_iter().filter(|h| self.hook_is_on(*h)).map(|h| values(&hooks[h])),
@@ -722,7 +838,7 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Step<M, E, D> fo
         check_not_negative("learning_rate", state.learning_rate)?;
         state.check(R::NAME, &self.hyperparameters(), self.keys())?;
         let saved = self.saved();
-        let (mut memory, mut hooks) = (self.memory.clone(), self.hooks.clone());
+        let (mut memory, mut hooks) = (self.slots()?.into_owned(), self.hooks.clone());
         let mut slots = state.slots.iter();
         let mut next = || slots.next().expect("`check` has counted them");
         for (memory, hooks) in memory.iter_mut().zip(&mut hooks) {
@@ -740,6 +856,7 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Step<M, E, D> fo
             scalars.extend(next().exact_values::<f64>()?);
         }
         (self.memory, self.hooks, self.scalars) = (memory, hooks, scalars);
+        self.resident = None; // goes to the device again with the next step
         self.step = state.step;
         self.rule.set_learning_rate(state.learning_rate);
         Ok(())

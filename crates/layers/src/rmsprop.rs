@@ -26,7 +26,7 @@ use crate::rule::{
 };
 use crate::step::StepError;
 use kernels::Real;
-use kernels::update::{RmsPropStep, Run, rmsprop};
+use kernels::update::{Formula, RmsPropStep, Run};
 
 /// Whose RMSprop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,16 +116,25 @@ impl Rule for RmsPropConfig {
         }
     }
     // ANCHOR: step
+    fn formula(&self, at: &At<'_>) -> Option<Formula> {
+        Some(self.of_step(at))
+    }
     fn update<E: Real>(&self, at: &At<'_>, run: Run<'_, E>) {
-        let step = RmsPropStep {
+        self.of_step(at).apply(run)
+    }
+    // ANCHOR_END: step
+}
+
+impl RmsPropConfig {
+    /// The step in numbers.
+    fn of_step(&self, at: &At<'_>) -> Formula {
+        Formula::RmsProp(RmsPropStep {
             rate: at.learning_rate,
             alpha: self.alpha,
             epsilon: self.epsilon,
             epsilon_in_root: self.variant == RmsPropVariant::Tf,
             is_centred: self.is_centred,
             momentum: self.momentum,
-        };
-        rmsprop(run, step)
+        })
     }
-    // ANCHOR_END: step
 }

@@ -6,7 +6,7 @@
 use crate::params::Parameter;
 use crate::step::{StepError, check_hyperparameter};
 use kernels::Real;
-use kernels::update::{Cut, Run};
+use kernels::update::{Cut, Formula, Run};
 
 /// How one run of elements is updated, and what the rule remembers.
 ///
@@ -114,6 +114,13 @@ pub trait Rule: Clone + std::fmt::Debug + Send + Sync {
 
     /// The slot that holds the weights to evaluate at, for rules that train at another point.
     fn evaluation_slot(&self) -> Option<usize> {
+        None
+    }
+
+    /// The same as [`update`](Self::update) in the form that a device can run where its tensors are, if the rule has one.
+    /// It must be the same at every step and for every tensor whether it has. Rules without one go through the host's
+    /// memory on every device.
+    fn formula(&self, _at: &At<'_>) -> Option<Formula> {
         None
     }
 

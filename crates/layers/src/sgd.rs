@@ -21,7 +21,7 @@ use crate::rule::{
 };
 use crate::step::{StepError, check_hyperparameter};
 use kernels::Real;
-use kernels::update::{Run, SgdMomentum, sgd};
+use kernels::update::{Formula, Run, SgdMomentum};
 
 /// How past gradients enter a step of [`Sgd`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -144,23 +144,30 @@ impl Rule for SgdConfig {
         if self.momentum == Momentum::None { Vec::new() } else { vec![VELOCITY] }
     }
     // ANCHOR: step
+    fn formula(&self, at: &At<'_>) -> Option<Formula> {
+        Some(self.of_step(at))
+    }
     fn update<E: Real>(&self, at: &At<'_>, run: Run<'_, E>) {
-        let coefficient = self.momentum.coefficient();
-        let momentum = SgdMomentum { coefficient, share: 1.0, is_nesterov: false };
-        match self.momentum {
-            Momentum::None => sgd(run, at.learning_rate, None),
-            Momentum::HeavyBall(_) => sgd(run, at.learning_rate, Some(momentum)),
-            Momentum::Nesterov(_) => {
-                sgd(run, at.learning_rate, Some(SgdMomentum { is_nesterov: true, ..momentum }))
-            }
-            Momentum::Dampened { dampening, .. } => {
-                let share = if at.step == 1 { 1.0 } else { 1.0 - dampening };
-                sgd(run, at.learning_rate, Some(SgdMomentum { share, ..momentum }))
-            }
-            Momentum::Sutskever(_) => {
-                sgd(run, 1.0, Some(SgdMomentum { share: at.learning_rate, ..momentum }))
-            }
-        }
+        self.of_step(at).apply(run)
     }
     // ANCHOR_END: step
+}
+
+impl SgdConfig {
+    /// The step in numbers.
+    fn of_step(&self, at: &At<'_>) -> Formula {
+        let coefficient = self.momentum.coefficient();
+        let plain = SgdMomentum { coefficient, share: 1.0, is_nesterov: false };
+        let (learning_rate, momentum) = match self.momentum {
+            Momentum::None => (at.learning_rate, None),
+            Momentum::HeavyBall(_) => (at.learning_rate, Some(plain)),
+            Momentum::Nesterov(_) => (at.learning_rate, Some(SgdMomentum { is_nesterov: true, ..plain })),
+            Momentum::Dampened { dampening, .. } => {
+                let share = if at.step == 1 { 1.0 } else { 1.0 - dampening };
+                (at.learning_rate, Some(SgdMomentum { share, ..plain }))
+            }
+            Momentum::Sutskever(_) => (1.0, Some(SgdMomentum { share: at.learning_rate, ..plain })),
+        };
+        Formula::Sgd { learning_rate, momentum }
+    }
 }

@@ -7,6 +7,7 @@ use kernels::random::Key;
 use layers::dropout::reseed;
 use layers::init::{self, Init, gain};
 use layers::losses::cross_entropy_mean;
+use layers::optimizer::{Average, Clip, Group, NonFinite};
 use layers::params::{self, Parameter};
 use layers::prelude::*;
 
@@ -23,14 +24,14 @@ fn start(parameter: &Parameter) -> Init {
 
 /// The loss before each step on one device, and the weights after the last.
 macro_rules! training {
-    ($Device:ty, $Net:ty, $E:ty, $Input:ty, $Optimizer:ident, $config:expr) => {{
+    ($Device:ty, $Net:ty, $E:ty, $Input:ty, $Optimizer:ident, $config:expr, [$($option:tt)*]) => {{
         let device = <$Device>::default();
         let mut model = device.build_module::<$Net, $E>();
         init::draw(&mut model, start, Key::new(1)).expect("weights reach the device");
         reseed(&mut model, Key::new(2)).expect("keys are on the host");
         let x: Tensor<$Input, $E, _> = Key::new(3).normal(&device, Default::default());
         let labels: Vec<usize> = (0..x.shape().concrete()[0]).map(|i| i * 7 % CLASSES).collect();
-        let mut optimizer = training!(@optimizer $Optimizer, &model, $config);
+        let mut optimizer = training!(@optimizer $Optimizer, &model, $config) $($option)*;
         let mut losses = Vec::new();
         for _ in 0..STEPS {
             let loss = cross_entropy_mean(model.forward_mut(x.leaky_trace()), &labels);
@@ -48,9 +49,12 @@ macro_rules! training {
 
 /// Both devices, and how far they may be apart at the end.
 macro_rules! agrees {
-    ($Net:ty, $E:ty, $Input:ty, $Optimizer:ident, $config:expr, $tolerance:expr) => {{
-        let (on_cpu, weights_cpu) = training!(Cpu, $Net, $E, $Input, $Optimizer, $config);
-        let (on_cuda, weights_cuda) = training!(Cuda, $Net, $E, $Input, $Optimizer, $config);
+    ($Net:ty, $E:ty, $Input:ty, $Optimizer:ident, $config:expr, $tolerance:expr) => {
+        agrees!($Net, $E, $Input, $Optimizer, $config, $tolerance, [])
+    };
+    ($Net:ty, $E:ty, $Input:ty, $Optimizer:ident, $config:expr, $tolerance:expr, $options:tt) => {{
+        let (on_cpu, weights_cpu) = training!(Cpu, $Net, $E, $Input, $Optimizer, $config, $options);
+        let (on_cuda, weights_cuda) = training!(Cuda, $Net, $E, $Input, $Optimizer, $config, $options);
         assert_close(&on_cuda, &on_cpu, &weights_cuda, &weights_cpu, $tolerance)
     }};
 }
@@ -133,4 +137,80 @@ type Regularised = (Linear<20, 64>, LayerNorm1D<64>, Gelu, Dropout, Linear<64, C
 #[test]
 fn layer_normalisation_and_dropout_by_adam() {
     agrees!(Regularised, f32, Rank2<33, 20>, Adam, adam(), 1e-3);
+}
+
+/// The norms of all gradients, a group of its own, decoupled decay.
+#[test]
+fn adamw_with_clipping_and_groups() {
+    let config = AdamWConfig { learning_rate: 2e-2, weight_decay: 0.1, ..Default::default() };
+    agrees!(Perceptron, f64, Rank2<33, 20>, AdamW, config, 1e-10, [
+        .clip(Clip::GlobalNorm(0.5)).expect("a bound")
+        .group(|p| p.ndim() < 2, Group { weight_decay: Some(0.0), learning_rate_scale: 0.5, ..Default::default() })
+        .expect("biases")
+    ]);
+}
+
+#[test]
+fn rmsprop_with_everything() {
+    let config = RmsPropConfig {
+        learning_rate: 2e-3,
+        momentum: 0.5,
+        is_centred: true,
+        weight_decay: 0.01,
+        ..Default::default()
+    };
+    agrees!(Perceptron, f64, Rank2<33, 20>, RmsProp, config, 1e-9, [.clip(Clip::Value(0.05)).expect("a bound")]);
+}
+
+#[test]
+fn nesterov_with_clipping_of_each_tensor() {
+    let config = SgdConfig { learning_rate: 0.2, momentum: Momentum::Nesterov(0.9), weight_decay: 0.01 };
+    agrees!(Perceptron, f32, Rank2<33, 20>, Sgd, config, 1e-4, [.clip(Clip::Norm(0.3)).expect("a bound")]);
+}
+
+/// An average is kept in the memory of the host, and the steps go there with it.
+#[test]
+fn an_average_takes_the_steps_to_the_host() {
+    let option = Average::Exponential { decay: 0.9 };
+    agrees!(Perceptron, f64, Rank2<33, 20>, Adam, adam(), 1e-10, [.average(option).expect("a decay")]);
+}
+
+/// A state goes from the device to the host and back, and the run goes on with the same bits.
+#[test]
+fn a_state_is_saved_from_the_device() {
+    let device = Cuda::default();
+    let mut model = device.build_module::<Perceptron, f32>();
+    init::draw(&mut model, start, Key::new(1)).expect("weights reach the device");
+    let x: Tensor<Rank2<33, 20>, f32, _> = Key::new(3).normal(&device, Default::default());
+    let labels: Vec<usize> = (0..33).map(|i| i * 7 % CLASSES).collect();
+    let mut optimizer = Adam::try_new(&model, adam()).expect("a legal configuration");
+    assert!(optimizer.slot("mean", "0.weight").is_some());
+    let mut slopes = cross_entropy_mean(model.forward(x.leaky_trace()), &labels).backward();
+    optimizer.step(&mut model, &mut slopes).expect("a step");
+    assert!(optimizer.slot("mean", "0.weight").is_none(), "it is on the device");
+    let state = optimizer.state().expect("the device gives it back");
+    assert!(state.slots.iter().all(|slot| slot.values.iter().any(|&value| value != 0.0)), "{state:?}");
+    let mut twin = model.clone();
+    let mut resumed = Adam::try_new(&twin, adam()).expect("as above");
+    resumed.load_state(&state).expect("of the same optimiser");
+    // A clone has the tensors' ids, so these are the gradients of both.
+    let mut slopes = cross_entropy_mean(model.forward(x.leaky_trace()), &labels).backward();
+    optimizer.step(&mut model, &mut slopes.clone()).expect("a step");
+    resumed.step(&mut twin, &mut slopes).expect("a step");
+    assert_eq!(params::flatten(&model), params::flatten(&twin));
+    assert_eq!(optimizer.state().expect("as above"), resumed.state().expect("as above"));
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_is_refused_on_the_device() {
+    let device = Cuda::default();
+    let mut model: Tensor<Rank1<3>, f32, _> = device.tensor([1.0, 2.0, 3.0]);
+    let mut optimizer = Adam::try_new(&model, adam()).expect("a legal configuration");
+    let mut slopes = (model.leaky_trace() * f32::INFINITY).sum::<Rank0, _>().backward();
+    let error = optimizer.step(&mut model, &mut slopes).expect_err("it is infinite");
+    assert!(matches!(error, StepError::NotFinite { step: 1, .. }), "{error}");
+    assert_eq!((model.array(), optimizer.steps()), ([1.0, 2.0, 3.0], 0));
+    let mut lenient = Adam::try_new(&model, adam()).expect("as above").non_finite(NonFinite::Skip);
+    assert!(lenient.step(&mut model, &mut slopes).expect("it is left out").is_skipped);
+    assert_eq!((model.array(), lenient.steps()), ([1.0, 2.0, 3.0], 0));
 }

@@ -1,4 +1,4 @@
-//! Convolution composed of dfdx operations: what `Cuda` runs, and the slow twin of the tests.
+//! Convolution composed of dfdx operations: the slow twin of the tests.
 //!
 //! A tap along an axis is a matrix of zeros and ones that picks, for each window, the position it sees (none in the
 //! padding). All taps of both axes are two matrix products; the transposed convolution is their transposes.
@@ -23,7 +23,7 @@ fn picks<E: Real, D: BaseDevice<E>>(device: &D, axis: Axis) -> Result<Tensor<(us
 }
 
 /// `x` without a way back for its gradient, if nobody wants that.
-fn input<X: Shape, E: Real, D: BaseDevice<E>, T: Tape<E, D>>(
+pub(crate) fn input<X: Shape, E: Real, D: BaseDevice<E>, T: Tape<E, D>>(
     x: Tensor<X, E, D, T>,
     wanted: InputGradient,
 ) -> Result<Tensor<X, E, D, T>, D::Err> {
@@ -37,7 +37,7 @@ fn input<X: Shape, E: Real, D: BaseDevice<E>, T: Tape<E, D>>(
 }
 
 /// `y` of `(N, O, ..)` plus `bias` along `O`, and what follows.
-fn finish<O: Dim, Y: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
+pub(crate) fn finish<O: Dim, Y: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
     y: Tensor<(usize, usize, usize), E, D, T>,
     bias: Option<&Tensor<(O,), E, D>>,
     activation: ActivationKind,

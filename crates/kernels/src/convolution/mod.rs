@@ -26,13 +26,13 @@
 //! padded gradient, once per phase. For the gradient of the weight the output's gradient is turned around, channels
 //! last, so that a vector lies along the channels and a tap is one number of the image; with fewer than 4 channels a
 //! group, as in a depthwise convolution, it is inner products of shifted lines. No matrix of patches is built. A 1×1
-//! kernel of step 1 is a matrix product.
+//! kernel of step 1 is a matrix product. On `Cuda` a kernel writes a matrix of patches, which cuBLAS multiplies.
 //! **Complexity**: $N O H' W' \frac{C}{G} K_h K_w$ multiplications forward and twice that backward, a third less with
 //! [`InputGradient::Skipped`](crate::InputGradient); $\frac{C}{G} H W$ numbers of memory per thread beside the result, and
 //! up to 8 times the weight in backward.
 //! **Not finite**: with fewer than 4 channels a group the gradient of the weight multiplies columns that lie between two
 //! rows by zero, so that an infinite `x` can make the gradient of taps NaN that do not see it.
-mod composed;
+pub(crate) mod composed;
 mod cpu;
 mod maps;
 pub(crate) mod passes;
@@ -172,11 +172,6 @@ pub trait ConvolutionDevice<E: Real>: BaseDevice<E> {
         composed::conv_transpose2d(x, weight, bias, sizes, shape)
     }
 }
-
-#[cfg(feature = "cuda")]
-impl ConvolutionDevice<f32> for Cuda {}
-#[cfg(feature = "cuda")]
-impl ConvolutionDevice<f64> for Cuda {}
 
 /// Two lengths of one axis, of which at least one is a number of the run.
 fn same(axis: &'static str, expected: usize, found: usize) -> Result<(), Error> {

@@ -181,11 +181,13 @@ mod device {
         let fresh: Tensor<Rank2<2, 3>, f32, _> = device.zeros();
         let repeated = x.clone().broadcast::<Rank3<4, 2, 3>, _>();
         let turned = x.clone().permute::<Rank2<3, 2>, _>();
-        let found = [stored(&x), stored(&fresh), stored(&repeated), stored(&turned)];
-        assert_eq!(found, [Some(6), Some(6), Some(6), Some(6)]);
+        let found = [stored(&x), stored(&fresh), stored(&repeated), stored(&turned)].map(Option::unwrap);
+        assert_eq!(found.map(|stored| stored.len), [6; 4]);
+        let [first, other, same, also] = found.map(|stored| stored.address);
+        assert!(first != other && first == same && first == also && first != 0, "{found:?}");
         assert_eq!(repeated.shape().num_elements(), 24);
         let dense = repeated.leaky_trace().try_row_major().unwrap();
-        assert_eq!(stored(&dense.retaped::<NoneTape>()), Some(24));
+        assert_eq!(stored(&dense.retaped::<NoneTape>()).map(|stored| stored.len), Some(24));
         // Each element stands in four places; dfdx's own `contiguous` gives [[4, 2, ..]] less than that.
         assert_eq!(dense.sum::<Rank0, _>().backward().get(&repeated).as_vec(), vec![4.0; 24]);
     }
@@ -219,6 +221,145 @@ mod errors {
         assert!(crate::try_cross_entropy_mean(logits.clone(), &[0, 3]).is_err());
         let loss = crate::cross_entropy_mean(logits, &[0, 2]).array();
         assert!((loss - 3.0_f32.ln()).abs() < 1e-6, "{loss}");
+    }
+}
+
+/// Steps of optimisers where the tensors are.
+mod update {
+    use super::*;
+    use crate::update::{
+        AdamStep, Clip, Dims, Formula, Memory, Planned, Prepare, Slices, Statistics, UpdateDevice as _,
+        clip_gradients, for_each_run, with_tensors,
+    };
+    use std::convert::Infallible;
+
+    type Model<E, D> = (Tensor<Rank2<300, 7>, E, D>, Tensor<Rank1<3>, E, D>, Tensor<Rank0, E, D>);
+
+    fn model<E: Real, D: Device<E>>(device: &D) -> Model<E, D> {
+        let from = |key: u64, n: usize| -> Vec<E> {
+            let numbers = Key::new(key).normal::<_, f64, _>(&Cpu::default(), (n,));
+            numbers.as_vec().into_iter().map(E::of).collect()
+        };
+        (
+            device.tensor_from_vec(from(1, 2100), Default::default()),
+            device.tensor_from_vec(from(2, 3), Default::default()),
+            device.tensor_from_vec(from(3, 1), Default::default()),
+        )
+    }
+
+    /// Gradients 2 w, of a sum without any rounding but that of one product.
+    fn gradients<E: Real, D: Device<E>>(model: &Model<E, D>) -> Gradients<E, D> {
+        let sum = model.0.leaky_trace().square().sum::<Rank0, _>() + model.1.leaky_trace().square().sum();
+        (sum + model.2.leaky_trace().square()).backward()
+    }
+
+    fn elements<E: Real, D: Device<E>>(model: &Model<E, D>) -> Vec<E> {
+        [model.0.as_vec(), model.1.as_vec(), model.2.as_vec()].concat()
+    }
+
+    fn adam(t: i32) -> Formula {
+        Formula::Adam(AdamStep {
+            rate: 0.1 / (1.0 - 0.9_f64.powi(t)),
+            beta1: 0.9,
+            beta2: 0.99,
+            root_correction: (1.0 - 0.99_f64.powi(t)).sqrt(),
+            epsilon: 1e-8,
+            keeps_maximum: false,
+        })
+    }
+
+    fn start<E: Real>(lengths: [usize; 3]) -> Vec<Memory<E>> {
+        let mut all = vec![Memory::default(); 3];
+        for (memory, n) in all.iter_mut().zip(lengths) {
+            memory[..2].fill(vec![E::zero(); n]);
+        }
+        all
+    }
+
+    fn steps_agree<E: Real>()
+    where
+        Cpu: Device<E>,
+        Cuda: Device<E>,
+    {
+        let (cpu, cuda) = (Cpu::default(), Cuda::default());
+        let (mut here, mut there) = (model::<E, _>(&cpu), model::<E, _>(&cuda));
+        let clone = there.clone();
+        let mut memory = start::<E>([2100, 3, 1]);
+        let mut resident = Cuda::resident(&there, &memory).unwrap().expect("this device runs formulas");
+        let prepare = Prepare { scale: 0.5, limit: 1.5, l2: 0.1, decay: 0.01 };
+        for t in 1..=20 {
+            let mut slopes = gradients(&here);
+            with_tensors(&mut here, Some(&mut slopes), |tensors: &mut [Slices<'_, E>]| {
+                let prepare = |tensor: usize| (tensor != 1 || t % 2 == 0).then_some(prepare);
+                for_each_run(tensors, &mut memory, crate::update::Cut::Runs, prepare, |run| {
+                    adam(t).apply(run)
+                })
+            })
+            .unwrap()
+            .unwrap();
+            let mut slopes = gradients(&there);
+            let plan = |dims: &[Dims], statistics: &[Statistics]| {
+                assert_eq!(dims[0].sizes(), [300, 7]);
+                assert!(statistics.len() == 3 && statistics.iter().all(|statistics| statistics.is_finite));
+                let planned: Vec<Planned> =
+                    (0..3).map(|tensor| (tensor != 1 || t % 2 == 0).then_some((prepare, adam(t)))).collect();
+                Ok::<_, Infallible>((planned, t))
+            };
+            let returned = Cuda::step_resident(&mut there, &mut slopes, &mut resident, true, plan).unwrap();
+            assert_eq!(returned, Ok(t));
+        }
+        assert_eq!(elements(&there), elements(&here), "the same bits after 20 steps");
+        assert_eq!(Cuda::from_resident(&resident).unwrap(), memory);
+        assert_eq!(elements(&clone), elements(&model::<E, _>(&cuda)), "a clone keeps its values");
+    }
+
+    #[test]
+    fn steps_on_the_device_have_the_bits_of_the_cpu() {
+        steps_agree::<f32>();
+        steps_agree::<f64>();
+    }
+
+    /// The gradients that a user allocates once belong to the model after a step too.
+    #[test]
+    fn tensors_keep_their_identity() {
+        let device = Cuda::default();
+        let mut model = model::<f32, _>(&device);
+        let mut resident = Cuda::resident(&model, &start([2100, 3, 1])).unwrap().expect("as above");
+        let mut kept = gradients(&model);
+        let before = kept.get(&model.1).array();
+        let plan = |_: &[Dims], statistics: &[Statistics]| {
+            assert!(statistics.is_empty(), "nobody has asked");
+            Ok::<_, Infallible>((vec![Some((Prepare::default(), adam(1))); 3], ()))
+        };
+        Cuda::step_resident(&mut model, &mut kept, &mut resident, false, plan).unwrap().unwrap();
+        assert_eq!(kept.get(&model.1).array(), before);
+        let clipped = clip_gradients(&model, &mut kept, Clip::GlobalNorm(1.0)).unwrap();
+        assert!(clipped.is_clipped);
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_before_anything_changes() {
+        let device = Cuda::default();
+        let mut model = model::<f32, _>(&device);
+        let before = elements(&model);
+        let all =
+            |_: &[Dims], _: &[Statistics]| Ok::<_, &str>((vec![Some((Prepare::default(), adam(1))); 3], ()));
+        let mut short = Cuda::resident(&model, &start([2100, 2, 1])).unwrap().expect("as above");
+        let mut slopes = gradients(&model);
+        let error = Cuda::step_resident(&mut model, &mut slopes, &mut short, false, all).unwrap_err();
+        assert!(
+            matches!(error, crate::Error::SlotLength { tensor: 1, slot: 0, slot_len: 2, weights: 3 }),
+            "{error}"
+        );
+        let mut resident = Cuda::resident(&model, &start([2100, 3, 1])).unwrap().expect("as above");
+        let refused = |_: &[Dims], _: &[Statistics]| Err::<(Vec<Planned>, ()), _>("no");
+        let answer = Cuda::step_resident(&mut model, &mut slopes, &mut resident, false, refused).unwrap();
+        assert_eq!(answer, Err("no"));
+        assert_eq!(elements(&model), before);
+        let mut turned = (model.0.clone().permute::<Rank2<7, 300>, _>(), model.1.clone(), model.2.clone());
+        let mut slopes = turned.0.leaky_trace().sum::<Rank0, _>().backward();
+        let error = Cuda::step_resident(&mut turned, &mut slopes, &mut resident, false, all).unwrap_err();
+        assert!(matches!(error, crate::Error::NotRowMajor { tensor: 0 }), "{error}");
     }
 }
 

@@ -128,7 +128,11 @@ family!(pooling, "../pooling/mod.rs", crate::pooling::cases);
 family!(resampling, "../resampling/mod.rs", crate::resampling::cases);
 
 // A step is not a function of tensors: the tests of this family stand beside it, in `update/tests.rs`.
-const _: () = assert!(is_registered(include_str!("../update/device.rs"), &[&["with_tensors"]]));
+// On a device `tests::cuda::update` runs them.
+const _: () = assert!(is_registered(
+    include_str!("../update/device.rs"),
+    &[&["with_tensors", "resident", "from_resident", "step_resident"]]
+));
 
 #[test]
 fn an_operation_without_a_row_is_noticed() {

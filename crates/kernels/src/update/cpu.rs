@@ -1,5 +1,5 @@
 //! The body on `Cpu`: memory in place.
-use super::{Slices, UpdateDevice};
+use super::{Dims, Memory, OnHost, Planned, Slices, Statistics, UpdateDevice};
 use crate::{Error, bridge};
 use dfdx::nn::tensor_collection::TensorCollection;
 use dfdx::prelude::*;
@@ -14,6 +14,26 @@ macro_rules! in_place {
                 f: impl FnOnce(&mut [Slices<'_, $E>]) -> R,
             ) -> Result<R, Error> {
                 bridge::with_tensors::<M, $E, R>(model, gradients, f)
+            }
+            // In the memory of the host already: `with_tensors` lends it without a copy.
+            type Resident = OnHost;
+            fn resident<M: TensorCollection<$E, Self>>(
+                _: &M,
+                _: &[Memory<$E>],
+            ) -> Result<Option<OnHost>, Error> {
+                Ok(None)
+            }
+            fn from_resident(resident: &OnHost) -> Result<Vec<Memory<$E>>, Error> {
+                match *resident {}
+            }
+            fn step_resident<M: TensorCollection<$E, Self>, R, X>(
+                _: &mut M,
+                _: &mut Gradients<$E, Self>,
+                resident: &mut OnHost,
+                _: bool,
+                _: impl FnOnce(&[Dims], &[Statistics]) -> Result<(Vec<Planned>, R), X>,
+            ) -> Result<Result<R, X>, Error> {
+                match *resident {}
             }
         }
     };
