@@ -4,6 +4,7 @@
 use dfdx::optim::Sgd as DfdxSgd;
 use kernels::Real;
 use kernels::random::Key;
+use layers::StepError;
 use layers::dropout::reseed;
 use layers::init::{self, Init, gain};
 use layers::losses::cross_entropy_mean;
