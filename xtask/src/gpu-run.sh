@@ -100,7 +100,7 @@ if [ "$memcheck" = memcheck ]; then
     sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | head -n 1)
     if [ -n "$sanitizer" ]; then
         export UNDER="$sanitizer --error-exitcode 9"
-        list kernels '^(tests::cuda::(families|update)|cuda::)' | xargs -P 4 -L 1 sh "$home/one.sh"
+        list kernels '^(tests::cuda::(families|update)|cuda::launch::)' | xargs -P 4 -L 1 sh "$home/one.sh"
     else
         printf 'compute-sanitizer\tmissing\t0\n' >> "$tsv"
     fi

@@ -1,6 +1,6 @@
 //! Clipping of gradients before a step.
 use super::{Dims, squares};
-use crate::{BaseDevice, Error, Real};
+use crate::{BaseDevice, Error, Real, RowMajor};
 use dfdx::nn::tensor_collection::{
     RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorRef,
 };
@@ -167,7 +167,10 @@ impl<E: Real, D: BaseDevice<E>> TensorVisitor<E, D> for Walk<'_, E, D> {
                 if !is_empty {
                     // dfdx has no public write of a gradient that serves every device, but c is the gradient of Σ c t.
                     let c = tensor.device().try_tensor_from_vec(gradient, *tensor.shape())?;
-                    let mut other = tensor.leaky_trace().try_mul(c)?.try_sum::<Rank0, _>()?.try_backward()?;
+                    // Its sum is over one axis: that of dfdx over no axis is out of bounds on Cuda.
+                    let product =
+                        tensor.leaky_trace().try_mul(c)?.try_reshaped(&(tensor.shape().num_elements(),))?;
+                    let mut other = product.try_sum::<Rank0, _>()?.try_backward()?;
                     std::mem::swap(self.gradients.get_or_alloc_mut(tensor)?, other.get_or_alloc_mut(tensor)?);
                 }
             }
