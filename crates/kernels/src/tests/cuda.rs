@@ -243,7 +243,7 @@ mod update {
         (
             device.tensor_from_vec(from(1, 2100), Default::default()),
             device.tensor_from_vec(from(2, 3), Default::default()),
-            device.tensor_from_vec(from(3, 1), Default::default()),
+            device.tensor_from_vec(from(3, 1), ()),
         )
     }
 
