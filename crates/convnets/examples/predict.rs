@@ -5,13 +5,14 @@
 //! ```
 //! The picture must be 28 × 28, light on dark; with `--fit` a digit of any size on any ground is put into MNIST's frame
 //! first. Exit code 2 for bad use, 1 for a picture that cannot be read.
-use convnets::pretrained::{self, FRAME, MAX_PIXELS, Picture, Pretrained};
+use convnets::pretrained::{self, FRAME, Picture, Pretrained};
 use layers::prelude::*;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+#[path = "support/png_file.rs"]
+mod png_file;
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -23,20 +24,8 @@ enum Error {
     Network { name: String },
     #[error("name one picture, got `{first}` and `{second}`")]
     TwoPictures { first: PathBuf, second: PathBuf },
-    #[error("{path} cannot be opened; check the path and the permissions")]
-    Open { path: PathBuf, source: io::Error },
-    #[error(
-        "{path} is no PNG: it begins with {found}, a PNG begins with 89 50 4e 47 0d 0a 1a 0a; convert it to PNG first"
-    )]
-    NotPng { path: PathBuf, found: String },
-    #[error("{path} ends before its picture does; copy or download it again")]
-    Truncated { path: PathBuf },
-    #[error("{path} is damaged; write the PNG again")]
-    Damaged { path: PathBuf, source: png::DecodingError },
-    #[error(
-        "{path} says that it has {width} x {height} pixels, the limit is {MAX_PIXELS} in all; make it smaller"
-    )]
-    Huge { path: PathBuf, width: u32, height: u32 },
+    #[error(transparent)]
+    Png(#[from] png_file::PngError),
     #[error(
         "{path} has {width} x {height} pixels, the network takes {FRAME} x {FRAME}; with --fit the ink is scaled to 20 \
          pixels and its centre of mass put into the middle"
@@ -124,54 +113,13 @@ fn predict(task: &Task) -> Result<(), Error> {
     Ok(())
 }
 
-/// A PNG of any colour type as levels of grey. What is transparent shows white paper.
+/// A PNG of any colour type as levels of grey.
 fn read(path: &Path) -> Result<Picture, Error> {
-    let owned = || path.to_owned();
-    let opened = |source| Error::Open { path: owned(), source };
-    let mut file = BufReader::new(File::open(path).map_err(opened)?);
-    let mut head = Vec::new();
-    file.by_ref().take(8).read_to_end(&mut head).map_err(opened)?;
-    if head != *b"\x89PNG\r\n\x1a\n" {
-        let bytes: Vec<String> = head.iter().map(|byte| format!("{byte:02x}")).collect();
-        let found = if bytes.is_empty() { "nothing".to_owned() } else { bytes.join(" ") };
-        return Err(Error::NotPng { path: owned(), found });
-    }
-    file.rewind().map_err(opened)?;
-    let damaged = |source| match source {
-        png::DecodingError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Error::Truncated { path: owned() }
-        }
-        source => Error::Damaged { path: owned(), source },
+    let png = png_file::read(path)?;
+    // Luma of ITU-R BT.601 in thousandths.
+    let grey = |[red, green, blue]: [u8; 3]| {
+        ((299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue) + 500) / 1000) as u8
     };
-    // 16 bytes a pixel, the widest type: what the header asks for is looked at before anything is allocated for it.
-    let limits = png::Limits { bytes: 16 * MAX_PIXELS };
-    let mut decoder = png::Decoder::new_with_limits(file, limits);
-    decoder.set_transformations(png::Transformations::normalize_to_color8());
-    let header = decoder.read_header_info().map_err(damaged)?;
-    let (width, height) = (header.width, header.height);
-    if u64::from(width) * u64::from(height) > MAX_PIXELS as u64 {
-        return Err(Error::Huge { path: owned(), width, height });
-    }
-    let mut reader = decoder.read_info().map_err(damaged)?;
-    let size = reader.output_buffer_size().ok_or(Error::Huge { path: owned(), width, height })?;
-    let mut bytes = vec![0; size];
-    let info = reader.next_frame(&mut bytes).map_err(damaged)?;
-    let channels = info.color_type.samples();
-    let level = |pixel: &[u8]| {
-        let (alpha, colours) = match pixel {
-            [colours @ .., alpha] if channels % 2 == 0 => (u32::from(*alpha), colours),
-            colours => (255, colours),
-        };
-        // Luma of ITU-R BT.601 in thousandths.
-        let grey = match *colours {
-            [red, green, blue] => {
-                (299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue) + 500) / 1000
-            }
-            _ => u32::from(colours[0]),
-        };
-        ((alpha * grey + (255 - alpha) * 255 + 127) / 255) as u8
-    };
-    let levels = bytes[..info.buffer_size()].chunks_exact(channels).map(level).collect();
-    Picture::new(width as usize, height as usize, levels)
-        .map_err(|source| Error::Predict { path: owned(), source })
+    Picture::new(png.width, png.height, png.pixels().map(grey).collect())
+        .map_err(|source| Error::Predict { path: path.to_owned(), source })
 }

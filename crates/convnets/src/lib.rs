@@ -10,9 +10,12 @@
 //! | border weights, tiles, elastic deformation, metrics of cells | [`segmentation`] |
 //! | why a network said so | [`explain`] |
 //! | a network that reads digits or clothes at once (feature `pretrained`) | `pretrained` |
+//! | what a unit looks for: its favourite image, its favourite images of many, its filters | [`features`] |
 //! | weights of torchvision | [`torchvision`] |
+//! | GoogLeNet and Inception v3 that run with those weights | [`slim`] |
+//! | a picture as the weights expect it | [`preprocess`] |
 //! | what an output sees | [`receptive_field`] |
-//! | sums, scaled sums, skips, auxiliary heads | [`blocks`] |
+//! | sums, scaled sums, skips, auxiliary heads | [`blocks`], [`wide`] |
 //! | published counts, asserted by the compiler | [`counts`] |
 //!
 //! Networks are types: tuples of `layers`' modules. Images are `(B, C, H, W)`; heights and widths may be `Const`, and
@@ -29,16 +32,20 @@ pub mod counts;
 )]
 pub mod experiments;
 pub mod explain;
+pub mod features;
 pub mod inception;
 pub mod lenet;
+pub mod preprocess;
 #[cfg(feature = "pretrained")]
 pub mod pretrained;
 pub mod receptive_field;
 pub mod resnet;
 pub mod segmentation;
+pub mod slim;
 pub mod torchvision;
 pub mod unet;
 pub mod vgg;
+pub mod wide;
 
 /// Networks by name, and what they are built and run with: `use convnets::prelude::*` needs no other crate.
 ///

@@ -9,6 +9,10 @@
 //! | | `5.1.weight` | `fc.weight` |
 //! | VGG | `0.1.0.weight` | `features.5.weight`: activations and pooling count |
 //! | | `1.2.0.bias` | `classifier.3.bias` |
+//! | GoogLeNet | `early.1.0.0.1.0.0.weight` | `inception3a.branch2.0.conv.weight` |
+//! | | `aux1.3.bias` | `aux1.fc1.bias` |
+//! | Inception v3 | `1.0.0.2.1.1.norm.running_var` | `Mixed_5b.branch3x3dbl_2.bn.running_var` |
+//! | | `aux.4.weight` | `AuxLogits.fc.weight` |
 //!
 //! Shapes and orders of axes are the same, `[out, in, rows, columns]` and `[out, in]`. PyTorch's own files are pickles,
 //! which run code when they are read; convert them once, in Python:
@@ -20,8 +24,9 @@
 //! save_file(state, "resnet18.safetensors")
 //! ```
 //!
-//! **Preprocessing is part of the model**: RGB in \[0, 1\], the short side resized to 256, the middle 224 × 224, each
-//! channel less its mean (0.485, 0.456, 0.406) and over its deviation (0.229, 0.224, 0.225).
+//! **Auxiliary heads** are for training only, and torchvision's files come with and without them. [`load`] skips those of
+//! the file that the model does not have, and leaves those of the model as they are where the file has none.
+//! What dropout draws next is neither written nor read: PyTorch has one generator for all.
 //! **Deviation**: the number of batches that a normalisation has seen is written as f64, where PyTorch has i64; both are
 //! read, and PyTorch's `load_state_dict` converts.
 use dfdx::nn::tensor_collection::TensorCollection;
@@ -39,6 +44,11 @@ pub enum Layout {
     ResNet,
     /// The networks of [`vgg`](crate::vgg), with or without batch normalisation.
     Vgg,
+    /// [`slim::GoogLeNet`](crate::slim::GoogLeNet), or any network of its structure.
+    GoogLeNet,
+    /// [`slim::InceptionV3`](crate::slim::InceptionV3),
+    /// [`InceptionV3WithHead`](crate::slim::InceptionV3WithHead), or any network of their structure.
+    InceptionV3,
 }
 
 impl Layout {
@@ -71,10 +81,21 @@ impl Layout {
             match self {
                 Self::ResNet => resnet(name),
                 Self::Vgg => vgg(name, slots, before),
+                Self::GoogLeNet => googlenet(name),
+                Self::InceptionV3 => inception_v3(name),
             }
             .unwrap_or_else(|| name.to_owned())
         };
         names.into_iter().map(|name| (name.to_owned(), key(name))).collect()
+    }
+
+    /// How the names of auxiliary heads begin.
+    const fn heads(self) -> &'static [&'static str] {
+        match self {
+            Self::ResNet | Self::Vgg => &[],
+            Self::GoogLeNet => &["aux1.", "aux2."],
+            Self::InceptionV3 => &["AuxLogits."],
+        }
     }
 }
 
@@ -95,7 +116,6 @@ fn resnet(name: &str) -> Option<String> {
 
 /// A layer of a block: a branch of four, or of three pairs, or the two of a projection.
 fn block(part: &str, inner: &[&str]) -> Option<String> {
-    let number = |text: &str| text.parse::<usize>().ok();
     let name = |is_norm: bool, i: usize| format!("{}{}", if is_norm { "bn" } else { "conv" }, i + 1);
     match (part, inner) {
         ("shortcut", [layer]) => Some(format!("downsample.{layer}")),
@@ -108,7 +128,6 @@ fn block(part: &str, inner: &[&str]) -> Option<String> {
 fn vgg(name: &str, slots: usize, before: impl Fn(usize) -> usize) -> Option<String> {
     let (path, tensor) = name.rsplit_once('.')?;
     let parts: Vec<&str> = path.split('.').collect();
-    let number = |text: &str| text.parse::<usize>().ok();
     match parts[..] {
         ["0", block, layer] => {
             Some(format!("features.{}.{tensor}", before(number(block)?) + slots * number(layer)?))
@@ -123,6 +142,116 @@ fn vgg(name: &str, slots: usize, before: impl Fn(usize) -> usize) -> Option<Stri
     }
 }
 
+/// A layer of an Inception network at its last two parts: `0.weight` is the convolution's, `1.norm.bias` the
+/// normalisation's.
+fn conv_bn(layer: &str, rest: &[&str]) -> Option<String> {
+    match rest {
+        ["0", tensor] => Some(format!("{layer}.conv.{tensor}")),
+        ["1", "norm", tensor] => Some(format!("{layer}.bn.{tensor}")),
+        _ => None,
+    }
+}
+
+fn googlenet(name: &str) -> Option<String> {
+    let parts: Vec<&str> = name.split('.').collect();
+    let module = |module: &str, inner: &[&str]| {
+        let ["0", branch, rest @ ..] = inner else { return None };
+        let branch = format!("{module}.branch{}", number(branch)? + 1);
+        match rest {
+            // A branch that is one layer, or a layer of a branch.
+            ["0", _] | ["1", "norm", _] => conv_bn(&branch, rest),
+            [layer, rest @ ..] => conv_bn(&format!("{branch}.{layer}"), rest),
+            [] => None,
+        }
+    };
+    match parts[..] {
+        ["early", "0", "0", "0", ref rest @ ..] => conv_bn("conv1", rest),
+        ["early", "0", "1", layer, ref rest @ ..] => conv_bn(&format!("conv{}", number(layer)? + 2), rest),
+        ["early", "1", "0", ref inner @ ..] => module("inception3a", inner),
+        ["early", "1", "1", ref inner @ ..] => module("inception3b", inner),
+        ["early", "2", ref inner @ ..] => module("inception4a", inner),
+        ["middle", "0", ref inner @ ..] => module("inception4b", inner),
+        ["middle", "1", ref inner @ ..] => module("inception4c", inner),
+        ["middle", "2", ref inner @ ..] => module("inception4d", inner),
+        ["late", "0", "0", ref inner @ ..] => module("inception4e", inner),
+        ["late", "1", "0", ref inner @ ..] => module("inception5a", inner),
+        ["late", "1", "1", ref inner @ ..] => module("inception5b", inner),
+        ["late", "2", "2", tensor] => Some(format!("fc.{tensor}")),
+        [head @ ("aux1" | "aux2"), "1", ref rest @ ..] => conv_bn(&format!("{head}.conv"), rest),
+        [head @ ("aux1" | "aux2"), "3", tensor] => Some(format!("{head}.fc1.{tensor}")),
+        [head @ ("aux1" | "aux2"), "5", tensor] => Some(format!("{head}.fc2.{tensor}")),
+        _ => None,
+    }
+}
+
+// Branches of v3's modules; a branch that only pools has no name.
+const GRID: [&str; 3] = ["branch3x3", "branch3x3dbl", ""];
+const SMALL: [&str; 3] = ["branch3x3", "branch7x7x3", ""];
+const A: [&str; 4] = ["branch1x1", "branch5x5", "branch3x3dbl", "branch_pool"];
+const B: [&str; 4] = ["branch1x1", "branch7x7", "branch7x7dbl", "branch_pool"];
+const C: [&str; 4] = ["branch1x1", "branch3x3", "branch3x3dbl", "branch_pool"];
+
+fn inception_v3(name: &str) -> Option<String> {
+    let parts: Vec<&str> = name.split('.').collect();
+    // With the head, the first three parts are those before it.
+    let (stage, inner) = match parts[..] {
+        ["early", stage, ref inner @ ..] => (stage, inner),
+        ["late", "0", ref inner @ ..] => ("3", inner),
+        ["late", "1", ref inner @ ..] => ("4", inner),
+        ["aux", layer @ ("1" | "2"), ref rest @ ..] => {
+            return conv_bn(&format!("AuxLogits.conv{}", number(layer)? - 1), rest);
+        }
+        ["aux", "4", tensor] => return Some(format!("AuxLogits.fc.{tensor}")),
+        [stage, ref inner @ ..] => (stage, inner),
+        [] => return None,
+    };
+    match (stage, inner) {
+        ("0", ["0", layer, rest @ ..]) => {
+            conv_bn(["Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3"].get(number(layer)?)?, rest)
+        }
+        ("0", ["1", layer, rest @ ..]) => {
+            conv_bn(["Conv2d_3b_1x1", "Conv2d_4a_3x3"].get(number(layer)?)?, rest)
+        }
+        ("1", [module, inner @ ..]) => mixed(["5b", "5c", "5d"].get(number(module)?)?, &A, inner),
+        ("2", ["0", inner @ ..]) => mixed("6a", &GRID, inner),
+        ("2", ["1", inner @ ..]) => mixed("6b", &B, inner),
+        ("2", ["2", module, inner @ ..]) => mixed(["6c", "6d"].get(number(module)?)?, &B, inner),
+        ("2", ["3", inner @ ..]) => mixed("6e", &B, inner),
+        ("3", ["0", inner @ ..]) => mixed("7a", &SMALL, inner),
+        ("3", ["1", "0", inner @ ..]) => mixed("7b", &C, inner),
+        ("3", ["2", "0", inner @ ..]) => mixed("7c", &C, inner),
+        ("4", ["2", tensor]) => Some(format!("fc.{tensor}")),
+        _ => None,
+    }
+}
+
+/// A layer of a module of v3: branches of one layer have the bare name, others count from 1, and two layers side by side
+/// are a and b.
+fn mixed(module: &str, branches: &[&str], inner: &[&str]) -> Option<String> {
+    let ["0", branch, path @ ..] = inner else { return None };
+    let branch = *branches.get(number(branch)?)?;
+    let end = if path.contains(&"norm") { path.len().checked_sub(3)? } else { path.len().checked_sub(2)? };
+    let (layer, rest) = path.split_at(end);
+    let place = match layer {
+        [] => String::new(),
+        ["0"] if branch == "branch1x1" => String::new(),
+        ["1"] if branch == "branch_pool" => String::new(),
+        [layer] => format!("_{}", number(layer)? + 1),
+        [layer, "0", side] => format!("_{}{}", number(layer)? + 1, ["a", "b"].get(number(side)?)?),
+        _ => return None,
+    };
+    conv_bn(&format!("Mixed_{module}.{branch}{place}"), rest)
+}
+
+fn number(text: &str) -> Option<usize> {
+    text.parse().ok()
+}
+
+/// Whether a name is of what a dropout module draws next, which torchvision's files do not have.
+fn is_noise(name: &str) -> bool {
+    name.rsplit('.').next().is_some_and(|last| last.starts_with("noise_"))
+}
+
 /// Writes all tensors of a model under torchvision's names, atomically.
 ///
 /// # Errors
@@ -135,6 +264,7 @@ where
 {
     let mut ours = Checkpoint::default();
     ours.insert_model("", model);
+    ours.retain(|name| !is_noise(name));
     let keys = layout.keys(ours.names());
     ours.renamed(|name| keys[name].clone()).write(path)
 }
@@ -150,13 +280,36 @@ where
     E: Real,
     D: Device<E>,
 {
-    let file = Checkpoint::read(path)?;
+    let mut file = Checkpoint::read(path)?;
     let mut ours = Checkpoint::default();
     ours.insert_model("", model);
     let keys = layout.keys(ours.names());
-    let names: BTreeMap<&str, &str> = keys.iter().map(|(ours, theirs)| (&theirs[..], &ours[..])).collect();
-    let renamed =
+    let names: BTreeMap<&str, &str> = keys
+        .iter()
+        .filter(|(name, _)| !is_noise(name))
+        .map(|(name, key)| (key.as_str(), name.as_str()))
+        .collect();
+    // A tensor with one of our names would take the place of torchvision's.
+    if let Some(key) = file.names().find(|key| keys.contains_key(*key) && !names.contains_key(key)) {
+        return Err(CheckpointError::Unexpected { name: key.to_owned() });
+    }
+    for head in layout.heads() {
+        let is_head = |key: &str| key.starts_with(head);
+        let (has_ours, has_theirs) = (names.keys().any(|key| is_head(key)), file.names().any(is_head));
+        match (has_ours, has_theirs) {
+            (false, true) => file.retain(|key| !is_head(key)),
+            (true, false) => {
+                let mut own = ours.renamed(|name| keys[name].clone());
+                own.retain(is_head);
+                file.extend(own);
+            }
+            _ => {}
+        }
+    }
+    let mut renamed =
         file.renamed(|key| names.get(key).map_or_else(|| key.to_owned(), |name| (*name).to_owned()));
+    ours.retain(is_noise);
+    renamed.extend(ours);
     renamed.load_model("", model).map_err(|mut error| {
         use CheckpointError::{Content, Dtype, Missing, Shape, Unexpected};
         if let Missing { name }

@@ -342,6 +342,27 @@ impl Checkpoint {
         Self { entries: self.entries.iter().map(|(old, entry)| (name(old), entry.clone())).collect() }
     }
 
+    /// Keeps the entries whose names `keeps` accepts.
+    pub fn retain(&mut self, mut keeps: impl FnMut(&str) -> bool) {
+        self.entries.retain(|name, _| keeps(name));
+    }
+
+    /// Adds the entries of another checkpoint; they replace those of the same name.
+    ///
+    /// ```
+    /// let (mut a, mut b) = (layers::Checkpoint::default(), layers::Checkpoint::default());
+    /// a.insert_integers("epoch", &[3]);
+    /// b.insert_integers("epoch", &[4]);
+    /// b.insert_integers("seed", &[1]);
+    /// a.extend(b);
+    /// a.retain(|name| name != "seed");
+    /// assert_eq!((a.integers("epoch")?, a.names().count()), (vec![4], 1));
+    /// # Ok::<(), layers::CheckpointError>(())
+    /// ```
+    pub fn extend(&mut self, other: Self) {
+        self.entries.extend(other.entries);
+    }
+
     /// Writes the file, atomically.
     ///
     /// # Errors

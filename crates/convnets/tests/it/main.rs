@@ -1,9 +1,13 @@
 //! The one test binary of `convnets`.
 mod counts;
 mod explain;
+mod features;
 mod networks;
+mod operators;
+mod preprocess;
 mod properties;
 mod receptive_field;
+mod robustness;
 mod segmentation;
 mod torchvision;
 
@@ -37,4 +41,13 @@ fn fill<M: dfdx::nn::tensor_collection::TensorCollection<f64, dfdx::tensor::Cpu>
 /// The golden networks' input.
 fn input(n: usize, phase: f64) -> Vec<f64> {
     (0..n).map(|k| (0.11 * (k as f64 + 1.0).powf(1.1) + phase).sin()).collect()
+}
+
+/// All of a model's numbers, bit by bit.
+fn numbers<M: dfdx::nn::tensor_collection::TensorCollection<f32, dfdx::tensor::Cpu>>(
+    model: &M,
+) -> layers::Checkpoint {
+    let mut all = layers::Checkpoint::default();
+    all.insert_model("", model);
+    all
 }
