@@ -63,7 +63,7 @@ impl Case for Convolved {
 }
 
 impl Portable for Convolved {
-    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
+    fn run_on<B: Body, E: Real, D: Device<E>, T: Tape<E, D>>(self, x: &[Input<E, D>]) -> Flat<E, T, D> {
         let Sizes { images, groups, image_channels, window_channels, y, x: along_x, .. } = self.sizes;
         let shape = |input: &Input<E, D>| -> (usize, usize, usize, usize) {
             let s = &input.shape;
@@ -77,15 +77,15 @@ impl Portable for Convolved {
             true => ((images, groups * image_channels, y.extent, along_x.extent), self.sizes),
         };
         flat(
-            match (body, self.transposed) {
-                (Body::Fused, false) => {
+            match self.transposed {
+                false if B::IS_FUSED => {
                     <D as ConvolutionDevice<E>>::conv2d(image, &weight, Some(&bias), sizes, to)
                 }
-                (Body::Composed, false) => composed::conv2d(image, &weight, Some(&bias), sizes, to),
-                (Body::Fused, true) => {
+                false => composed::conv2d(image, &weight, Some(&bias), sizes, to),
+                true if B::IS_FUSED => {
                     <D as ConvolutionDevice<E>>::conv_transpose2d(image, &weight, Some(&bias), sizes, to)
                 }
-                (Body::Composed, true) => composed::conv_transpose2d(image, &weight, Some(&bias), sizes, to),
+                true => composed::conv_transpose2d(image, &weight, Some(&bias), sizes, to),
             }
             .unwrap(),
         )

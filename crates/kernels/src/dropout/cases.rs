@@ -29,12 +29,12 @@ impl Case for Noisy {
 }
 
 impl Portable for Noisy {
-    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
+    fn run_on<B: Body, E: Real, D: Device<E>, T: Tape<E, D>>(self, x: &[Input<E, D>]) -> Flat<E, T, D> {
         let (x, key) = (x[0].taped::<_, T>(self.shape), Key::new(31).fold(4));
         flat(
-            match body {
-                Body::Fused => D::noise(x, self.noise, key),
-                Body::Composed => composed::noise(x, self.noise, key),
+            match B::IS_FUSED {
+                true => D::noise(x, self.noise, key),
+                false => composed::noise(x, self.noise, key),
             }
             .unwrap(),
         )

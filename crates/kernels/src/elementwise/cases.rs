@@ -54,10 +54,9 @@ impl Case for Elementwise {
 }
 
 impl Portable for Elementwise {
-    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
-        fn one<Ax, E: Real, D: Device<E>, T: Tape<E, D>>(
+    fn run_on<B: Body, E: Real, D: Device<E>, T: Tape<E, D>>(self, x: &[Input<E, D>]) -> Flat<E, T, D> {
+        fn one<B: Body, Ax, E: Real, D: Device<E>, T: Tape<E, D>>(
             arithmetic: Arithmetic,
-            body: Body,
             x: Tensor<(usize, usize, usize), E, D, T>,
             small: Tensor<ReducedShape<(usize, usize, usize), Ax>, E, D, T>,
         ) -> Flat<E, T, D>
@@ -66,9 +65,9 @@ impl Portable for Elementwise {
             Ax: Axes,
         {
             flat(
-                match body {
-                    Body::Fused => D::arithmetic_along::<_, Ax, T, T>(x, small, arithmetic),
-                    Body::Composed => composed::arithmetic_along::<_, Ax, E, D, T, T>(x, small, arithmetic),
+                match B::IS_FUSED {
+                    true => D::arithmetic_along::<_, Ax, T, T>(x, small, arithmetic),
+                    false => composed::arithmetic_along::<_, Ax, E, D, T, T>(x, small, arithmetic),
                 }
                 .unwrap(),
             )
@@ -79,30 +78,30 @@ impl Portable for Elementwise {
             Op::Pair(arithmetic) => {
                 let other = x[1].taped::<_, T>((a, b, c));
                 flat(
-                    match body {
-                        Body::Fused => D::arithmetic(large, other, arithmetic),
-                        Body::Composed => composed::arithmetic(large, other, arithmetic),
+                    match B::IS_FUSED {
+                        true => D::arithmetic(large, other, arithmetic),
+                        false => composed::arithmetic(large, other, arithmetic),
                     }
                     .unwrap(),
                 )
             }
             Op::Arithmetic(arithmetic, along) => match along {
-                Along::Rows => one::<Axis<0>, E, D, T>(arithmetic, body, large, x[1].taped((b, c))),
-                Along::Middle => one::<Axis<1>, E, D, T>(arithmetic, body, large, x[1].taped((a, c))),
-                Along::Columns => one::<Axis<2>, E, D, T>(arithmetic, body, large, x[1].taped((a, b))),
-                Along::Channels => one::<Axes2<0, 2>, E, D, T>(arithmetic, body, large, x[1].taped((b,))),
+                Along::Rows => one::<B, Axis<0>, E, D, T>(arithmetic, large, x[1].taped((b, c))),
+                Along::Middle => one::<B, Axis<1>, E, D, T>(arithmetic, large, x[1].taped((a, c))),
+                Along::Columns => one::<B, Axis<2>, E, D, T>(arithmetic, large, x[1].taped((a, b))),
+                Along::Channels => one::<B, Axes2<0, 2>, E, D, T>(arithmetic, large, x[1].taped((b,))),
                 Along::Everything => {
                     let small = x[1].taped::<_, T>((1,)).reshape_like(&());
-                    one::<Axes3<0, 1, 2>, E, D, T>(arithmetic, body, large, small)
+                    one::<B, Axes3<0, 1, 2>, E, D, T>(arithmetic, large, small)
                 }
             },
             Op::Choose => {
                 let is_first: Vec<bool> = (0..a * b * c).map(|i| i % 3 != 1).collect();
                 let other = x[1].taped::<_, T>((a, b, c));
                 flat(
-                    match body {
-                        Body::Fused => D::choose(&is_first, large, other),
-                        Body::Composed => composed::choose(&is_first, large, other),
+                    match B::IS_FUSED {
+                        true => D::choose(&is_first, large, other),
+                        false => composed::choose(&is_first, large, other),
                     }
                     .unwrap(),
                 )

@@ -48,14 +48,14 @@ impl Case for Pair {
 }
 
 impl Portable for Pair {
-    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
+    fn run_on<B: Body, E: Real, D: Device<E>, T: Tape<E, D>>(self, x: &[Input<E, D>]) -> Flat<E, T, D> {
         let shape = (self.rows, self.cols);
         let (x, t) = (x[0].taped::<_, T>(shape), x[1].taped::<_, T>(shape));
-        match (body, self.is_each) {
-            (Body::Fused, true) => flat(D::pair_each(x, t, self.kind).unwrap()),
-            (Body::Composed, true) => flat(composed::pair_each(x, t, self.kind).unwrap()),
-            (Body::Fused, false) => flat(D::pair_total(x, t, self.kind, 0.3).unwrap()),
-            (Body::Composed, false) => flat(composed::pair_total(x, t, self.kind, 0.3).unwrap()),
+        match self.is_each {
+            true if B::IS_FUSED => flat(D::pair_each(x, t, self.kind).unwrap()),
+            true => flat(composed::pair_each(x, t, self.kind).unwrap()),
+            false if B::IS_FUSED => flat(D::pair_total(x, t, self.kind, 0.3).unwrap()),
+            false => flat(composed::pair_total(x, t, self.kind, 0.3).unwrap()),
         }
     }
 }
@@ -101,16 +101,16 @@ impl Case for Class {
 }
 
 impl Portable for Class {
-    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
+    fn run_on<B: Body, E: Real, D: Device<E>, T: Tape<E, D>>(self, x: &[Input<E, D>]) -> Flat<E, T, D> {
         let labels: Vec<usize> = (0..self.rows).map(|row| (row * 7 + 3) % self.cols).collect();
         let weights: Vec<f64> = (0..self.cols).map(|k| 0.5 + k as f64 / self.cols as f64).collect();
         let (weights, ignored) =
             if self.has_options { (&weights[..], Some(3 % self.cols)) } else { (&[][..], None) };
         let x = x[0].taped::<_, T>((self.rows, self.cols));
         flat(
-            match body {
-                Body::Fused => D::class_loss(x, &labels, self.loss, weights, ignored),
-                Body::Composed => composed::class_loss(x, &labels, self.loss, weights, ignored),
+            match B::IS_FUSED {
+                true => D::class_loss(x, &labels, self.loss, weights, ignored),
+                false => composed::class_loss(x, &labels, self.loss, weights, ignored),
             }
             .unwrap(),
         )
@@ -141,13 +141,13 @@ impl Case for Distribution {
 }
 
 impl Portable for Distribution {
-    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
+    fn run_on<B: Body, E: Real, D: Device<E>, T: Tape<E, D>>(self, x: &[Input<E, D>]) -> Flat<E, T, D> {
         let shape = (self.rows, self.cols);
         let (x, q) = (x[0].taped::<_, T>(shape), x[1].plain(shape));
         flat(
-            match body {
-                Body::Fused => D::distribution_loss(x, &q, self.loss),
-                Body::Composed => composed::distribution_loss(x, &q, self.loss),
+            match B::IS_FUSED {
+                true => D::distribution_loss(x, &q, self.loss),
+                false => composed::distribution_loss(x, &q, self.loss),
             }
             .unwrap(),
         )

@@ -88,38 +88,42 @@ impl Case for Product {
 }
 
 impl Portable for Product {
-    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
-        fn multiply<S: Multiply<R>, R: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
-            body: Body,
+    fn run_on<B: Body, E: Real, D: Device<E>, T: Tape<E, D>>(self, x: &[Input<E, D>]) -> Flat<E, T, D> {
+        fn multiply<B: Body, S: Multiply<R>, R: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
             x: Tensor<S, E, D, T>,
             y: Tensor<R, E, D>,
         ) -> Flat<E, T, D> {
-            flat(match body {
-                Body::Fused => crate::matmul(x, y),
-                Body::Composed => matmul(x, y).unwrap(),
+            flat(match B::IS_FUSED {
+                true => crate::matmul(x, y),
+                false => matmul(x, y).unwrap(),
             })
         }
         let Self { op, m, k, n } = self;
-        let is_fused = body == Body::Fused;
         match op {
-            Op::Matrices => multiply(body, x[0].taped::<_, T>((m, k)), x[1].plain((k, n))),
-            Op::MatrixVector => multiply(body, x[0].taped::<_, T>((m, k)), x[1].plain((k,))),
-            Op::VectorMatrix => multiply(body, x[0].taped::<_, T>((k,)), x[1].plain((k, n))),
-            Op::Batch => multiply(body, x[0].taped::<_, T>((3, m, k)), x[1].plain((3, k, n))),
-            Op::BatchOfBatches => multiply(body, x[0].taped::<_, T>((2, 3, m, k)), x[1].plain((2, 3, k, n))),
-            Op::SharedRight => multiply(body, x[0].taped::<_, T>((3, m, k)), x[1].plain((k, n))),
-            Op::SharedRightTwice => multiply(body, x[0].taped::<_, T>((2, 3, m, k)), x[1].plain((k, n))),
-            Op::Outer if is_fused => flat(crate::outer(x[0].taped::<_, T>((m,)), x[1].plain((n,)))),
+            Op::Matrices => multiply::<B, _, _, E, D, T>(x[0].taped::<_, T>((m, k)), x[1].plain((k, n))),
+            Op::MatrixVector => multiply::<B, _, _, E, D, T>(x[0].taped::<_, T>((m, k)), x[1].plain((k,))),
+            Op::VectorMatrix => multiply::<B, _, _, E, D, T>(x[0].taped::<_, T>((k,)), x[1].plain((k, n))),
+            Op::Batch => multiply::<B, _, _, E, D, T>(x[0].taped::<_, T>((3, m, k)), x[1].plain((3, k, n))),
+            Op::BatchOfBatches => {
+                multiply::<B, _, _, E, D, T>(x[0].taped::<_, T>((2, 3, m, k)), x[1].plain((2, 3, k, n)))
+            }
+            Op::SharedRight => {
+                multiply::<B, _, _, E, D, T>(x[0].taped::<_, T>((3, m, k)), x[1].plain((k, n)))
+            }
+            Op::SharedRightTwice => {
+                multiply::<B, _, _, E, D, T>(x[0].taped::<_, T>((2, 3, m, k)), x[1].plain((k, n)))
+            }
+            Op::Outer if B::IS_FUSED => flat(crate::outer(x[0].taped::<_, T>((m,)), x[1].plain((n,)))),
             Op::Outer => {
                 let (left, right) = (&[Index::Row], &[Index::Column]);
                 let plan = Plan::new((left, &[m]), (right, &[n])).unwrap();
                 flat(composed::multiply(x[0].taped::<_, T>((m,)), x[1].plain((n,)), plan, (m, n)).unwrap())
             }
-            Op::Gram if is_fused => flat(crate::gram(x[0].taped::<_, T>((m, k)))),
+            Op::Gram if B::IS_FUSED => flat(crate::gram(x[0].taped::<_, T>((m, k)))),
             Op::Gram => flat(composed::gram(x[0].taped::<_, T>((m, k))).unwrap()),
             Op::SquaredDistances => {
                 let (x, y) = (x[0].taped::<_, T>((m, k)), x[1].plain((n, k)));
-                if is_fused {
+                if B::IS_FUSED {
                     flat(crate::squared_distances(x, y))
                 } else {
                     flat(composed::squared_distances(x, y).unwrap())
@@ -127,7 +131,7 @@ impl Portable for Product {
             }
             Op::Pairwise => {
                 let x = x[0].taped::<_, T>((m, k));
-                if is_fused {
+                if B::IS_FUSED {
                     flat(crate::pairwise_squared_distances(x))
                 } else {
                     let y = x.with_empty_tape();

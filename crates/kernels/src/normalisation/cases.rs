@@ -60,13 +60,12 @@ impl Case for OnVolume {
 }
 
 impl Portable for OnVolume {
-    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
-        let is_fused = body == Body::Fused;
+    fn run_on<B: Body, E: Real, D: Device<E>, T: Tape<E, D>>(self, x: &[Input<E, D>]) -> Flat<E, T, D> {
         let volume = x[0].taped::<_, T>(self.1).contiguous();
         let vector = |i: usize| x[i].plain((self.1.1,));
         macro_rules! either {
             ($operation:ident, $($argument:expr),*) => {
-                if is_fused { D::$operation($($argument),*) } else { composed::$operation($($argument),*) }.unwrap()
+                if B::IS_FUSED { D::$operation($($argument),*) } else { composed::$operation($($argument),*) }.unwrap()
             };
         }
         flat(match self.0 {

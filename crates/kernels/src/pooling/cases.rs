@@ -56,20 +56,16 @@ impl Case for OnPlanes {
 }
 
 impl Portable for OnPlanes {
-    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
+    fn run_on<B: Body, E: Real, D: Device<E>, T: Tape<E, D>>(self, x: &[Input<E, D>]) -> Flat<E, T, D> {
         let shape = (x[0].shape[0], x[0].shape[1], x[0].shape[2]);
         let planes = x[0].taped::<_, T>(shape).contiguous();
-        match (self.0, body) {
-            (Op::Max(windows), Body::Fused) => flat(D::max_pool(planes, windows).unwrap().0),
-            (Op::Max(windows), Body::Composed) => flat(composed::max_pool(planes, windows).unwrap().0),
-            (Op::Pick(sizes), Body::Fused) => flat(D::pick(planes, &choice(self.1, sizes)).unwrap()),
-            (Op::Pick(sizes), Body::Composed) => {
-                flat(composed::pick(planes, &choice(self.1, sizes)).unwrap())
-            }
-            (Op::Place(sizes), Body::Fused) => flat(D::place(planes, &choice(self.1, sizes)).unwrap()),
-            (Op::Place(sizes), Body::Composed) => {
-                flat(composed::place(planes, &choice(self.1, sizes)).unwrap())
-            }
+        match self.0 {
+            Op::Max(windows) if B::IS_FUSED => flat(D::max_pool(planes, windows).unwrap().0),
+            Op::Max(windows) => flat(composed::max_pool(planes, windows).unwrap().0),
+            Op::Pick(sizes) if B::IS_FUSED => flat(D::pick(planes, &choice(self.1, sizes)).unwrap()),
+            Op::Pick(sizes) => flat(composed::pick(planes, &choice(self.1, sizes)).unwrap()),
+            Op::Place(sizes) if B::IS_FUSED => flat(D::place(planes, &choice(self.1, sizes)).unwrap()),
+            Op::Place(sizes) => flat(composed::place(planes, &choice(self.1, sizes)).unwrap()),
         }
     }
 }

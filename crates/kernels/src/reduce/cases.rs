@@ -67,35 +67,33 @@ impl Case for Reduce {
 }
 
 impl Portable for Reduce {
-    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
-        fn one<S, Ax, E: Real, D: Device<E>, T: Tape<E, D>>(
+    fn run_on<B: Body, E: Real, D: Device<E>, T: Tape<E, D>>(self, x: &[Input<E, D>]) -> Flat<E, T, D> {
+        fn one<B: Body, S, Ax, E: Real, D: Device<E>, T: Tape<E, D>>(
             op: Op,
-            body: Body,
             x: Tensor<S, E, D, T>,
         ) -> Flat<E, T, D>
         where
             S: Shape + ReduceShape<Ax>,
             Ax: Axes,
         {
-            let is_fused = body == Body::Fused;
             match op {
-                Op::Reduce(kind) if is_fused => flat(D::reduce::<S, Ax, T>(x, kind).unwrap()),
+                Op::Reduce(kind) if B::IS_FUSED => flat(D::reduce::<S, Ax, T>(x, kind).unwrap()),
                 Op::Reduce(kind) => flat(composed::reduce::<S, Ax, E, D, T>(x, kind).unwrap()),
-                Op::Softmax { is_log } if is_fused => flat(D::softmax_along::<S, Ax, T>(x, is_log).unwrap()),
+                Op::Softmax { is_log } if B::IS_FUSED => {
+                    flat(D::softmax_along::<S, Ax, T>(x, is_log).unwrap())
+                }
                 Op::Softmax { is_log } => flat(composed::softmax_along::<S, Ax, E, D, T>(x, is_log).unwrap()),
             }
         }
         let [a, b, c] = self.shape;
         let three = || x[0].taped::<_, T>((a, b, c));
         match self.over {
-            Over::First => one::<_, Axis<0>, E, D, T>(self.op, body, three()),
-            Over::Middle => one::<_, Axis<1>, E, D, T>(self.op, body, three()),
-            Over::Last => one::<_, Axis<2>, E, D, T>(self.op, body, three()),
-            Over::FirstTwo => one::<_, Axes2<0, 1>, E, D, T>(self.op, body, three()),
-            Over::Ends => one::<_, Axes2<0, 2>, E, D, T>(self.op, body, three()),
-            Over::Channels => {
-                one::<_, Axes3<0, 2, 3>, E, D, T>(self.op, body, x[0].taped::<_, T>((a, b, c, 3)))
-            }
+            Over::First => one::<B, _, Axis<0>, E, D, T>(self.op, three()),
+            Over::Middle => one::<B, _, Axis<1>, E, D, T>(self.op, three()),
+            Over::Last => one::<B, _, Axis<2>, E, D, T>(self.op, three()),
+            Over::FirstTwo => one::<B, _, Axes2<0, 1>, E, D, T>(self.op, three()),
+            Over::Ends => one::<B, _, Axes2<0, 2>, E, D, T>(self.op, three()),
+            Over::Channels => one::<B, _, Axes3<0, 2, 3>, E, D, T>(self.op, x[0].taped::<_, T>((a, b, c, 3))),
         }
     }
 }

@@ -67,8 +67,7 @@ impl Case for Op {
 }
 
 impl Portable for Op {
-    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
-        let is_fused = body == Body::Fused;
+    fn run_on<B: Body, E: Real, D: Device<E>, T: Tape<E, D>>(self, x: &[Input<E, D>]) -> Flat<E, T, D> {
         let planes = |i: usize| {
             let shape = (x[i].shape[0], x[i].shape[1], x[i].shape[2]);
             x[i].taped::<_, T>(shape).try_row_major().unwrap()
@@ -76,7 +75,7 @@ impl Portable for Op {
         match self {
             Self::Separable([rows, cols], [_, height, width]) => {
                 let (rows, cols) = (rows.band(height), cols.band(width));
-                flat(if is_fused {
+                flat(if B::IS_FUSED {
                     D::separable(planes(0), [&rows, &cols]).unwrap()
                 } else {
                     composed::separable(planes(0), [&rows, &cols]).unwrap()
@@ -84,7 +83,7 @@ impl Portable for Op {
             }
             Self::Pad(filling, _, edges) => {
                 let edges = edges.map(|[extent, before, after]| Edge { extent, before, after });
-                flat(if is_fused {
+                flat(if B::IS_FUSED {
                     D::pad(planes(0), filling, edges).unwrap()
                 } else {
                     composed::pad(planes(0), filling, edges).unwrap()
@@ -92,13 +91,13 @@ impl Portable for Op {
             }
             Self::Rearrange(factor, way, [n, c, h, w]) => {
                 let maps = x[0].taped::<_, T>((n, c, h, w)).try_row_major().unwrap();
-                flat(if is_fused {
+                flat(if B::IS_FUSED {
                     D::rearrange(maps, factor, way).unwrap()
                 } else {
                     composed::rearrange(maps, factor, way).unwrap()
                 })
             }
-            Self::Concat(_) => flat(if is_fused {
+            Self::Concat(_) => flat(if B::IS_FUSED {
                 D::concat_channels(planes(0), planes(1)).unwrap()
             } else {
                 composed::concat_channels(planes(0), planes(1)).unwrap()

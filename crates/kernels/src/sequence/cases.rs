@@ -153,12 +153,11 @@ impl Case for OnSequence {
 }
 
 impl CpuCase for OnSequence {
-    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
+    fn run<B: Body, E: Real, T: Tape<E, Cpu>>(self, x: &[Input<E>]) -> Flat<E, T>
     where
         Cpu: Everything<E>,
     {
         let Self { op, batch, positions, others } = self;
-        let is_fused = body == Body::Fused;
         let sequence = || x[0].taped::<_, T>((batch, positions, Const::<C>));
         match op {
             Op::Attention(masked, relative) => {
@@ -176,7 +175,7 @@ impl CpuCase for OnSequence {
                     relative_keys: keys.as_ref(),
                     relative_bias: bias.as_ref(),
                 };
-                flat(match is_fused {
+                flat(match B::IS_FUSED {
                     true => attention(sequence(), k, v, &options),
                     false => composed::attention(sequence(), k, v, &options),
                 })
@@ -207,7 +206,7 @@ impl CpuCase for OnSequence {
                             bias_input: &bias_input,
                             bias_hidden: &bias_hidden,
                         };
-                        match is_fused {
+                        match B::IS_FUSED {
                             true => $name(sequence(), $($more,)* &weights, &options),
                             false => composed::$name(sequence(), $($more,)* &weights, &options),
                         }
@@ -223,7 +222,7 @@ impl CpuCase for OnSequence {
             }
             Op::Gather => {
                 let (x, rows) = (x[0].taped::<_, T>((others, Const::<C>)), self.indices(batch * positions));
-                flat(match is_fused {
+                flat(match B::IS_FUSED {
                     true => super::gather_rows(x, &rows),
                     false => composed::gather_rows(x, &rows),
                 })
@@ -231,19 +230,19 @@ impl CpuCase for OnSequence {
             Op::Scatter => {
                 let rows = self.indices(batch * positions);
                 let x = x[0].taped::<_, T>((batch * positions, Const::<C>));
-                flat(match is_fused {
+                flat(match B::IS_FUSED {
                     true => super::scatter_add_rows(x, &rows, others),
                     false => composed::scatter_add_rows(x, &rows, others),
                 })
             }
             Op::TopK(k) => {
                 let x = x[0].taped::<_, T>((batch, positions));
-                flat(match is_fused {
+                flat(match B::IS_FUSED {
                     true => top_k(x, k).values,
                     false => composed::top_k(x, k),
                 })
             }
-            Op::Rotary => flat(match is_fused {
+            Op::Rotary => flat(match B::IS_FUSED {
                 true => position::rotary(sequence(), 2, 3, 50.0),
                 false => composed::rotary(sequence(), 2, 3, 50.0),
             }),

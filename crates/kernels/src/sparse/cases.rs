@@ -145,16 +145,15 @@ impl Case for OnGraph {
 }
 
 impl CpuCase for OnGraph {
-    fn run<E: Real, T: Tape<E, Cpu>>(self, body: Body, x: &[Input<E>]) -> Flat<E, T>
+    fn run<B: Body, E: Real, T: Tape<E, Cpu>>(self, x: &[Input<E>]) -> Flat<E, T>
     where
         Cpu: Everything<E>,
     {
         let features = self.features;
         let first = || x[0].taped::<_, T>((x[0].shape[0], features));
         let pattern = self.pattern();
-        let is_fused = body == Body::Fused;
         match self.op {
-            Op::Spmm if is_fused => flat(Cpu::spmm(&self.csr(), first()).unwrap()),
+            Op::Spmm if B::IS_FUSED => flat(Cpu::spmm(&self.csr(), first()).unwrap()),
             Op::Spmm => {
                 let a = Cpu::default().tensor_from_vec(self.csr::<E>().to_dense(), (self.rows, self.cols));
                 flat(a.retaped::<T>().matmul(first().contiguous()))
@@ -162,7 +161,7 @@ impl CpuCase for OnGraph {
             Op::SpmmWeighted => {
                 let weights = x[0].taped::<_, T>((x[0].shape[0],));
                 let x = x[1].taped::<_, T>((self.cols, features));
-                if is_fused {
+                if B::IS_FUSED {
                     return flat(Cpu::spmm_weighted(&pattern, weights, x).unwrap());
                 }
                 // Entry by entry: rows of x times weights, added by the matrix that knows each entry's row.
@@ -177,7 +176,7 @@ impl CpuCase for OnGraph {
             }
             Op::Sddmm => {
                 let k = x[1].taped::<_, T>((self.cols, features));
-                if is_fused {
+                if B::IS_FUSED {
                     return flat(Cpu::sddmm(&pattern, first(), k).unwrap());
                 }
                 let all = first().contiguous().matmul(k.contiguous().permute::<_, Axes2<1, 0>>());
@@ -187,17 +186,17 @@ impl CpuCase for OnGraph {
                 let pick = matrix(places.len(), self.rows * self.cols, |k, at| one(places[k] == at));
                 flat(pick.retaped::<T>().matmul(all.reshape_like(&(self.rows * self.cols, 1))))
             }
-            Op::Gather if is_fused => flat(Cpu::gather_rows(first(), &self.index()).unwrap()),
+            Op::Gather if B::IS_FUSED => flat(Cpu::gather_rows(first(), &self.index()).unwrap()),
             Op::Gather => flat(selection(&self.index()).retaped::<T>().matmul(first().contiguous())),
-            Op::ScatterAdd if is_fused => flat(Cpu::scatter_add_rows(first(), &self.index()).unwrap()),
+            Op::ScatterAdd if B::IS_FUSED => flat(Cpu::scatter_add_rows(first(), &self.index()).unwrap()),
             Op::ScatterAdd => {
                 let back = selection(&self.index()).permute::<_, Axes2<1, 0>>().contiguous();
                 flat(back.retaped::<T>().matmul(first().contiguous()))
             }
-            Op::Reduce(reduction) if is_fused => {
+            Op::Reduce(reduction) if B::IS_FUSED => {
                 flat(Cpu::segment_reduce(first(), &self.segments(), reduction).unwrap())
             }
-            Op::Softmax if is_fused => flat(Cpu::segment_softmax(first(), &self.segments()).unwrap()),
+            Op::Softmax if B::IS_FUSED => flat(Cpu::segment_softmax(first(), &self.segments()).unwrap()),
             Op::Reduce(_) | Op::Softmax => {
                 let (x, segments) = (first().contiguous(), self.segments());
                 let starts = segments.starts().to_vec();

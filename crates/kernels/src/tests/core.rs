@@ -143,10 +143,9 @@ impl Case for OnMatrix {
 }
 
 impl Portable for OnMatrix {
-    fn run_on<E: Real, D: Device<E>, T: Tape<E, D>>(self, body: Body, x: &[Input<E, D>]) -> Flat<E, T, D> {
-        fn linear<const I: usize, E: Real, D: Device<E>, T: Tape<E, D>>(
+    fn run_on<B: Body, E: Real, D: Device<E>, T: Tape<E, D>>(self, x: &[Input<E, D>]) -> Flat<E, T, D> {
+        fn linear<const I: usize, B: Body, E: Real, D: Device<E>, T: Tape<E, D>>(
             kind: ActivationKind,
-            body: Body,
             x: &[Input<E, D>],
         ) -> Flat<E, T, D> {
             let rows = x[0].shape[0];
@@ -155,9 +154,9 @@ impl Portable for OnMatrix {
             let bias = x[2].plain((Const::<OUT>,));
             let needed = InputGradient::Needed;
             flat(
-                match body {
-                    Body::Fused => D::linear(data, &weight, &bias, kind, needed),
-                    Body::Composed => composed::linear(data, &weight, &bias, kind, needed),
+                match B::IS_FUSED {
+                    true => D::linear(data, &weight, &bias, kind, needed),
+                    false => composed::linear(data, &weight, &bias, kind, needed),
                 }
                 .unwrap(),
             )
@@ -166,10 +165,9 @@ impl Portable for OnMatrix {
         let first = || x[0].taped::<_, T>(shape);
         let second = || x[1].taped::<_, T>((x[1].shape[0], x[1].shape[1]));
         let labels = || (0..shape.0).map(|row| (row * 7 + 3) % shape.1).collect::<Vec<_>>();
-        let is_fused = body == Body::Fused;
         macro_rules! either {
             ($operation:ident, $($argument:expr),*) => {
-                flat(if is_fused { D::$operation($($argument),*) } else { composed::$operation($($argument),*) }.unwrap())
+                flat(if B::IS_FUSED { D::$operation($($argument),*) } else { composed::$operation($($argument),*) }.unwrap())
             };
         }
         match self.op {
@@ -183,11 +181,11 @@ impl Portable for OnMatrix {
             Op::SumAll => either!(sum_all, first()),
             Op::MeanAll => either!(mean_all, first()),
             Op::Linear(kind) => match shape.1 {
-                1 => linear::<1, E, D, T>(kind, body, x),
-                2 => linear::<2, E, D, T>(kind, body, x),
-                7 => linear::<7, E, D, T>(kind, body, x),
-                33 => linear::<33, E, D, T>(kind, body, x),
-                1001 => linear::<1001, E, D, T>(kind, body, x),
+                1 => linear::<1, B, E, D, T>(kind, x),
+                2 => linear::<2, B, E, D, T>(kind, x),
+                7 => linear::<7, B, E, D, T>(kind, x),
+                33 => linear::<33, B, E, D, T>(kind, x),
+                1001 => linear::<1001, B, E, D, T>(kind, x),
                 other => panic!("no linear layer with {other} inputs in the table"),
             },
         }

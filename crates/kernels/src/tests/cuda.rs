@@ -2,7 +2,7 @@
 //!
 //! A program with these tests runs where there is a GPU; `cargo xtask gpu-pack` builds and packs it. Each test is meant
 //! for a process of its own, since a fault on the device ends all work of its process: `gpu-run.sh` does that.
-use super::laws::{Body, Layout, Portable, Traced, Visit, difference, draw, draw_on, observed};
+use super::laws::{Fused, Layout, Portable, Traced, Visit, difference, draw, draw_on, observed};
 use crate::{Device, Real, RowMajor as _, cuda::stored, random::Key};
 use dfdx::prelude::*;
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ impl OnDevice {
     {
         let run = || {
             let x = draw_on::<E, Cuda>(&self.device, case, self.key, layout);
-            observed(case.run_on::<E, Cuda, OwnedTape<E, Cuda>>(Body::Fused, &x), &x)
+            observed(case.run_on::<Fused, E, Cuda, OwnedTape<E, Cuda>>(&x), &x)
         };
         // The hook has printed the message; what it was goes into the list too.
         let (on_device, slopes) = catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
@@ -75,7 +75,7 @@ impl Visit for OnDevice {
     fn visit(&mut self, case: impl Portable) {
         for &layout in case.layouts() {
             let x = draw::<f64>(case, self.key, layout);
-            let want = observed(case.run_on::<f64, Cpu, Traced<f64>>(Body::Fused, &x), &x);
+            let want = observed(case.run_on::<Fused, f64, Cpu, Traced<f64>>(&x), &x);
             let found =
                 [self.differences::<f32>(case, layout, &want), self.differences::<f64>(case, layout, &want)];
             let entry = self.seen.entry(case.operation()).or_default();

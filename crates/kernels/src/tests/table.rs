@@ -6,7 +6,9 @@
 //! With the feature `cuda` the laws are left out: they are about `Cpu`, and a program that travels to a machine with a
 //! GPU compiles in a fraction of the time without them.
 use super::core::{OnMatrix, Op, operations};
-use super::laws::{Body, Case, CpuCase, Layout, Traced, difference, draw, elements, outcome, visitors};
+use super::laws::{
+    Case, Composed, CpuCase, Fused, Layout, Traced, difference, draw, elements, outcome, visitors,
+};
 use crate::{ActivationKind, Device, InputGradient, composed, random::Key};
 use ActivationKind::Tanh;
 use dfdx::prelude::*;
@@ -149,7 +151,7 @@ fn empty_inputs_give_empty_outputs_and_gradients() {
         for (rows, cols) in [(0, 7), (0, 1)] {
             let case = OnMatrix { op, rows, cols };
             let x = draw::<f64>(case, Key::new(6), Layout::RowMajor);
-            let y = case.run::<f64, Traced<f64>>(Body::Fused, &x);
+            let y = case.run::<Fused, f64, Traced<f64>>(&x);
             match op {
                 Op::SumAll => assert_eq!(elements(&y), [0.0], "{op:?}"),
                 Op::CrossEntropy | Op::Bce | Op::Mse | Op::MeanAll => {
@@ -290,8 +292,8 @@ proptest! {
         let case = OnMatrix { op, rows, cols };
         for &layout in case.layouts() {
             let x = draw::<f64>(case, Key::new(seed), layout);
-            let (value, gradients) = outcome(case, Body::Fused, &x);
-            let (want, want_gradients) = outcome(case, Body::Composed, &x);
+            let (value, gradients) = outcome::<Fused, _>(case, &x);
+            let (want, want_gradients) = outcome::<Composed, _>(case, &x);
             prop_assert!(difference(&value, &want) <= 1e-10, "values differ by {:e}", difference(&value, &want));
             for (got, want) in gradients.iter().zip(&want_gradients) {
                 let scale = want.iter().map(|w| w.abs()).fold(0.0, f64::max);
@@ -311,7 +313,7 @@ proptest! {
         let y = crate::softmax(logits).as_vec();
         let z = crate::softmax(shifted).as_vec();
         prop_assert!(difference(&z, &y) <= 1e-13);
-        let (_, gradients) = outcome(case, Body::Fused, &x);
+        let (_, gradients) = outcome::<Fused, _>(case, &x);
         for (y, g) in y.chunks(cols).zip(gradients[0].chunks(cols)) {
             prop_assert!((y.iter().sum::<f64>() - 1.0).abs() <= 1e-14);
             prop_assert!(g.iter().sum::<f64>().abs() <= 1e-14);
