@@ -19,7 +19,7 @@ fn cases() -> ProptestConfig {
 }
 
 /// Four numbers as one tensor, and as two of two, along the same gradients; what they are afterwards.
-fn cut(rule: impl Rule + Clone, start: [f64; 4], gradients: &[[f64; 4]]) -> [[f64; 4]; 2] {
+fn cut(rule: impl Rule, start: [f64; 4], gradients: &[[f64; 4]]) -> [[f64; 4]; 2] {
     let dev = Cpu::default();
     let mut whole: Vector<4> = dev.tensor(start);
     let mut halves: (Vector<2>, Vector<2>) =
