@@ -20,7 +20,8 @@ pub mod task {
 pub mod solution {
     //! The gradient of cross-entropy by the votes is $p - q$, so at the minimum $p = q$, and the ratio of two
     //! probabilities is the exponential of the difference of their votes:
-    //! $e^{\text{gap}} = (1 - \varepsilon + \varepsilon/C)/(\varepsilon/C) = C(1-\varepsilon)/\varepsilon + 1$.
+    //! $e^{\text{gap}} = (1 - \varepsilon + \varepsilon/C)/(\varepsilon/C)$, which is
+    //! $C(1-\varepsilon)/\varepsilon + 1$.
     //!
     //! The usual mistake is to give the other classes $\varepsilon/(C - 1)$: the uniform share of smoothing includes the
     //! true class. A good $\varepsilon$ asks for about as much certainty as the network is right on new digits, so more

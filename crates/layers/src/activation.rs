@@ -2,7 +2,7 @@
 //!
 //! Each calls the fused kernel of the same name in [`kernels`]; formulas and papers stand there. They replace dfdx's
 //! `ReLU`, `LeakyReLU`, `Sigmoid`, `Tanh`, `GeLU`, `FastGeLU` and `AccurateGeLU` (whose derivative is wrong in dfdx
-//! 0.13: 1.1835 instead of 1.0833 at 1) and carry tangents, see [`Dual`](crate::Dual).
+//! 0.13: 1.1835 instead of 1.0833 at 1) and carry tangents, see [`Dual`].
 //!
 //! A unit type may also be the third parameter of [`Linear`](crate::builders::Linear): one fused operation instead of
 //! two, and less memory, since the pre-activation is not kept.
