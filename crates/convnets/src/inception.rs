@@ -127,7 +127,7 @@ type StemBn = (
 );
 type AuxHeadBn<const I: usize, const K: usize> =
     (AdaptiveAvgPool2D<4, 4>, ConvBn<I, 128, 1>, Flatten, Linear<2048, 1024, Relu>, Dropout, Linear<1024, K>);
-/// torchvision's GoogLeNet, whose weights it loads.
+/// The layers of torchvision's GoogLeNet, with the usual ε; its weights are for [`slim::GoogLeNet`](crate::slim::GoogLeNet).
 pub type GoogLeNetTorchvision<const K: usize = 1000> = WithHeads<
     (
         StemBn,

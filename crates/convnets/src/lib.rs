@@ -26,10 +26,6 @@
 pub mod blocks;
 pub mod counts;
 #[cfg(feature = "experiments")]
-#[allow(
-    rustdoc::private_intra_doc_links,
-    reason = "a constant that only one experiment needs stays private to it"
-)]
 pub mod experiments;
 pub mod explain;
 pub mod features;

@@ -574,10 +574,16 @@ fn sets_table() -> Table {
             format!("`{}`", set.name),
             set.title.to_owned(),
             split.unwrap_or_default(),
-            set.licence(),
+            terms(set.name, &set.licence()),
         ]);
     }
     table
+}
+
+/// The terms of one set, where the list gives those of its neighbours as well: `lynx_hare: facts; ecg: open`.
+fn terms(name: &str, licence: &str) -> String {
+    let mut own = licence.split("; ").filter_map(|part| part.strip_prefix(name)?.strip_prefix(": "));
+    own.next().unwrap_or(licence).to_owned()
 }
 
 fn verses_table() -> Table {
@@ -612,7 +618,7 @@ fn molecules_table() -> Table {
     }
     for row in &solubility().test[..3] {
         let (atoms, bonds) = (row.molecule.atoms().len(), row.molecule.bonds().len());
-        let value = format!("10^{} mol/L", row.log_s);
+        let value = format!("{:.1e} mol/L", 10_f64.powf(row.log_s));
         table.row([
             "solubility".into(),
             row.name.clone(),
@@ -767,7 +773,7 @@ fn vectors_figure() -> Figure {
     let groups = [("country", (0..n).collect()), ("capital", (n..2 * n).collect())];
     let mut plot = scatter(components_plot(), &points, &groups);
     for (&id, point) in ids.iter().zip(&points) {
-        plot = plot.text(vectors.word(id), (point[0], point[1]));
+        plot = plot.text(vectors.word(id), (point[0], point[1] + 0.12)); // above its point
     }
     Figure::new(
         "vectors",

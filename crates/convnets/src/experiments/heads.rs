@@ -226,8 +226,7 @@ impl Experiment for AuxiliaryHeads {
         lecture: 14,
         paper: "Szegedy et al. (2015), Going deeper with convolutions, section 5; Szegedy et al. (2016), Rethinking the \
                 Inception architecture, section 4",
-        claim: "GoogLeNet's auxiliary heads raise the gradient at the bottom where the start lets it vanish, and hardly \
-                where it does not",
+        claim: "GoogLeNet's auxiliary heads raise the gradient at the bottom, most where the start lets it vanish",
         sources: &[
             include_str!("heads.rs"),
             include_str!("clothes.rs"),
@@ -324,8 +323,8 @@ impl Experiment for AuxiliaryHeads {
             "A head near the bottom replaces a start that keeps the signal. Norm of the gradient of the first convolution \
              before training, one dot per network of nine modules: with weights that halve the signal at every rectifier, \
              and with He's.",
-            "Four columns of dots on a logarithmic axis: small weights without heads lie lowest by far, with heads much \
-             higher; He's weights without and with heads lie close together.",
+            "Four columns of dots on a logarithmic axis: small weights without heads lie lowest, with heads ten times \
+             higher; He's weights lie hundreds of times higher than both, with heads a little higher still.",
             Plot::new(
                 Axis::categories("weights, loss", columns.iter().map(|(name, _)| name.clone())),
                 Axis::logarithmic("norm of the gradient at the bottom"),

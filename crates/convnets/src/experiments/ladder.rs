@@ -341,12 +341,13 @@ impl Experiment for FashionLadder {
             )
             .baseline("five nearest neighbours", report.neighbours)
             .reason_if_failed("fewer images or epochs than the pilot had"),
+            // Pilot on seeds 100 and 101: 0.040 and 0.035. Half of their mean, as two seeds say little about the spread.
             Check::new(
                 "translation",
                 "accuracy that the dense network loses when images move by 3 pixels, minus what the small VGG loses",
                 Measured::over(&report.shift_advantage),
-                Bound::AtLeast(0.05),
-                BoundSource::Guess,
+                Bound::AtLeast(0.02),
+                BoundSource::Pilot,
             )
             .reason_if_failed("neither network saw moved images; the last layer of the VGG is tied to places too"),
         ]);

@@ -27,7 +27,7 @@ pub use costs::{ConvolutionCosts, ConvolutionCostsConfig, ConvolutionCostsReport
 pub use degradation::{ResidualDegradation, ResidualDegradationConfig, ResidualDegradationReport};
 pub use depths::{GradientsThroughDepth, GradientsThroughDepthConfig, GradientsThroughDepthReport};
 pub use heads::{AuxiliaryHeads, AuxiliaryHeadsConfig, AuxiliaryHeadsReport};
-pub use ladder::{FashionLadder, FashionLadderConfig, FashionLadderReport};
+pub use ladder::{FashionLadder, FashionLadderConfig, FashionLadderReport, SHIFT};
 pub use nuclei::{UnetNuclei, UnetNucleiConfig, UnetNucleiReport};
 pub use pretrained_lenet::{PretrainedLenet, PretrainedLenetConfig, PretrainedLenetReport};
 pub use saliency::{SaliencyMaps, SaliencyMapsConfig, SaliencyMapsReport};

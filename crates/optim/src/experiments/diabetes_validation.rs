@@ -285,7 +285,7 @@ fn variance_shares(
 }
 
 fn table(report: &DiabetesValidationReport) -> Table {
-    let mut table = Table::new(["method", "held-out mean squared error", "sd over folds"]);
+    let mut table = Table::new(["method", "held-out mean squared error", "sd over repetitions"]);
     let rows = [
         ("the mean", report.mean_only),
         ("least squares", report.least_squares),

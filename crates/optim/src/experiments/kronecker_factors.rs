@@ -221,13 +221,13 @@ impl Experiment for KroneckerFactors {
             .reason_if_failed("an error of the wrong example or the wrong layer"),
         ];
         if report.is_full {
-            // Pilot on seeds 100 to 102, counted in tens of steps: 1.67 ± 0.00, 1.00 ± 0.00, and 1.7 ± 0.3 for momentum.
+            // Pilot on seeds 100 to 104: 2.35 ± 0.14 and 1.30 ± 0.11 (momentum 1.72); the bounds are three deviations away.
             checks.extend([
                 Check::new(
                     "fewer-steps",
                     "steps of tuned momentum to the target over those of K-FAC",
                     report.speedup,
-                    Bound::AtLeast(1.2),
+                    Bound::AtLeast(1.9),
                     BoundSource::Pilot,
                 )
                 .baseline("equal", 1.0)
@@ -236,7 +236,7 @@ impl Experiment for KroneckerFactors {
                     "mixing-does-not-matter",
                     "steps of K-FAC on mixed pixels over those on pixels as they are",
                     report.kfac_mixed,
-                    Bound::AtMost(1.25),
+                    Bound::AtMost(1.65),
                     BoundSource::Pilot,
                 )
                 .baseline("momentum", report.momentum_mixed.mean)
