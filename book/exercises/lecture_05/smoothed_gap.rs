@@ -50,7 +50,10 @@ mod tests {
                 Cpu::default().tensor_from_vec(votes, (1, Const));
             let loss = ClassLoss::CrossEntropy { label_smoothing: smoothing };
             let loss = class_loss_mean(votes.leaky_trace(), &[4], loss, Classes::default());
-            assert!(loss.array() > 0.0);
+            // Where p = q, cross-entropy is the entropy of q.
+            let (high, low) = (1.0 - smoothing + smoothing / 10.0, smoothing / 10.0);
+            let entropy = -high * high.ln() - 9.0 * low * low.ln();
+            assert!((loss.array() - entropy).abs() < 1e-12, "{smoothing}: {}", loss.array());
             let slope = loss.backward().get(&votes).as_vec();
             assert!(slope.iter().all(|g| g.abs() < 1e-12), "{smoothing}: {slope:?}");
         }
