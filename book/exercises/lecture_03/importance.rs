@@ -23,8 +23,8 @@ pub mod solution {
     //! 1. $\sum_i p_i\,\nabla f_i/(n p_i) = \nabla f$.
     //! 2. The second moment is $\frac1{n^2}\sum_i\lVert\nabla f_i\rVert^2/p_i$; with a multiplier for
     //!    $\sum p_i = 1$, $p_i^2 \propto \lVert\nabla f_i\rVert^2$.
-    //! 3. If the residuals are of one size, the norm is proportional to $\lVert x_i\rVert$, and its bound over all $w$
-    //!    to $\lVert x_i\rVert^2$.
+    //! 3. If the residuals are of one size, the norm is proportional to $\lVert x_i\rVert$; far from the minimum
+    //!    the residuals grow with $\lVert x_i\rVert$ too, and the norm with $\lVert x_i\rVert^2$.
     //!
     //! The usual mistake is to forget the division by $n p_i$: the method then descends on another function, in which the
     //! large examples count more.

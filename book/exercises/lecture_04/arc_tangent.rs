@@ -22,8 +22,8 @@ pub mod task {
 }
 
 pub mod solution {
-    //! The differential needs no case distinction. Written as $\arctan(y/x)$ the function has a pole on the axis
-    //! $x = 0$ and the wrong value for $x < 0$, although its *derivative* is right there: value and derivative are two
+    //! The differential needs no case distinction. Written as $\arctan(y/x)$ the function has no value on the axis
+    //! $x = 0$ and the wrong one for $x < 0$, although its *derivative* is right there: value and derivative are two
     //! things, and a rule may use different formulas for them.
     //!
     //! The usual mistake is the sign: increasing $x$ turns a point above the axis towards the axis, so the part of $dx$
