@@ -19,7 +19,7 @@ pub mod task {
 pub mod solution {
     //! The convolution makes $k^2 c\, o$ multiply-adds per pixel, the separable one $k^2 c + c\, o$. Their ratio is
     //! $1/o + 1/k^2$: for many maps a ninth with 3 × 3 kernels, a twenty-fifth with 5 × 5. It has fewer weights in the same
-    //! ratio, and so it can express less: every pair of maps shares one kernel's shape.
+    //! ratio, and so it can express less: a map is seen by all outputs through one and the same kernel.
     //!
     //! The usual mistake is $k^2 c\, o$ for the first half: a depthwise layer has one kernel for each map, not for each pair.
 
