@@ -26,7 +26,7 @@ fn main() -> std::process::ExitCode {
     let proposal = Proposal {
         title: "Does LeNet-5 read digits better than a vote of pixels?".into(),
         question: "How many of the misread digits are due to shifts, which a convolution forgives?".into(),
-        data: "MNIST, 10 000 images embedded in the crate datasets; licence as stated there.".into(),
+        data: "MNIST, 10,000 images embedded in the crate datasets; licence as stated there.".into(),
         split: "7000 train, 1000 choose, 2000 test once.".into(),
         metric: "accuracy on the test images".into(),
         baseline: flags.baseline,

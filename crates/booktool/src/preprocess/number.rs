@@ -1,12 +1,15 @@
 //! Numbers as a page shows them.
 //!
-//! Result files and tables write `-0.25`, `1.8e-16` and `12.69 ± 0.55 (n = 3)`. A reader gets minus signs and powers
-//! of ten, and in a table no line break inside of a value.
+//! Result files and tables write `-0.25`, `1.8e-16`, `61039` and `12.69 ± 0.55 (n = 3)`. A reader gets minus signs,
+//! powers of ten and commas between thousands (as on the axes of figures), and in a table no line break inside of a
+//! value.
 
 /// A number of less than this size is shown with a power of ten.
 const SMALL: f64 = 1e-4;
 /// Exponents from here on, up and down, stay powers of ten.
 const FAR: i32 = 5;
+/// A whole number of fewer digits has no comma.
+const GROUPED: usize = 5;
 
 /// A text with its numbers in print; code, formulas and markup stay as they are.
 pub fn typeset(text: &str) -> String {
@@ -138,7 +141,23 @@ fn number(text: &str) -> Option<(usize, String)> {
         return None;
     }
     let minus = if sign == 1 { "−" } else { "" };
-    Some((end, format!("{minus}{}", exponent.map_or(mantissa.to_owned(), |e| scientific(mantissa, e)))))
+    Some((end, format!("{minus}{}", exponent.map_or_else(|| grouped(mantissa), |e| scientific(mantissa, e)))))
+}
+
+/// Commas between the thousands of a long number.
+fn grouped(number: &str) -> String {
+    let whole = number.split_once('.').map_or(number, |(whole, _)| whole);
+    if whole.len() < GROUPED {
+        return number.to_owned();
+    }
+    let mut out = String::new();
+    for (i, digit) in whole.chars().enumerate() {
+        if i > 0 && (whole.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out + &number[whole.len()..]
 }
 
 /// A number written with an exponent: with a point where that is short, else with a power of ten.
@@ -198,6 +217,8 @@ mod tests {
             ("1.", "1."),
             ("the 90 % interval, error, %", "the 90\u{202f}% interval, error, %"),
             ("−3 and ½", "−3 and ½"),
+            ("9999, 10000, -61100840 and 12345.6", "9999, 10,000, −61,100,840 and 12,345.6"),
+            ("79,510 weights", "79,510 weights"),
         ] {
             assert_eq!(typeset(text), printed, "{text}");
         }
@@ -213,7 +234,7 @@ mod tests {
             (0.0, Some(0.0), "0 ± 0"),
             (0.5, None, "0.5"),
             (8062.0, None, "8062"),
-            (493_224.4, None, "493224"),
+            (493_224.4, None, "493,224"),
             (0.123_456, None, "0.1235"),
             (1e-5, None, "10⁻⁵"),
             (-2.581e-9, None, "−2.581·10⁻⁹"),
@@ -227,8 +248,8 @@ mod tests {
     fn a_baseline_has_the_digits_of_what_it_is_compared_with() {
         for (value, mean, sd, printed) in [
             (0.80123, 0.93456, Some(0.0123), "0.801"),
-            (79_510.0, 1.014, None, "79510"),
-            (19_173.588_96, 0.053_71, Some(0.00053), "19174"),
+            (79_510.0, 1.014, None, "79,510"),
+            (19_173.588_96, 0.053_71, Some(0.00053), "19,174"),
             (3.608_741_774, 1e-15, Some(2e-17), "3.609"),
             (1.0, 0.3517, None, "1"),
             (0.43143, 0.00434, Some(0.00018), "0.4314"),
