@@ -1,8 +1,8 @@
 //! Browser test of the rendered book: every page as a reader sees it, and what a reader does with it.
 //!
 //! Each page is loaded in Chromium at two widths in two themes (the longest also in the others); `browser/view.js` looks for faults in it and a
-//! screenshot goes to `target/shots`. Then search, folded solutions, the print page, the keys, the theme menu and the
-//! sliders of figures and the drawing tool are used.
+//! screenshot goes to `target/shots`. Search, folded solutions, the print page, the keys, the theme menu, the sliders of
+//! figures and the drawing tool are used. Two browsers share the work.
 use crate::links::hrefs;
 use crate::outcome::Outcome;
 use crate::serve::{self, Live, Reload, Site};
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ const REPEATS: &str = "print.html";
 const FRAMES: &[&str] = &["toc.html"];
 /// Time limit of a page load and of a script.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
-/// Time limit of the whole test. A page takes about 0.4 s per view.
+/// Time limit of the whole test. A page takes about a second per view.
 const LIMIT: Duration = Duration::from_secs(600);
 /// The key that leads to the next chapter, in WebDriver's spelling.
 const ARROW_RIGHT: char = '\u{e014}';
@@ -55,7 +56,7 @@ const DRAWING: (&str, &str) = ("lecture-14/draw.html", "results/pretrained-lenet
 /// skipped, which is a failure where the environment has `CI=true`.
 ///
 /// # Errors
-/// When the folder is not a rendered book, or screenshots cannot be written.
+/// When the folder is not a rendered book, or there is no place for screenshots.
 pub fn check(folder: &Path) -> Result<Outcome> {
     let site = Site::load(folder)?;
     let book = Book::new(&site)?;
@@ -66,42 +67,105 @@ pub fn check(folder: &Path) -> Result<Outcome> {
         _ => fs::create_dir_all(&shots),
     }
     .with_context(|| format!("folder {}", shots.display()))?;
-    let mut browser = match Browser::start(site, CALL_LIMIT) {
-        Ok(browser) => browser,
+    let browsers = Browser::start(site, CALL_LIMIT).and_then(|first| Ok([first.beside()?, first]));
+    let browsers = match browsers {
+        Ok(browsers) => browsers,
         Err(error) => return without_browser(&error, is_ci()),
     };
-    let begin = Instant::now();
+    let round =
+        &Round { tasks: book.tasks(), book: &book, shots, begin: Instant::now(), next: AtomicUsize::new(0) };
+    let done = thread::scope(|scope| {
+        let workers = browsers.map(|browser| scope.spawn(move || round.work(browser)));
+        workers.map(|worker| worker.join().expect("no task panics"))
+    });
+    let mut done = done.concat();
+    done.sort_by_key(|(task, _)| *task);
     let mut outcome = Outcome::default();
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for view in book.views() {
-        if begin.elapsed() > LIMIT {
-            outcome.failed.push(format!("browser: stopped before {view}, after {} s", LIMIT.as_secs()));
-            return Ok(outcome);
-        }
-        match browser.look(&view).and_then(|faults| Ok((faults, browser.shoot(&view)?))) {
-            Ok((faults, images)) => {
-                for (part, image) in images.iter().enumerate() {
-                    let shot = shots.join(view.file(part));
-                    fs::write(&shot, image).with_context(|| format!("file {}", shot.display()))?;
-                }
+    for (task, faults) in done {
+        match &round.tasks[task] {
+            Task::Visit(name, _) => {
+                outcome.record(faults.into_iter().map(|fault| format!("{name}: {fault}")))
+            }
+            Task::View(view) => {
                 outcome.passed += usize::from(faults.is_empty());
                 for fault in faults {
                     let line = format!("{}: {fault}", view.page);
                     found.entry(line).or_default().push(format!("{} {}", view.width, view.theme));
                 }
             }
-            Err(error) => {
-                outcome.failed.push(format!("{view}: {error}"));
-                if let Err(error) = browser.restart() {
-                    outcome.failed.push(format!("browser: {error}"));
-                    return Ok(outcome);
-                }
-            }
         }
     }
     // A fault that several views share is one line.
     outcome.failed.extend(found.into_iter().map(|(line, views)| format!("{line} [{}]", views.join(", "))));
-    Ok(outcome.merge(visit(&browser, &book)))
+    Ok(outcome)
+}
+
+/// Something that a reader does; what is wrong with the answer.
+type Visit = fn(&Browser, &Book) -> Result<Vec<String>, Error>;
+
+/// What one browser does without the other.
+enum Task<'a> {
+    /// It does what a reader does, under this name.
+    Visit(&'static str, Visit),
+    /// It looks at a page.
+    View(View<'a>),
+}
+
+/// All tasks and the browsers' way through them. A page is drawn and its picture packed on one processor: two browsers
+/// take half the time.
+struct Round<'a> {
+    tasks: Vec<Task<'a>>,
+    book: &'a Book,
+    shots: PathBuf,
+    begin: Instant,
+    /// Number of the first task that no browser has taken.
+    next: AtomicUsize,
+}
+
+impl Round<'_> {
+    /// Takes tasks until none is left; returns their numbers, each with the faults found.
+    fn work(&self, mut browser: Browser) -> Vec<(usize, Vec<String>)> {
+        let mut done = vec![];
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(task) = self.tasks.get(number) else { return done };
+            if self.begin.elapsed() > LIMIT {
+                self.next.store(self.tasks.len(), Ordering::Relaxed);
+                done.push((number, vec![format!("not reached within {} s", LIMIT.as_secs())]));
+                return done;
+            }
+            match self.perform(task, &browser) {
+                Ok(faults) => done.push((number, faults)),
+                Err(error) => {
+                    let mut faults = vec![error.to_string()];
+                    let again = browser.restart();
+                    faults.extend(again.as_ref().err().map(|error| format!("no new browser: {error}")));
+                    done.push((number, faults));
+                    if again.is_err() {
+                        return done;
+                    }
+                }
+            }
+        }
+    }
+
+    fn perform(&self, task: &Task<'_>, browser: &Browser) -> Result<Vec<String>, Error> {
+        match task {
+            Task::Visit(_, visit) => {
+                browser.driver.resize(WIDTHS[1], HEIGHT)?;
+                visit(browser, self.book)
+            }
+            Task::View(view) => {
+                let mut faults = browser.look(view)?;
+                for (part, image) in browser.shoot(view)?.iter().enumerate() {
+                    let written = fs::write(self.shots.join(view.file(part)), image);
+                    faults.extend(written.err().map(|error| format!("its picture is not written: {error}")));
+                }
+                Ok(faults)
+            }
+        }
+    }
 }
 
 /// What is recorded on a machine where no browser starts.
@@ -144,6 +208,12 @@ impl Book {
         let length = |name: &&String| site.text(name).map_or(0, |text| text.len());
         let longest = chapters.iter().max_by_key(length).cloned().unwrap_or_default();
         Ok(Self { pages, chapters, longest })
+    }
+
+    /// All that is checked, the long ones first.
+    fn tasks(&self) -> Vec<Task<'_>> {
+        let visits = VISITS.into_iter().map(|(name, visit)| Task::Visit(name, visit));
+        visits.chain(self.views().into_iter().map(Task::View)).collect()
     }
 
     /// Every page in every size and theme that it is looked at.
@@ -196,6 +266,11 @@ impl Browser {
         let driver = Self::driver(limit)?;
         serve::start(listener, Arc::new(Live::new(site, Reload::Off)));
         Ok(Self { driver, limit, root: format!("http://{address}/") })
+    }
+
+    /// Another browser, with settings of its own, for the pages of the same server.
+    fn beside(&self) -> Result<Self, Error> {
+        Ok(Self { driver: Self::driver(self.limit)?, limit: self.limit, root: self.root.clone() })
     }
 
     fn driver(limit: Duration) -> Result<Driver, Error> {
@@ -307,29 +382,16 @@ impl Browser {
 }
 
 /// What a reader does with the book, each a check of its own.
-fn visit(browser: &Browser, book: &Book) -> Outcome {
-    type Visit = fn(&Browser, &Book) -> Result<Vec<String>, Error>;
-    let visits: [(&str, Visit); 8] = [
-        ("search", search),
-        ("folded solutions", unfold),
-        ("print page", print),
-        ("arrow keys", turn_pages),
-        ("theme menu", choose_theme),
-        ("sliders", slide),
-        ("sliders without scripts", stand_still),
-        ("drawing tool", draw),
-    ];
-    let mut outcome = Outcome::default();
-    for (name, visit) in visits {
-        let faults = browser
-            .driver
-            .resize(WIDTHS[1], HEIGHT)
-            .and_then(|()| visit(browser, book))
-            .unwrap_or_else(|error| vec![error.to_string()]);
-        outcome.record(faults.into_iter().map(|fault| format!("{name}: {fault}")));
-    }
-    outcome
-}
+const VISITS: [(&str, Visit); 8] = [
+    ("search", search),
+    ("folded solutions", unfold),
+    ("print page", print),
+    ("arrow keys", turn_pages),
+    ("theme menu", choose_theme),
+    ("sliders", slide),
+    ("sliders without scripts", stand_still),
+    ("drawing tool", draw),
+];
 
 /// The longest word of the longest chapter's title leads to that chapter.
 fn search(browser: &Browser, book: &Book) -> Result<Vec<String>, Error> {
