@@ -84,17 +84,19 @@ const EPOCH: u32 = 32;
 struct Run(AtomicUsize);
 
 /// What the caller of a region leaves on its stack for those who join.
-struct Job {
+struct Job<'a> {
     parts: usize,
-    data: *const (),
-    /// Calls the closure at `data`.
-    call: unsafe fn(*const (), usize),
+    part: Part<'a>,
 }
+
+/// What a region does with the number of a part. Not a type parameter: several hundred operations would each compile
+/// the whole protocol anew.
+type Part<'a> = &'a (dyn Fn(usize) + Sync);
 
 struct Shared {
     state: AtomicU64,
     /// The job of the open epoch; null asks the workers to end.
-    job: AtomicPtr<Job>,
+    job: AtomicPtr<Job<'static>>,
     /// The next part of each thread's run; the caller's first.
     runs: Box<[Run]>,
     done: AtomicUsize,
@@ -143,17 +145,13 @@ impl Pool {
         Self { shared, workers, busy: Mutex::new(()) }
     }
 
-    /// Runs `f(0)` to `f(parts - 1)`; one after the other if another thread is in this pool.
-    fn run<F: Fn(usize) + Sync>(&self, parts: usize, f: &F) {
+    /// Runs `part(0)` to `part(parts - 1)`; one after the other if another thread is in this pool.
+    fn run(&self, parts: usize, part: Part<'_>) {
         let busy = self.busy.try_lock();
         if busy.is_err() || self.workers.is_empty() {
-            return (0..parts).for_each(f);
+            return (0..parts).for_each(part);
         }
-        unsafe fn call<F: Fn(usize)>(data: *const (), part: usize) {
-            // SAFETY: `data` is the `&F` of the `Job` below, and is alive while that job is.
-            unsafe { (*data.cast::<F>())(part) }
-        }
-        let mut job = Job { parts, data: ptr::from_ref(f).cast(), call: call::<F> };
+        let job = Job { parts, part };
         let shared = &*self.shared;
         let core = cores::current();
         shared.caller_core.store(core, Relaxed);
@@ -161,7 +159,7 @@ impl Pool {
             run.0.store(shared.first(thread, parts), Relaxed);
         }
         shared.done.store(0, Relaxed);
-        shared.job.store(&mut job, Relaxed);
+        shared.job.store(ptr::from_ref(&job).cast_mut().cast(), Relaxed);
         self.open(core);
         let mine = catch_unwind(AssertUnwindSafe(|| shared.take(0, &job)));
         let joined = (shared.state.fetch_or(CLOSED, AcqRel) & (CLOSED - 1)) as usize;
@@ -235,7 +233,7 @@ impl Shared {
     }
 
     /// Takes parts until none is left: of the thread's own run, then of those after it.
-    fn take(&self, thread: usize, job: &Job) {
+    fn take(&self, thread: usize, job: &Job<'_>) {
         for thread in (thread..self.runs.len()).chain(0..thread) {
             let end = self.first(thread + 1, job.parts);
             loop {
@@ -243,9 +241,7 @@ impl Shared {
                 if part >= end {
                     break;
                 }
-                // SAFETY: `job` is borrowed, so its `run` has not returned and the closure behind it is alive; that
-                // closure is `Sync`. Test `parts_run_once_each`.
-                unsafe { (job.call)(job.data, part) }
+                (job.part)(part)
             }
         }
     }
@@ -279,7 +275,8 @@ impl Shared {
             seen = state >> EPOCH;
             spins = 0;
             // SAFETY: this worker has joined, so the caller waits in `run` until `done` says otherwise, and the job
-            // lies on its stack; null means that the pool is being dropped. Loom model `loom_runs_every_part_once`.
+            // lies on its stack, behind it a closure that is `Sync` and borrowed for as long; null means that the pool
+            // is being dropped. Loom model `loom_runs_every_part_once`.
             let Some(job) = (unsafe { self.job.load(Relaxed).as_ref() }) else { return };
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.take(thread, job))) {
                 let mut first = self.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -368,8 +365,12 @@ pub fn with_threads<R>(threads: usize, f: impl FnOnce() -> R) -> R {
 /// # Panics
 /// When a part panics: with the same payload, after all parts have ended.
 pub fn parallel(parts: usize, f: impl Fn(usize) + Sync) {
+    region(parts, &f)
+}
+
+fn region(parts: usize, part: Part<'_>) {
     if parts <= 1 || INSIDE.get() {
-        return (0..parts).for_each(f);
+        return (0..parts).for_each(part);
     }
     let part = |i| {
         struct Leave(bool);
@@ -379,7 +380,7 @@ pub fn parallel(parts: usize, f: impl Fn(usize) + Sync) {
             }
         }
         let _leave = Leave(INSIDE.replace(true));
-        f(i)
+        part(i)
     };
     match CHOSEN.with_borrow(Clone::clone) {
         Some(pool) => pool.run(parts, &part),

@@ -2,6 +2,7 @@
 use crate::execute::{run, to_value};
 use crate::{About, Error, Experiment, ExperimentConfig, Figure, ResultFile, RunOptions};
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use serde_json::Value;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 
@@ -58,6 +59,24 @@ trait Erased {
     fn figures(&self, result: &ResultFile, path: PathBuf) -> Result<Vec<Figure>, Error>;
 }
 
+/// Says for each field of a configuration what it is when nothing is typed. Compiled once for all experiments.
+fn with_defaults(command: Command, full: &Value, quick: &Value) -> Command {
+    let ids: Vec<_> = command.get_arguments().map(|arg| arg.get_id().clone()).collect();
+    ids.into_iter().fold(command, |command, id| {
+        command.mut_arg(&id, |arg| {
+            let defaults = format!("[full: {}, quick: {}]", full[id.as_str()], quick[id.as_str()]);
+            let help = arg.get_help().map_or(defaults.clone(), |help| format!("{help} {defaults}"));
+            let is_switch = matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::SetFalse);
+            let arg = if is_switch {
+                arg.action(ArgAction::Set).num_args(0..=1).default_missing_value("true")
+            } else {
+                arg
+            };
+            arg.help(help).default_value(None::<&'static str>).help_heading("This experiment")
+        })
+    })
+}
+
 struct Typed<X>(PhantomData<fn() -> X>);
 
 impl<X: Experiment> Erased for Typed<X> {
@@ -69,20 +88,7 @@ impl<X: Experiment> Erased for Typed<X> {
             .about(X::ABOUT.claim)
             .long_about(None)
             .after_help(format!("Lecture {}. {}", X::ABOUT.lecture, X::ABOUT.paper));
-        let ids: Vec<_> = command.get_arguments().map(|arg| arg.get_id().clone()).collect();
-        ids.into_iter().fold(command, |command, id| {
-            command.mut_arg(&id, |arg| {
-                let defaults = format!("[full: {}, quick: {}]", full[id.as_str()], quick[id.as_str()]);
-                let help = arg.get_help().map_or(defaults.clone(), |help| format!("{help} {defaults}"));
-                let is_switch = matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::SetFalse);
-                let arg = if is_switch {
-                    arg.action(ArgAction::Set).num_args(0..=1).default_missing_value("true")
-                } else {
-                    arg
-                };
-                arg.help(help).default_value(None::<&'static str>).help_heading("This experiment")
-            })
-        })
+        with_defaults(command, &full, &quick)
     }
 
     fn run(&self, changes: &ArgMatches, options: &RunOptions) -> Result<ResultFile, Error> {

@@ -1,6 +1,9 @@
 //! From a configuration to a judged result file.
 use crate::result::{self, Judged, ResultFile, Unstable};
-use crate::{Check, CheckpointEvery, Device, Error, Experiment, ExperimentConfig, Lab, LabOptions, Progress};
+use crate::{
+    About, Check, CheckpointEvery, Device, Error, Experiment, ExperimentConfig, Figure, Lab, LabOptions,
+    Progress,
+};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -36,57 +39,76 @@ pub struct RunOptions {
 /// What the configuration, the method, its data or the file system refuse. Nothing is written then but
 /// metrics and checkpoints.
 pub fn run<X: Experiment>(config: X::Config, options: &RunOptions) -> Result<ResultFile, Error> {
+    let about = &X::ABOUT;
     if options.device == Device::Cuda && cfg!(not(feature = "cuda")) {
         return Err(Error::NoCuda);
     }
     if !X::DEVICES.contains(&options.device) {
-        return Err(Error::Device {
-            experiment: X::ABOUT.name,
-            device: options.device,
-            supported: X::DEVICES,
-        });
+        return Err(Error::Device { experiment: about.name, device: options.device, supported: X::DEVICES });
     }
     let config = config.check()?;
-    let sources_sha256 = result::sources_sha256(&X::ABOUT);
-    let mut lab = Lab::open(LabOptions {
-        name: X::ABOUT.name.into(),
-        seed: options.seed,
-        device: options.device,
-        progress: options.progress,
-        runs: Some(options.runs.clone()),
-        identity: serde_json::json!({
-            "experiment": X::ABOUT.name,
-            "config": to_value(&config),
-            "device": format!("{:?}", options.device),
-            "sources_sha256": sources_sha256,
-        }),
-        starts_afresh: options.starts_afresh,
-        checkpoint_every: options.checkpoint_every,
-        command: options.resume.clone(),
-    })?;
+    let config_value = to_value(&config);
+    let mut lab = open(about, &config_value, options)?;
     let started = Instant::now();
     let report = X::run(&config, &mut lab)?;
     let wall_seconds = started.elapsed().as_secs_f64();
     let report_value = to_value(&report);
     // NaN becomes null in JSON: reading it back here refuses it before anything is written.
     serde_json::from_value::<X::Report>(report_value.clone())
-        .map_err(|source| Error::Report { experiment: X::ABOUT.name, source })?;
+        .map_err(|source| Error::Report { experiment: about.name, source })?;
     let checks = X::checks(&report);
-    checks.iter().try_for_each(|check| decided(X::ABOUT.name, check))?;
+    checks.iter().try_for_each(|check| decided(about.name, check))?;
+    let figures = X::figures(&report);
+    let outcome = Outcome { config: config_value, report: report_value, checks, figures, wall_seconds };
+    close(about, outcome, lab, options)
+}
+
+/// The lab of an experiment. This and [`close`] are compiled once for all experiments.
+fn open(about: &About, config: &Value, options: &RunOptions) -> Result<Lab, Error> {
+    Lab::open(LabOptions {
+        name: about.name.into(),
+        seed: options.seed,
+        device: options.device,
+        progress: options.progress,
+        runs: Some(options.runs.clone()),
+        identity: serde_json::json!({
+            "experiment": about.name,
+            "config": config,
+            "device": format!("{:?}", options.device),
+            "sources_sha256": result::sources_sha256(about),
+        }),
+        starts_afresh: options.starts_afresh,
+        checkpoint_every: options.checkpoint_every,
+        command: options.resume.clone(),
+    })
+}
+
+/// What an experiment has given.
+struct Outcome {
+    config: Value,
+    report: Value,
+    checks: Vec<Check>,
+    figures: Vec<Figure>,
+    wall_seconds: f64,
+}
+
+/// Judges the outcome and writes the result file.
+fn close(about: &About, outcome: Outcome, lab: Lab, options: &RunOptions) -> Result<ResultFile, Error> {
+    let Outcome { config, report, checks, figures, wall_seconds } = outcome;
     let result = ResultFile {
         format: ResultFile::FORMAT,
-        name: X::ABOUT.name.into(),
-        lecture: X::ABOUT.lecture,
-        paper: X::ABOUT.paper.into(),
-        claim: X::ABOUT.claim.into(),
+        name: about.name.into(),
+        lecture: about.lecture,
+        paper: about.paper.into(),
+        claim: about.claim.into(),
         command: options.command.clone(),
         quick: options.quick,
         seeds: lab.seeds_used().to_vec(),
-        config: to_value(&config),
-        report: report_value,
+        config,
+        report,
         checks: checks.into_iter().map(|check| Judged { holds: check.holds(), check }).collect(),
-        figures: X::figures(&report).iter().map(|figure| figure.file_name(X::ABOUT.name)).collect(),
-        sources_sha256,
+        figures: figures.iter().map(|figure| figure.file_name(about.name)).collect(),
+        sources_sha256: result::sources_sha256(about),
         versions: result::versions(),
         unstable: Unstable { wall_seconds, commit: result::commit(), machine: result::machine() },
     };

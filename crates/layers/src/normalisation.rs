@@ -300,14 +300,14 @@ where
 }
 
 /// Replaces `num_batches_tracked` of every batch normalisation.
-fn set_counts<M, E, D>(model: &mut M, count: impl Fn(i64) -> i64)
+fn set_counts<M, E, D>(model: &mut M, count: fn(i64) -> i64)
 where
     M: TensorCollection<E, D>,
     E: Dtype,
     D: dfdx::prelude::Device<E>,
 {
-    struct Counts<F>(F);
-    impl<E: Dtype, D: dfdx::prelude::Device<E>, F: Fn(i64) -> i64> TensorVisitor<E, D> for Counts<F> {
+    struct Counts(fn(i64) -> i64);
+    impl<E: Dtype, D: dfdx::prelude::Device<E>> TensorVisitor<E, D> for Counts {
         type Viewer = (ViewTensorMut, ViewTensorName);
         type Err = std::convert::Infallible;
         type E2 = E;

@@ -714,8 +714,7 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Optim<R, M, E, D
     }
 
     fn hyperparameters(&self) -> BTreeMap<String, f64> {
-        let mut all: BTreeMap<String, f64> =
-            self.rule.hyperparameters().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut all = by_name(self.rule.hyperparameters());
         for (i, group) in self.groups.iter().enumerate() {
             let decay = group.weight_decay.unwrap_or(self.rule.weight_decay().value());
             all.insert(format!("group {i}: learning_rate_scale"), group.learning_rate_scale);
@@ -861,6 +860,10 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Step<M, E, D> fo
         self.rule.set_learning_rate(state.learning_rate);
         Ok(())
     }
+}
+
+fn by_name(values: Vec<(&'static str, f64)>) -> BTreeMap<String, f64> {
+    values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// One pass over the weights and one hook.

@@ -114,13 +114,23 @@ impl DeviceError {
 /// });
 /// assert!(largest <= 3.0_f64.powf(-0.5)); // the bound of the default initialisation
 /// ```
-pub fn visit<M, E, D>(model: &M, read: impl FnMut(&Parameter, &[E]))
+pub fn visit<M, E, D>(model: &M, mut read: impl FnMut(&Parameter, &[E]))
 where
     M: TensorCollection<E, D>,
     E: Dtype,
     D: Device<E>,
 {
-    let Ok(_) = M::iter_tensors(&mut RecursiveWalker { m: (model, String::new()), f: &mut Read(read) });
+    look(model, &mut |parameter, values| read(&parameter, &values()));
+}
+
+/// Calls `see(parameter, values)` for every tensor in order; `values()` copies the elements.
+fn look<M, E, D>(model: &M, see: See<'_, E>)
+where
+    M: TensorCollection<E, D>,
+    E: Dtype,
+    D: Device<E>,
+{
+    let Ok(_) = M::iter_tensors(&mut RecursiveWalker { m: (model, String::new()), f: &mut Read(see) });
 }
 
 /// Calls `write(parameter, values)` for every tensor in order and stores what it leaves in `values`. A tensor whose
@@ -128,13 +138,16 @@ where
 ///
 /// # Errors
 /// The device's error when such a tensor cannot be copied.
-pub fn visit_mut<M, E, D>(model: &mut M, write: impl FnMut(&Parameter, &mut [E])) -> Result<(), DeviceError>
+pub fn visit_mut<M, E, D>(
+    model: &mut M,
+    mut write: impl FnMut(&Parameter, &mut [E]),
+) -> Result<(), DeviceError>
 where
     M: TensorCollection<E, D>,
     E: Dtype,
     D: Device<E>,
 {
-    M::iter_tensors(&mut RecursiveWalker { m: (model, String::new()), f: &mut Write(write) })
+    M::iter_tensors(&mut RecursiveWalker { m: (model, String::new()), f: &mut Write(&mut write) })
         .map(|_| ())
         .map_err(DeviceError::new)
 }
@@ -146,9 +159,9 @@ where
     E: Dtype,
     D: Device<E>,
 {
-    let mut list = List(Vec::new());
-    let Ok(_) = M::iter_tensors(&mut RecursiveWalker { m: (model, String::new()), f: &mut list });
-    list.0
+    let mut list = Vec::new();
+    look(model, &mut |parameter, _| list.push(parameter));
+    list
 }
 
 /// Path names of the trainable tensors, in order.
@@ -357,8 +370,9 @@ impl<E: Dtype, D: Device<E>> MissingGradients<E, D> {
         model: &M,
         gradients: &mut Gradients<E, D>,
     ) -> Result<Vec<usize>, DeviceError> {
-        let mut mark = Mark { markers: &mut self.markers, carrier: &mut self.carrier };
-        M::iter_tensors(&mut RecursiveWalker { m: model, f: &mut mark }).map_err(DeviceError::new)?;
+        let mut walk =
+            Markers { gradients: &mut self.markers, task: Task::Set(&mut self.carrier), position: 0 };
+        M::iter_tensors(&mut RecursiveWalker { m: model, f: &mut walk }).map_err(DeviceError::new)?;
         let Some(carrier) = &self.carrier else { return Ok(Vec::new()) }; // nothing to train
         let real = std::mem::replace(gradients, Gradients::leaky());
         let (carrier, markers) = carrier.trace(self.markers.clone()).split_tape();
@@ -374,9 +388,10 @@ impl<E: Dtype, D: Device<E>> MissingGradients<E, D> {
         });
         carrier.put_tape(tape).try_backward().map_err(DeviceError::new)?;
         *gradients = merged.take().expect("the backward pass has run the operation");
-        let mut missing = Missing { gradients, tensors: Vec::new(), position: 0 };
-        M::iter_tensors(&mut RecursiveWalker { m: model, f: &mut missing }).map_err(DeviceError::new)?;
-        Ok(missing.tensors)
+        let mut missing = Vec::new();
+        let mut walk = Markers { gradients, task: Task::Find(&mut missing), position: 0 };
+        M::iter_tensors(&mut RecursiveWalker { m: model, f: &mut walk }).map_err(DeviceError::new)?;
+        Ok(missing)
     }
 }
 
@@ -389,8 +404,12 @@ fn describe<S: Shape, E: Dtype, D: Device<E>>(
     Parameter { name: without_empty_end(&name).to_owned(), shape, is_trainable: options.do_gradient_update }
 }
 
-struct Read<F>(F);
-impl<E: Dtype, D: Device<E>, F: FnMut(&Parameter, &[E])> TensorVisitor<E, D> for Read<F> {
+/// What is called for each tensor that is read. Not a type parameter: for each visitor, a model's whole tree of layers is
+/// compiled once more.
+type See<'a, E> = &'a mut dyn FnMut(Parameter, &dyn Fn() -> Vec<E>);
+
+struct Read<'a, E>(See<'a, E>);
+impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Read<'_, E> {
     type Viewer = (ViewTensorRef, ViewTensorName);
     type Err = Infallible;
     type E2 = E;
@@ -400,13 +419,14 @@ impl<E: Dtype, D: Device<E>, F: FnMut(&Parameter, &[E])> TensorVisitor<E, D> for
         options: TensorOptions<S, E, D>,
         (tensor, name): (&Tensor<S, E, D>, String),
     ) -> Result<Option<Tensor<S, E, D>>, Infallible> {
-        (self.0)(&describe(&options, tensor, name), &read_row_major(tensor));
+        (self.0)(describe(&options, tensor, name), &|| read_row_major(tensor));
         Ok(None)
     }
 }
 
-struct Write<F>(F);
-impl<E: Dtype, D: Device<E>, F: FnMut(&Parameter, &mut [E])> TensorVisitor<E, D> for Write<F> {
+/// What is called for each tensor that is written, for the same reason.
+struct Write<'a, E>(&'a mut dyn FnMut(&Parameter, &mut [E]));
+impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Write<'_, E> {
     type Viewer = (ViewTensorMut, ViewTensorName);
     type Err = D::Err;
     type E2 = E;
@@ -419,22 +439,6 @@ impl<E: Dtype, D: Device<E>, F: FnMut(&Parameter, &mut [E])> TensorVisitor<E, D>
         let mut values = read_row_major(tensor);
         (self.0)(&describe(&options, tensor, name), &mut values);
         write_row_major(tensor, &values)?;
-        Ok(None)
-    }
-}
-
-struct List(Vec<Parameter>);
-impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for List {
-    type Viewer = (ViewTensorRef, ViewTensorName);
-    type Err = Infallible;
-    type E2 = E;
-    type D2 = D;
-    fn visit<S: Shape>(
-        &mut self,
-        options: TensorOptions<S, E, D>,
-        (tensor, name): (&Tensor<S, E, D>, String),
-    ) -> Result<Option<Tensor<S, E, D>>, Infallible> {
-        self.0.push(describe(&options, tensor, name));
         Ok(None)
     }
 }
@@ -466,41 +470,20 @@ fn marker_len(numel: usize) -> usize {
     if numel == 1 { 2 } else { 1 }
 }
 
-struct Mark<'a, E: Dtype, D: Device<E>> {
-    markers: &'a mut Gradients<E, D>,
-    carrier: &'a mut Option<Tensor<Rank0, E, D>>,
-}
-impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Mark<'_, E, D> {
-    type Viewer = ViewTensorRef;
-    type Err = D::Err;
-    type E2 = E;
-    type D2 = D;
-    fn visit<S: Shape>(
-        &mut self,
-        options: TensorOptions<S, E, D>,
-        tensor: &Tensor<S, E, D>,
-    ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
-        let (device, numel) = (tensor.device(), tensor.shape().num_elements());
-        if options.do_gradient_update && numel > 0 {
-            let marker = self.markers.get_or_alloc_mut(tensor)?;
-            if Storage::<E>::len(device, marker) != marker_len(numel) {
-                *marker = Storage::<E>::try_alloc_len(device, marker_len(numel))?;
-            }
-            if self.carrier.is_none() {
-                *self.carrier = Some(device.try_zeros()?);
-            }
-        }
-        Ok(None)
-    }
-}
-
-struct Missing<'a, E: Dtype, D: Device<E>> {
+/// Sets the markers of all trainable tensors, or finds those that are left: one visitor for both, as above.
+struct Markers<'a, E: Dtype, D: Device<E>> {
     gradients: &'a mut Gradients<E, D>,
-    /// Positions among the trainable tensors.
-    tensors: Vec<usize>,
+    task: Task<'a, E, D>,
+    /// Position among the trainable tensors.
     position: usize,
 }
-impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Missing<'_, E, D> {
+enum Task<'a, E: Dtype, D: Device<E>> {
+    /// Makes the carrier too, if there is none.
+    Set(&'a mut Option<Tensor<Rank0, E, D>>),
+    /// Puts gradients of zeros in the place of markers and keeps their positions.
+    Find(&'a mut Vec<usize>),
+}
+impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Markers<'_, E, D> {
     type Viewer = ViewTensorRef;
     type Err = D::Err;
     type E2 = E;
@@ -511,14 +494,29 @@ impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Missing<'_, E, D> {
         tensor: &Tensor<S, E, D>,
     ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
         let (device, numel) = (tensor.device(), tensor.shape().num_elements());
-        if options.do_gradient_update {
-            let gradient = self.gradients.get_or_alloc_mut(tensor)?;
-            if numel > 0 && Storage::<E>::len(device, gradient) == marker_len(numel) {
-                *gradient = Storage::<E>::try_alloc_len(device, numel)?;
-                self.tensors.push(self.position);
-            }
-            self.position += 1;
+        if !options.do_gradient_update {
+            return Ok(None);
         }
+        match &mut self.task {
+            Task::Set(_) if numel == 0 => {}
+            Task::Set(carrier) => {
+                let marker = self.gradients.get_or_alloc_mut(tensor)?;
+                if Storage::<E>::len(device, marker) != marker_len(numel) {
+                    *marker = Storage::<E>::try_alloc_len(device, marker_len(numel))?;
+                }
+                if carrier.is_none() {
+                    **carrier = Some(device.try_zeros()?);
+                }
+            }
+            Task::Find(missing) => {
+                let gradient = self.gradients.get_or_alloc_mut(tensor)?;
+                if numel > 0 && Storage::<E>::len(device, gradient) == marker_len(numel) {
+                    *gradient = Storage::<E>::try_alloc_len(device, numel)?;
+                    missing.push(self.position);
+                }
+            }
+        }
+        self.position += 1;
         Ok(None)
     }
 }

@@ -218,6 +218,17 @@ pub fn for_each_run<E: Real>(
     prepare: impl Fn(usize) -> Option<Prepare>,
     rule: impl Fn(Run<'_, E>) + Sync,
 ) -> Result<(), Error> {
+    go_through(tensors, memory, cut, &prepare, &rule)
+}
+
+/// [`for_each_run`], compiled once for all rules.
+fn go_through<E: Real>(
+    tensors: &mut [Slices<'_, E>],
+    memory: &mut [Memory<E>],
+    cut: Cut,
+    prepare: &dyn Fn(usize) -> Option<Prepare>,
+    rule: &(dyn Fn(Run<'_, E>) + Sync),
+) -> Result<(), Error> {
     assert_eq!(tensors.len(), memory.len(), "one memory per tensor");
     let mut runs = Vec::with_capacity(tensors.iter().map(|t| t.weights.len().div_ceil(CHUNK)).sum());
     let mut elements = 0;
@@ -252,7 +263,7 @@ pub fn for_each_run<E: Real>(
             }));
         }
     }
-    let go = |run: &mut Option<Run<'_, E>>| run.take().map(&rule);
+    let go = |run: &mut Option<Run<'_, E>>| run.take().map(rule);
     if elements <= CHUNK {
         runs.iter_mut().for_each(|run| _ = go(run)); // waking a thread costs more than this
     } else {
@@ -270,7 +281,7 @@ pub fn for_each_run<E: Real>(
 /// assert_eq!(sums, [25.0, 0.0]);
 /// ```
 pub fn squares<E: Real>(slices: &[&[E]]) -> Vec<f64> {
-    sums(slices, |i, range| E::squares(&slices[i][range]))
+    sums(slices, &|i, range| E::squares(&slices[i][range]))
 }
 
 /// Σ g′² of each tensor, where $g'$ is its gradient after `prepare(position)`.
@@ -282,13 +293,13 @@ pub fn prepared_squares<E: Real>(
     prepare: impl Fn(usize) -> Prepare + Sync,
 ) -> Vec<f64> {
     let weights: Vec<&[E]> = tensors.iter().map(|t| &*t.weights).collect();
-    sums(&weights, |i, range| {
+    sums(&weights, &|i, range| {
         E::prepared_squares(prepare(i), &weights[i][range.clone()], &tensors[i].gradient[range])
     })
 }
 
 /// Adds `term(slice, range)` over the ranges of each slice, computed in parallel.
-fn sums<E: Real>(slices: &[&[E]], term: impl Fn(usize, std::ops::Range<usize>) -> f64 + Sync) -> Vec<f64> {
+fn sums<E: Real>(slices: &[&[E]], term: &(dyn Fn(usize, std::ops::Range<usize>) -> f64 + Sync)) -> Vec<f64> {
     let ranges = slices.iter().enumerate().flat_map(|(i, slice)| {
         (0..slice.len()).step_by(CHUNK).map(move |from| (i, from..(from + CHUNK).min(slice.len()), 0.0))
     });
