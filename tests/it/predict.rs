@@ -1,10 +1,10 @@
 //! The example that reads a PNG: right answers for good pictures of any kind, one clear line for each broken one.
-use crate::support::{example, output, text};
+use crate::support::{binary, output, text};
 use std::path::{Path, PathBuf};
 
 /// Runs the example; its output and exit code.
 fn predict(arguments: &[&str]) -> (String, i32) {
-    text(&output(example("predict").args(arguments)))
+    text(&output(binary("predict").args(arguments)))
 }
 
 /// A stroke from top to bottom, in the middle third: a one.

@@ -1,5 +1,5 @@
 //! What several of these tests need: the root folder, cargo, the built binaries.
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -27,50 +27,38 @@ pub fn text(output: &Output) -> (String, i32) {
     (String::from_utf8_lossy(&both).into_owned(), output.status.code().unwrap_or(-1))
 }
 
-/// A binary of this workspace, built once for all tests.
+/// Cargo's messages about all that these tests start or link: binaries, an example and the libraries below them.
 ///
-/// `cargo xtask test-all` has built them, with the features of all packages together, and names their folder in
-/// `COURSE_BINARIES`. Compiling them here, with the features of three packages, would compile dfdx once more.
-pub fn binary(name: &str) -> Command {
-    static BUILT: OnceLock<Vec<PathBuf>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| {
-        if let Some(folder) = std::env::var_os("COURSE_BINARIES") {
-            let name = |name| Path::new(&folder).join(name).with_extension(std::env::consts::EXE_EXTENSION);
-            return ["xtask", "course", "booktool"].map(name).into();
-        }
-        let packages =
-            ["build", "-q", "-p", "xtask", "-p", "course", "-p", "booktool", "--message-format=json"];
-        let result = output(&mut cargo(&packages));
+/// After `cargo xtask test-all` has compiled them for the tests, cargo only says where they lie: it asks for the
+/// features of all packages here as it does there.
+fn artifacts() -> &'static [Value] {
+    static BUILT: OnceLock<Vec<Value>> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let mut command = cargo(&["build", "-q", "--workspace", "--message-format=json"]);
+        command.args(["--bin", "xtask", "--bin", "course", "--bin", "booktool", "--example", "predict"]);
+        let result = output(&mut command);
         assert!(result.status.success(), "{}", text(&result).0);
         let messages = String::from_utf8_lossy(&result.stdout).into_owned();
-        let values = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        values.filter_map(|value| value["executable"].as_str().map(PathBuf::from)).collect()
-    });
-    let path = built.iter().find(|path| path.file_stem().is_some_and(|stem| stem == name));
-    let mut command = Command::new(path.unwrap_or_else(|| panic!("cargo built no {name}: {built:?}")));
+        messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    })
+}
+
+/// A binary of this workspace, or the example `predict`.
+pub fn binary(name: &str) -> Command {
+    let mut paths = artifacts().iter().filter_map(|value| Some(Path::new(value["executable"].as_str()?)));
+    let path = paths.find(|path| path.file_stem().is_some_and(|stem| stem == name));
+    let mut command = Command::new(path.unwrap_or_else(|| panic!("cargo built no {name}")));
     command.current_dir(root());
     command
 }
 
-/// An example of `convnets`, built as the [binaries](binary) are.
-pub fn example(name: &str) -> Command {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let folder = BUILT.get_or_init(|| {
-        if let Some(folder) = std::env::var_os("COURSE_BINARIES") {
-            return Path::new(&folder).join("examples");
-        }
-        let arguments = ["build", "-q", "-p", "convnets", "--features", "pretrained", "--examples"];
-        let result = output(cargo(&arguments).arg("--message-format=json"));
-        assert!(result.status.success(), "{}", text(&result).0);
-        let messages = String::from_utf8_lossy(&result.stdout).into_owned();
-        let values = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let mut built =
-            values.filter_map(|value| Some(Path::new(value["executable"].as_str()?).parent()?.to_owned()));
-        built.next_back().expect("cargo built an example")
-    });
-    let mut command = Command::new(folder.join(name).with_extension(std::env::consts::EXE_EXTENSION));
-    command.current_dir(root());
-    command
+/// The compiled library of this name, of this workspace or below it.
+pub fn library(name: &str) -> &'static Path {
+    let is_library =
+        |value: &&Value| value["target"]["name"] == name && value["target"]["kind"] == json!(["lib"]);
+    let files = artifacts().iter().filter(is_library).filter_map(|value| value["filenames"].as_array());
+    let mut paths = files.flatten().filter_map(|path| path.as_str().map(Path::new));
+    paths.find(|path| path.extension().is_some_and(|e| e == "rlib")).unwrap_or_else(|| panic!("no {name}"))
 }
 
 /// All files below a folder of the repository whose name ends so, without build output.

@@ -60,14 +60,21 @@ fn run_built(built: Result<PathBuf, Exit>, before: &[&str], arguments: &[String]
     }
 }
 
-/// What cargo has built: the paths of binaries and test programs.
-pub struct Built(Vec<PathBuf>);
+/// What cargo has built.
+#[derive(Default)]
+pub struct Built {
+    /// The paths of binaries and test programs.
+    executables: Vec<PathBuf>,
+    /// The names of what was compiled this time, and not before.
+    pub compiled: Vec<String>,
+}
 
 impl Built {
     /// The binary of this name, or the unit tests of the package of this name.
     pub fn executable(&self, name: &str) -> Option<&Path> {
-        let named =
-            |is: fn(&Path, &str) -> bool| self.0.iter().map(PathBuf::as_path).find(|path| is(path, name));
+        let named = |is: fn(&Path, &str) -> bool| {
+            self.executables.iter().map(PathBuf::as_path).find(|path| is(path, name))
+        };
         named(is_binary).or_else(|| named(are_tests))
     }
 }
@@ -95,9 +102,13 @@ pub fn build(mut command: Command) -> Result<Built, Exit> {
         Err(error) => return Err(cannot_start(&command, &error)),
     };
     let lines = child.stdout.take().map(|stdout| BufReader::new(stdout).lines().map_while(Result::ok));
-    let paths = lines.into_iter().flatten().filter_map(|line| executable(&line)).collect();
+    let mut built = Built::default();
+    for line in lines.into_iter().flatten() {
+        built.executables.extend(executable(&line));
+        built.compiled.extend(compiled(&line));
+    }
     match child.wait() {
-        Ok(status) if status.success() => Ok(Built(paths)),
+        Ok(status) if status.success() => Ok(built),
         _ => Err(FAILED),
     }
 }
@@ -106,6 +117,14 @@ pub fn build(mut command: Command) -> Result<Built, Exit> {
 fn executable(line: &str) -> Option<PathBuf> {
     let quoted = line.split_once("\"executable\":\"")?.1;
     Some(PathBuf::from(quoted.split('"').next()?.replace("\\\\", "\\")))
+}
+
+/// The name in cargo's JSON message about something that it has compiled, if the line is one.
+fn compiled(line: &str) -> Option<String> {
+    let is_new = line.contains(r#""reason":"compiler-artifact""#) && line.contains(r#""fresh":false"#);
+    let target = line.split_once(r#""target":{"#)?.1;
+    let name = target.split_once(r#""name":""#)?.1.split('"').next()?;
+    is_new.then(|| name.to_owned())
 }
 
 fn is_binary(path: &Path, name: &str) -> bool {
@@ -132,8 +151,17 @@ mod tests {
     }
 
     #[test]
+    fn finds_what_was_compiled_in_cargos_messages() {
+        let line = r#"{"reason":"compiler-artifact","package_id":"p#0.1.0","target":{"kind":["lib"],"name":"optim"},"fresh":false}"#;
+        assert_eq!(compiled(line), Some("optim".into()));
+        assert_eq!(compiled(&line.replace("false", "true")), None);
+        assert_eq!(compiled(r#"{"reason":"build-script-executed","package_id":"p"}"#), None);
+    }
+
+    #[test]
     fn knows_a_binary_and_unit_tests_by_their_names() {
-        let built = Built(["/t/deps/course-0f", "/t/course", "/t/deps/kernels-0f"].map(PathBuf::from).into());
+        let executables = ["/t/deps/course-0f", "/t/course", "/t/deps/kernels-0f"].map(PathBuf::from).into();
+        let built = Built { executables, ..Built::default() };
         assert_eq!(built.executable("kernels"), Some(Path::new("/t/deps/kernels-0f")));
         assert_eq!(built.executable("course"), Some(Path::new("/t/course")));
         assert_eq!(built.executable("kern"), None);

@@ -4,6 +4,7 @@ use crate::count::{Count, closing_line};
 use crate::process::{self, Built, Exit, FAILED, OK, USAGE, cannot_start, cargo};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// One row of the table.
@@ -18,6 +19,9 @@ struct Session {
     strict: bool,
     /// What the stage "build" made, if it has.
     built: Option<Built>,
+    /// The stage "memory", which runs beside those before it: valgrind keeps one processor busy for a minute, and some
+    /// of what rustdoc does keeps only one busy too.
+    memory: Option<JoinHandle<(Count, Vec<String>)>>,
 }
 
 impl Session {
@@ -73,16 +77,25 @@ const STAGES: &[Stage] = &[
     Stage { name: "quick results", run: |session| session.course(&["results", "--check"]) },
 ];
 
-/// Compiles every test and binary: what the later stages run.
+/// Compiles every test, binary and example: what the later stages run. Without a choice of targets cargo makes programs
+/// of the examples, which tests run.
 fn build(session: &mut Session) -> Count {
-    let mut command = cargo(&["test"]);
-    command.args(TARGETS);
-    session.built = process::build(command).ok();
-    // As programs, which tests run; `cargo test --examples` would make test programs of them.
-    let examples = process::build(cargo(&["build", "--workspace", "--examples"]));
-    match (&session.built, examples) {
-        (Some(_), Ok(_)) => Count { passed: 1, ..Count::default() },
-        _ => Count { failed: 1, ..Count::default() },
+    session.built = process::build(cargo(&["test", "--workspace"])).ok();
+    if session.built.is_none() {
+        return Count { failed: 1, ..Count::default() };
+    }
+    // What people build and tests start: the same crates, with the same features of each, or all is compiled twice.
+    match process::build(cargo(&["build", "--workspace", "--bin", "course", "--bin", "booktool"])) {
+        Ok(again) if again.compiled.is_empty() => Count { passed: 2, ..Count::default() },
+        Ok(again) => {
+            println!(
+                "`cargo build` compiles once more what `cargo test` has compiled with other features: {}; \
+                 tests/Cargo.toml says how both ask for the same",
+                again.compiled.join(", ")
+            );
+            Count { passed: 1, failed: 1, ..Count::default() }
+        }
+        Err(_) => Count { passed: 1, failed: 1, ..Count::default() },
     }
 }
 
@@ -92,15 +105,13 @@ const TARGETS: [&str; 4] = ["--workspace", "--lib", "--bins", "--tests"];
 fn tests(session: &mut Session) -> Count {
     let mut command = cargo(&["test", "--no-fail-fast"]);
     command.args(TARGETS);
-    if let Some(folder) = session.built.as_ref().and_then(|built| built.executable("course")?.parent()) {
-        command.env("COURSE_BINARIES", folder); // read by tests/it/support.rs
-    }
     perform(command, session.strict)
 }
 
 /// The examples in the documentation and the listings of the book. No listing has escaped: their number is the one that
 /// booktool counts.
 fn doctests(session: &mut Session) -> Count {
+    begin_memory(session);
     let mut command = cargo(&["test", "--no-fail-fast", "--doc", "--workspace"]);
     command.env(check::DOCTEST_FLAGS.0, check::DOCTEST_FLAGS.1).env_remove("BLESS");
     let mut listings = 0;
@@ -125,11 +136,28 @@ fn is_listing(line: &str) -> bool {
     line.starts_with("test ") && line.contains(".md - chapters::")
 }
 
+fn begin_memory(session: &mut Session) {
+    let Ok(tests) = session.binary("kernels") else { return };
+    if check::has_valgrind() {
+        let (command, strict) = (check::memory_command(tests), session.strict);
+        session.memory = Some(thread::spawn(move || {
+            let mut lines = Vec::new();
+            (watch(command, strict, |line| lines.push(line.to_owned())), lines)
+        }));
+    }
+}
+
 fn memory(session: &mut Session) -> Count {
     if !check::has_valgrind() {
         return skipped(check::NO_VALGRIND);
     }
-    session.perform(session.binary("kernels").map(check::memory_command))
+    match session.memory.take().map(JoinHandle::join) {
+        Some(Ok((count, lines))) => {
+            lines.iter().for_each(|line| println!("{line}"));
+            count
+        }
+        _ => session.perform(session.binary("kernels").map(check::memory_command)),
+    }
 }
 
 fn documentation(session: &mut Session) -> Count {
@@ -190,7 +218,7 @@ pub fn run(arguments: &[String]) -> Exit {
 fn all(strict: bool) -> Exit {
     let before = book_changes();
     let mut rows = Vec::new();
-    let mut session = Session { strict, built: None };
+    let mut session = Session { strict, built: None, memory: None };
     for (i, stage) in STAGES.iter().enumerate() {
         println!("\n== {}/{} {}", i + 1, STAGES.len(), stage.name);
         let start = Instant::now();
@@ -212,8 +240,16 @@ fn perform(command: Command, strict: bool) -> Count {
     perform_each(command, strict, |_| ())
 }
 
-/// [`perform`], which shows `look` each line of the output.
-fn perform_each(mut command: Command, strict: bool, mut look: impl FnMut(&str)) -> Count {
+/// [`perform`], which also shows `look` each line of the output.
+fn perform_each(command: Command, strict: bool, mut look: impl FnMut(&str)) -> Count {
+    watch(command, strict, |line| {
+        println!("{line}");
+        look(line);
+    })
+}
+
+/// [`perform`], which does not show the output but hands over each line of it.
+fn watch(mut command: Command, strict: bool, mut look: impl FnMut(&str)) -> Count {
     if strict {
         command.env("CI", "true");
     }
@@ -228,7 +264,6 @@ fn perform_each(mut command: Command, strict: bool, mut look: impl FnMut(&str)) 
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line);
-            println!("{line}");
             look(&line);
             if let Some(counted) = closing_line(&line) {
                 count.add(counted);
