@@ -45,7 +45,13 @@ fn fault(source: &Path, bless: bool) -> Option<String> {
 fn complaint(source: &Path) -> Option<String> {
     let folder = tempfile::tempdir().expect("a folder for the compiler");
     let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    command.args(["--edition=2024", "--emit=metadata", "--cap-lints=allow", "--diagnostic-width=140"]);
+    command.args([
+        "--edition=2024",
+        "--emit=metadata",
+        "--cap-lints=allow",
+        "--verbose",
+        "--diagnostic-width=140",
+    ]);
     command.arg("--out-dir").arg(folder.path()).current_dir(root());
     for name in CRATES {
         let path = library(name);
