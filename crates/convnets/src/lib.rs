@@ -8,6 +8,7 @@
 //! | residual networks: ImageNet's, CIFAR's, plain twins, pre-activation, groups | [`resnet`] |
 //! | U-Net | [`unet`] |
 //! | border weights, tiles, elastic deformation, metrics of cells | [`segmentation`] |
+//! | parts and holes of a segmentation | [`topology`] |
 //! | why a network said so | [`explain`] |
 //! | a network that reads digits or clothes at once (feature `pretrained`) | `pretrained` |
 //! | what a unit looks for: its favourite image, its favourite images of many, its filters | [`features`] |
@@ -38,6 +39,7 @@ pub mod receptive_field;
 pub mod resnet;
 pub mod segmentation;
 pub mod slim;
+pub mod topology;
 pub mod torchvision;
 pub mod unet;
 pub mod vgg;

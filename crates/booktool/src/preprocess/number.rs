@@ -92,13 +92,20 @@ pub fn compared(value: f64, mean: f64, sd: Option<f64>) -> String {
     typeset(&format!("{value:.shown$}"))
 }
 
-/// A bound as its author wrote it.
+/// A bound as its author wrote it; one that was computed, with four digits behind the point.
 pub fn bound(value: f64) -> String {
+    const WRITTEN: usize = 6; // digits behind the point that a person writes
     let value = value + 0.0; // no negative zero
     if value != 0.0 && value.abs() < SMALL {
-        typeset(&format!("{value:e}"))
-    } else {
-        typeset(&value.to_string())
+        return typeset(&format!("{value:e}"));
+    }
+    let text = value.to_string();
+    match text.split_once('.') {
+        Some((_, digits)) if digits.len() > WRITTEN => {
+            let text = format!("{value:.4}");
+            typeset(text.trim_end_matches('0').trim_end_matches('.'))
+        }
+        _ => typeset(&text),
     }
 }
 
@@ -152,7 +159,7 @@ fn grouped(number: &str) -> String {
     }
     let mut out = String::new();
     for (i, digit) in whole.chars().enumerate() {
-        if i > 0 && (whole.len() - i) % 3 == 0 {
+        if i > 0 && (whole.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -265,9 +272,17 @@ mod tests {
 
     #[test]
     fn a_bound_is_short() {
-        for (value, printed) in
-            [(1e-12, "10⁻¹²"), (-0.0, "0"), (-0.7, "−0.7"), (0.249_999, "0.249999"), (86.0, "86")]
-        {
+        for (value, printed) in [
+            (1e-12, "10⁻¹²"),
+            (-0.0, "0"),
+            (-0.7, "−0.7"),
+            (0.249_999, "0.249999"),
+            (86.0, "86"),
+            (1.0 / 3.0, "0.3333"),
+            (20.0 / 3.0 + 1e-9, "6.6667"),
+            (0.72 - 1e-10, "0.72"),
+            (7.0 - 1e-12, "7"),
+        ] {
             assert_eq!(bound(value), printed);
         }
     }

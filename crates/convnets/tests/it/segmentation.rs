@@ -4,6 +4,7 @@ use convnets::segmentation::{
     BorderOn, BorderWeights, Elastic, Grid, SegmentationError, class_weights, distance, overlap_tile,
     part_touching, tiles, two_distances, weighted_cross_entropy,
 };
+use convnets::topology::{self, TopologyError};
 use convnets::unet::{self, SmallUNet};
 use kernels::random::Key;
 use layers::assert_close;
@@ -167,4 +168,26 @@ fn pictures_that_do_not_fit_are_refused() {
     let cell = Grid::try_new(2, 3, vec![1_u16, 0, 0, 0, 0, 0]).unwrap();
     assert_eq!(metrics::matched(&cell, &small, 0.5).unwrap().f1, 0.0);
     assert_eq!(BorderWeights::default().of(&cell).values, class_weights(&cell).values);
+}
+
+/// Parts and holes of pictures by hand: corners join the background and part the cells.
+#[test]
+fn parts_and_holes_are_counted() {
+    let picture = |rows: &[&str]| {
+        let values = rows.iter().flat_map(|row| row.bytes().map(|cell| cell == b'#')).collect();
+        Grid::try_new(rows.len(), rows[0].len(), values).unwrap()
+    };
+    // A ring, a ring that is open at a corner, a lone pixel; the gap at the border is no hole.
+    let found =
+        picture(&["####.###", "#..#.#..", "#..#.##.", "####....", "......#.", "..##....", "#.##...#"]);
+    assert_eq!((topology::components(&found), topology::holes(&found)), (6, 1));
+    let corner = picture(&[".....", ".##..", ".#.#.", ".###.", "....."]);
+    assert_eq!((topology::components(&corner), topology::holes(&corner)), (1, 0));
+    let corner = picture(&[".....", ".###.", ".#.#.", ".###.", "....."]);
+    assert_eq!((topology::components(&corner), topology::holes(&corner)), (1, 1));
+    let error = TopologyError::between(&corner, &picture(&["....."; 5])).unwrap();
+    assert_eq!((error, error.total()), (TopologyError { components: 1, holes: 1 }, 2));
+    let error = TopologyError::between(&corner, &found).unwrap_err();
+    assert_eq!(error, SegmentationError::Sizes { first: (5, 5), second: (7, 8) });
+    assert_eq!(topology::components(&Grid::try_new(0, 0, vec![]).unwrap()), 0);
 }
