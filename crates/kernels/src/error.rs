@@ -42,6 +42,16 @@ pub enum Error {
         /// Its weight.
         weight: f64,
     },
+    /// A setting of a loss is outside of its range.
+    #[error("{name} of the loss must be {rule}, got {value}")]
+    LossSetting {
+        /// Name of the field.
+        name: &'static str,
+        /// The legal range, and a usual choice.
+        rule: &'static str,
+        /// The value given.
+        value: f64,
+    },
     /// The largest of no elements is asked for.
     #[error(
         "axis {axis} has no elements, so none of them is the largest or smallest; reduce an axis of at least one"

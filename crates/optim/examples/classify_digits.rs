@@ -21,6 +21,9 @@ struct Arguments {
     /// Step size
     #[arg(long, default_value_t = 5.0)]
     learning_rate: f64,
+    /// Weights to begin with: a file that an earlier run wrote
+    #[arg(long)]
+    weights: Option<PathBuf>,
     /// File for the weights
     #[arg(long)]
     out: Option<PathBuf>,
@@ -35,7 +38,10 @@ fn run(arguments: &Arguments) -> Result<(), optim::Error> {
     let split = digits().by_writer();
     let (train, test) = (examples(&split.train)?, examples(&split.test)?);
     let key = Key::new(arguments.seed);
-    let mut network = Network::<64, 30, 10>::new(&mut key.fold(0).rng());
+    let mut network = match &arguments.weights {
+        Some(path) => Network::<64, 30, 10>::load(path)?,
+        None => Network::new(&mut key.fold(0).rng()),
+    };
     let config = SgdConfig::default().epochs(arguments.epochs).learning_rate(arguments.learning_rate);
     network.sgd(&train, config, &mut key.fold(1).rng(), |epoch| {
         let accuracy = epoch.network.evaluate(&test).unwrap_or(f64::NAN); // the test digits are finite and not none

@@ -247,6 +247,14 @@ pub enum Error {
         /// Its shape.
         shape: Vec<usize>,
     },
+    /// A tensor of a model has more than two axes.
+    #[error("{path} has shape {shape:?}, and the tape holds matrices; put its parts on the tape one by one")]
+    NotAMatrix {
+        /// Path name of the tensor.
+        path: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
     /// An operation refused its operands.
     #[error(transparent)]
     Kernel(#[from] kernels::Error),

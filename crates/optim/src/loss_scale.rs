@@ -5,7 +5,8 @@
 //! multiplied by `backoff`; after `interval` steps without overflow it is multiplied by `growth`.
 //!
 //! **Use it** with half precision. In f32 and f64 the division by a power of two is exact, so that it changes nothing,
-//! which is what the tests check.
+//! which is what the tests check; and on gradients that were
+//! [rounded to half precision](crate::master_copy::round_to_half) they check that it saves the small ones.
 //!
 //! **Paper**: Micikevicius et al. (2018), Mixed precision training, 1710.03740; the defaults are PyTorch's.
 use dfdx::nn::tensor_collection::{

@@ -13,7 +13,8 @@
 //! | f32 | 23 |
 //!
 //! **Use it** beside [`loss_scale`](crate::loss_scale), to see what training in another format does. **Deviation**: the
-//! rounding is emulated, to nearest and to even in a tie, with the range of `E`; products are still those of `E`. A
+//! rounding is emulated, to nearest and to even in a tie, with the range of `E` ([`round_to_half`] has the range of half
+//! precision, for gradients); products are still those of `E`. A
 //! processor without such arithmetic is not made faster.
 //! **Paper**: Micikevicius et al. (2018), Mixed precision training, 1710.03740, section 3.1.
 use dfdx::nn::TensorCollection;
@@ -39,6 +40,28 @@ pub fn round_to_bits(value: f64, bits: u32) -> f64 {
     // A logarithm that was rounded up makes the unit too large by a factor 2 for numbers just below a power of two.
     let unit = if value.abs() < unit * 2_f64.powi(bits as i32) { unit / 2.0 } else { unit };
     (value / unit).round_ties_even() * unit
+}
+
+/// The nearest number of half precision, IEEE 754's binary16: 10 bits behind the point, multiples of $2^{-24}$ below
+/// $2^{-14}$, infinite from 65 520 on. A tie goes to the even one.
+///
+/// What a gradient loses that is kept in this format, and why [`loss_scale`](crate::loss_scale) is needed:
+/// ```
+/// use optim::master_copy::round_to_half;
+/// assert_eq!(round_to_half(0.1), 0.0999755859375);
+/// assert_eq!(round_to_half(2e-8), 0.0); // a small gradient is gone,
+/// assert_eq!(round_to_half(2e-8 * 65_536.0) / 65_536.0, 1.9994331523776054e-8); // unless the loss is scaled
+/// assert_eq!(round_to_half(1e5), f64::INFINITY);
+/// ```
+pub fn round_to_half(value: f64) -> f64 {
+    const LARGEST: f64 = 65_504.0;
+    let (smallest_normal, smallest) = (2_f64.powi(-14), 2_f64.powi(-24));
+    let rounded = if value.abs() < smallest_normal {
+        (value / smallest).round_ties_even() * smallest
+    } else {
+        round_to_bits(value, 10)
+    };
+    if rounded.abs() > LARGEST { f64::INFINITY.copysign(value) } else { rounded }
 }
 
 /// All weights of a model with all digits.

@@ -544,6 +544,29 @@ pub fn try_gaussian_nll_mean<S: Shape, E: Real, D: Device<E>, T: Tape<E, D> + Me
     D::pair_total(mean.try_sub(target.clone())?, log_var, PairKind::GaussianNll, scale)
 }
 
+/// Settings within their ranges.
+fn check_settings(loss: ClassLoss) -> Result<(), Error> {
+    let (name, rule, value, holds) = match loss {
+        ClassLoss::CrossEntropy { label_smoothing: value } => (
+            "label_smoothing",
+            "in [0, 1]; 0.1 is usual, 0 turns it off",
+            value,
+            (0.0..=1.0).contains(&value),
+        ),
+        ClassLoss::Focal { gamma: value } => (
+            "gamma",
+            "at least 0; 2 is usual, 0 gives cross-entropy",
+            value,
+            (0.0..f64::INFINITY).contains(&value),
+        ),
+        ClassLoss::GeneralisedCrossEntropy { q: value } => {
+            ("q", "in (0, 1]; 0.7 is usual", value, value > 0.0 && value <= 1.0)
+        }
+        _ => return Ok(()),
+    };
+    if holds { Ok(()) } else { Err(Error::LossSetting { name, rule, value }) }
+}
+
 /// Labels and weights that fit the logits.
 fn check_classes(labels: &[usize], classes: Classes<'_>, rows: usize, count: usize) -> Result<(), Error> {
     if labels.len() != rows {
@@ -579,7 +602,8 @@ pub fn class_loss_per_sample<B: Dim, C: Dim, E: Real, D: Device<E>, T: Tape<E, D
 ///
 /// # Errors
 /// [`Error::LabelCount`], [`Error::LabelOutOfRange`], [`Error::ClassWeightCount`] and [`Error::ClassWeight`] for what
-/// does not fit the logits, [`Error::Device`] when an allocation or a kernel fails.
+/// does not fit the logits, [`Error::LossSetting`] for a setting out of its range, [`Error::Device`] when an allocation or
+/// a kernel fails.
 pub fn try_class_loss_per_sample<B: Dim, C: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
     logits: Tensor<(B, C), E, D, T>,
     labels: &[usize],
@@ -588,6 +612,7 @@ pub fn try_class_loss_per_sample<B: Dim, C: Dim, E: Real, D: Device<E>, T: Tape<
 ) -> Result<Tensor<(B,), E, D, T>, Error> {
     let [rows, count] = logits.shape().concrete();
     check_classes(labels, classes, rows, count)?;
+    check_settings(loss)?;
     D::class_loss(logits, labels, loss, classes.weights, classes.ignored).map_err(Error::device)
 }
 
@@ -825,7 +850,8 @@ pub fn try_cross_entropy_mean<B: Dim, C: Dim, E: Real, D: Device<E>, T: Tape<E, 
 
 /// Mean binary cross-entropy in nats between logits of any shape and probabilities in \[0, 1\] of the same shape.
 ///
-/// `probs` is data: no gradient flows to it.
+/// `probs` is data: no gradient flows to it. It is not checked, which would take as long as the loss: with a number
+/// outside of \[0, 1\] the loss has no minimum, and logits grow without bound.
 ///
 /// ```
 /// use dfdx::prelude::*;

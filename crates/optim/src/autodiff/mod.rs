@@ -9,6 +9,7 @@
 //! | [`graph`] | order, depth, memory, simplification and picture of a graph | petgraph |
 //! | [`checkpoint`] | gradient of a long chain in little memory | recomputation, uniform or optimal |
 //! | [`hvp`] | Hessian times vector by hand | Pearlmutter's R-operator for one hidden layer |
+//! | [`spectrum`] | eigenvalues of a Hessian that is never formed | Lanczos, power iteration |
 //! | [`gradcheck`] | is a gradient the derivative? | central differences |
 //!
 //! One trait, [`Number`], lets the same function run on plain numbers, on dual numbers and on a tape, and lets them be
@@ -42,7 +43,9 @@ pub mod fixed;
 pub mod gradcheck;
 pub mod graph;
 pub mod hvp;
+mod model;
 pub mod scalar;
+pub mod spectrum;
 pub mod tensor;
 
 use std::fmt::Debug;

@@ -157,6 +157,7 @@ impl<T: Number> Mul for Var<'_, T> {
 }
 // ANCHOR_END: operations
 
+// ANCHOR: rest
 impl<T: Number> Add for Var<'_, T> {
     type Output = Self;
     fn add(self, other: Self) -> Self {
@@ -192,6 +193,24 @@ impl<T: Number> From<f64> for Var<'_, T> {
     }
 }
 
+macro_rules! with_plain_numbers {
+    ($($trait:ident $method:ident;)*) => {$(
+        impl<T: Number> $trait<f64> for Var<'_, T> {
+            type Output = Self;
+            fn $method(self, other: f64) -> Self {
+                self.$method(Self::from(other))
+            }
+        }
+        impl<'t, T: Number> $trait<Var<'t, T>> for f64 {
+            type Output = Var<'t, T>;
+            fn $method(self, other: Var<'t, T>) -> Var<'t, T> {
+                Var::from(self).$method(other)
+            }
+        }
+    )*};
+}
+with_plain_numbers! { Add add; Sub sub; Mul mul; Div div; }
+
 impl<T: Number> Number for Var<'_, T> {
     fn real(self) -> f64 {
         self.value.real()
@@ -224,3 +243,4 @@ impl<T: Number> Number for Var<'_, T> {
         }
     }
 }
+// ANCHOR_END: rest

@@ -72,6 +72,66 @@ fn a_loss_scale_changes_nothing_and_survives_overflow() {
     assert_eq!(scales, [1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0]);
 }
 
+/// Every number of half precision, decoded from its 16 bits, is its own rounding; halfway to the next the even one is taken,
+/// nearer than that the nearer one, and what is too large or nothing is infinite or nothing.
+#[test]
+fn rounding_to_half_precision_is_that_of_all_its_numbers() {
+    use optim::master_copy::round_to_half;
+    let decode = |bits: u16| {
+        let (exponent, mantissa) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));
+        match exponent {
+            0 => mantissa * 2_f64.powi(-24),
+            31 => 65_536.0, // where the next number would be
+            _ => (1.0 + mantissa / 1024.0) * 2_f64.powi(exponent - 15),
+        }
+    };
+    for bits in 0..0x7c00_u16 {
+        let (here, next) = (decode(bits), decode(bits + 1));
+        assert_eq!(round_to_half(here).to_bits(), here.to_bits(), "{bits:#x}");
+        let (half, above) = (0.5 * (here + next), if bits + 1 == 0x7c00 { f64::INFINITY } else { next });
+        let even = if bits % 2 == 0 { here } else { above };
+        for (value, want) in [(half, even), (half.next_down(), here), (half.next_up(), above)] {
+            assert_eq!(round_to_half(value), want, "{value:e} beside {bits:#x}");
+            assert_eq!(round_to_half(-value), -want, "{value:e} beside {bits:#x}");
+        }
+    }
+    assert!(round_to_half(f64::NAN).is_nan() && round_to_half(f64::NEG_INFINITY) == f64::NEG_INFINITY);
+}
+
+/// Gradients of a thousand millionth are nothing in half precision: no step. With the loss scaled they arrive to three
+/// digits; and a scale that overflows the format is halved until it does not.
+#[test]
+fn a_loss_scale_saves_gradients_that_half_precision_loses() {
+    use optim::master_copy::round_to_half;
+    use optim::optimizers::{Sgd, SgdConfig};
+    let slopes: Point = Cpu::default().tensor([1.0e-9, -2.0e-9, 1.5e-9]);
+    let run = |initial: f64| {
+        let mut x = start();
+        let mut sgd = Sgd::try_new(&x, SgdConfig { learning_rate: 1e8, ..Default::default() }).unwrap();
+        let mut scale = DynamicLossScale::try_new(LossScaleConfig { initial, ..Default::default() }).unwrap();
+        let mut skipped = 0;
+        loop {
+            let loss = (x.leaky_trace() * slopes.clone()).sum() * scale.scale() as f32;
+            let mut gradients = loss.backward();
+            for gradient in gradients.get_or_alloc_mut(&x).unwrap().iter_mut() {
+                *gradient = round_to_half(f64::from(*gradient)) as f32;
+            }
+            if scale.step(&mut sgd, &mut x, &mut gradients).unwrap().is_some() {
+                let moved: Vec<f32> = x.array().iter().zip(start().array()).map(|(x, s)| x - s).collect();
+                return (moved, skipped, scale.scale());
+            }
+            skipped += 1;
+        }
+    };
+    assert_eq!(run(1.0), (vec![0.0; 3], 0, 1.0));
+    let exact = [-0.1_f32, 0.2, -0.15];
+    for (initial, skips) in [(65_536.0, 0), (2_f64.powi(50), 6)] {
+        let (moved, skipped, _) = run(initial);
+        assert_eq!(skipped, skips, "2e-9 of 2^44 is below 65 504, of 2^45 above");
+        layers::assert_close!(moved, exact, 1e-3);
+    }
+}
+
 #[test]
 fn settings_of_the_loss_scale_are_checked() {
     let name = |config| match DynamicLossScale::try_new(config).unwrap_err() {

@@ -126,6 +126,61 @@ proptest! {
     }
 }
 
+/// What the type counts, what the description counts and what the built model has, for shapes of one, two and three layers.
+#[test]
+fn types_descriptions_and_models_count_the_same() {
+    macro_rules! compare {
+        ($([$($width:literal),+]: $net:ty;)*) => {$(
+            let described = zoo::mlp("", &[$($width),+]).cost().unwrap();
+            let built = Cpu::default().build_module::<$net, f32>();
+            let name = stringify!($net);
+            assert_eq!(described.parameters as usize, <$net as layers::Cost>::PARAMS, "{name}");
+            assert_eq!(described.macs as usize, <$net as layers::Cost>::MACS, "{name}");
+            assert_eq!(params::count(&built), <$net as layers::Cost>::PARAMS, "{name}");
+            assert_eq!(built.num_trainable_params(), params::count(&built), "{name}");
+        )*};
+    }
+    compare! {
+        [1, 1]: (Linear<1, 1>,);
+        [5, 1]: (Linear<5, 1>,);
+        [3, 8, 2]: (Linear<3, 8, Tanh>, Linear<8, 2>);
+        [7, 1, 7]: (Linear<7, 1, Tanh>, Linear<1, 7>);
+        [2, 3, 5, 7]: (Linear<2, 3, Tanh>, Linear<3, 5, Tanh>, Linear<5, 7>);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A convolution is counted tap by tap: one multiply-add for each output, each channel of its group, each tap, those on
+    /// the padding included, as every library counts.
+    #[test]
+    fn convolutions_are_counted_tap_by_tap(
+        groups in 1_usize..4, inputs in 1_usize..4, outputs in 1_usize..4, side in 1_usize..9,
+        kernel in 1_usize..4, stride in 1_usize..3, padding in 0_usize..3, bias: bool,
+    ) {
+        prop_assume!(side + 2 * padding >= kernel);
+        let (c, out) = (groups * inputs, groups * outputs);
+        let layers = vec![Layer::Conv { out, window: Window::new(kernel, stride, padding), groups, bias }];
+        let cost = Network { name: "", input: Size::Image(c, side, side), layers }.cost().unwrap();
+        let (mut macs, mut elements, mut weights) = (0, 0, std::collections::HashSet::new());
+        let starts = || (0..=side + 2 * padding - kernel).step_by(stride);
+        for _position in starts().flat_map(|y| starts().map(move |x| (y, x))) {
+            for o in 0..out {
+                elements += 1;
+                for i in (0..c).filter(|i| i / inputs == o / outputs) {
+                    for tap in 0..kernel * kernel {
+                        macs += 1;
+                        weights.insert((o, i, tap));
+                    }
+                }
+            }
+        }
+        let biases = if bias { out } else { 0 };
+        prop_assert_eq!((cost.macs, cost.elements, cost.parameters as usize), (macs, elements, weights.len() + biases));
+    }
+}
+
 /// An adaptive pool that changes nothing widens nothing; one to a single position sees the whole map.
 #[test]
 fn an_adaptive_pool_widens_the_field_by_its_windows() {

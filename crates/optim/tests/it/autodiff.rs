@@ -290,7 +290,11 @@ proptest! {
         let targets = one_hot(&labels, 3).unwrap();
 
         let tape = Tape::new();
-        let parameters = split(sizes, &params::flatten(&model)).map(|m| tape.input(m));
+        let named = tape.inputs_of(&model).unwrap();
+        let names = named.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
+        prop_assert_eq!(names, ["0.weight", "0.bias", "1.weight", "1.bias"]);
+        let parameters: [Var<'_>; 4] = std::array::from_fn(|i| named[i].1);
+        prop_assert_eq!(parameters.map(|p| p.value()), split(sizes, &params::flatten(&model)).map(std::rc::Rc::new));
         let [w1, b1, w2, b2] = parameters;
         let input = tape.constant(x.clone());
         let hidden = (input.matmul(w1.transpose()) + b1.repeat_rows(n)).relu();
@@ -325,8 +329,131 @@ proptest! {
         prop_assert!((v.value().dot(&times(u)) - u.value().dot(&times(v))).abs() < 1e-12);
         let seed = tape.constant(normal(1, 3, &mut rng));
         let back = tape.vjp(y, &[w], seed)[0].value();
+        let other = tape.constant(normal(1, 3, &mut rng));
+        let mixed = tape.vjp(y, &[w], seed.scale(3.0) - other)[0].value();
+        let parts = &*back * 3.0 - &*tape.vjp(y, &[w], other)[0].value();
+        assert_close!(mixed.as_slice(), parts.as_slice(), 1e-12, 1e-14);
         let along = tape.directional(y, &[w], &[v]).value();
         prop_assert!((along.dot(&seed.value()) - v.value().dot(&back)).abs() < 1e-12);
+    }
+}
+
+/// The random graph of the numbers above, on the tape of matrices.
+fn random_tensors<'t>(x: &[Var<'t>], choices: &[(u8, u16, u16)]) -> Var<'t> {
+    let mut values = x.to_vec();
+    let one = |x: Var<'t>| x.scale(0.0).shift(1.0);
+    for &(op, i, j) in choices {
+        let (a, b) = (values[i as usize % values.len()], values[j as usize % values.len()]);
+        values.push(match op % 9 {
+            0 => (a + b).scale(0.5),
+            1 => (a - b).scale(0.5),
+            2 => a.tanh() * b.tanh(),
+            3 => a / (b * b).shift(1.0),
+            4 => -a,
+            5 => a.tanh().exp(),
+            6 => (a * a).shift(1.0).ln(),
+            7 => a.sin() * b.cos(),
+            _ => one(a) / (a * a).shift(1.0),
+        });
+    }
+    let last = values[values.len() - 1];
+    values[x.len()..].iter().fold(x[0].scale(0.0), |sum, v| sum + *v) * last.tanh()
+}
+
+/// What a picture in Graphviz's language says: the label of each node, and (from, to, which argument) of each edge.
+type Drawn = (Vec<(usize, String)>, Vec<(usize, usize, usize)>);
+
+/// Reads the language that `to_dot` writes; anything else is a failure.
+fn parse_dot(text: &str) -> Drawn {
+    let node = |text: &str| text.strip_prefix('n').unwrap().parse::<usize>().unwrap();
+    let body = text.strip_prefix("digraph {\n  rankdir=LR;\n").unwrap().strip_suffix("}\n").unwrap();
+    let (mut nodes, mut edges) = (Vec::new(), Vec::new());
+    for line in body.lines() {
+        let line = line.trim().strip_suffix("\"];").unwrap();
+        if let Some((ends, position)) = line.split_once(" [taillabel=\"") {
+            let (from, to) = ends.split_once(" -> ").unwrap();
+            edges.push((node(from), node(to), position.parse().unwrap()));
+            continue;
+        }
+        let (name, quoted) = line.split_once(" [label=\"").unwrap();
+        let (mut label, mut characters) = (String::new(), quoted.chars());
+        while let Some(c) = characters.next() {
+            assert_ne!(c, '"', "a quote ends the label: {line}");
+            label.push(match c {
+                '\\' => match characters.next().unwrap() {
+                    'n' => '\n',
+                    other => other,
+                },
+                c => c,
+            });
+        }
+        nodes.push((node(name), label));
+    }
+    (nodes, edges)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// For any graph and for the graph of its gradient: an order in which every edge points forwards, as petgraph finds one
+    /// too; a simplification that computes the same, at another point as well; a picture that can be read back. And the
+    /// gradient costs at most five times the function.
+    #[test]
+    fn graphs_of_values_and_of_gradients_keep_their_laws(
+        x in prop::array::uniform3(-1.5..1.5_f64), other in prop::array::uniform3(-1.5..1.5_f64),
+        choices in prop::collection::vec((0..9_u8, any::<u16>(), any::<u16>()), 3..25),
+    ) {
+        let number = |x: f64| DMatrix::from_element(1, 1, x);
+        let at = |x: [f64; 3]| {
+            let tape = Tape::new();
+            let vars = x.map(|x| tape.input(number(x)));
+            let y = random_tensors(&vars, &choices);
+            let gradient = tape.gradient(y, &vars);
+            [y, gradient[0], gradient[1], gradient[2]].map(|v| v.number())
+        };
+        let (value, [a, b, c]) = gradient(|x| random_graph(&x, &choices), x); // dual numbers
+        assert_close!(at(x), [value, a, b, c], 1e-11, 1e-12);
+        let tape = Tape::new();
+        let vars = x.map(|x| tape.input(number(x)));
+        let y = random_tensors(&vars, &choices);
+        let forward = tape.cost();
+        let slopes = tape.gradient(y, &vars);
+        prop_assert!(tape.cost() - forward <= 5 * forward, "{} after {forward}", tape.cost() - forward);
+        let names = [(vars[0], "a \\ and \"b\""), (vars[1], "line\nfeed"), (vars[2], "z")];
+        for (i, result) in [y, slopes[0], slopes[1], slopes[2]].into_iter().enumerate() {
+            let graph = ComputationGraph::from_tape(&tape, result, &names);
+            let simple = graph.simplify().unwrap();
+            prop_assert!(simple.graph().node_count() <= graph.graph().node_count());
+            for graph in [graph, simple] {
+                let order = graph.topological_order().unwrap();
+                prop_assert_eq!(order.len(), graph.graph().node_count());
+                prop_assert_eq!(petgraph::algo::toposort(graph.graph(), None).unwrap().len(), order.len());
+                let place = |node| order.iter().position(|n| *n == node).unwrap();
+                let ends = |edge| graph.graph().edge_endpoints(edge).unwrap();
+                prop_assert!(graph.graph().edge_indices().map(ends).all(|(from, to)| place(from) < place(to)));
+                // A result need not depend on every input, and the graph has those that it does depend on.
+                let label = |n: petgraph::graph::NodeIndex| graph.graph()[n].label.clone();
+                let of = |name: String| names.iter().position(|(_, known)| *known == name).unwrap();
+                let read: Vec<usize> = graph.graph().node_indices().filter_map(label).map(of).collect();
+                for point in [x, other] {
+                    let inputs: Vec<_> = read.iter().map(|&i| number(point[i])).collect();
+                    let value = graph.evaluate(&inputs).unwrap()[0];
+                    assert_close!(value, at(point)[i], 1e-12, 1e-14, "result {i}");
+                }
+                let (nodes, mut edges) = parse_dot(&graph.to_dot());
+                let mut want: Vec<_> = graph.graph().node_indices().map(|n| (n.index(), graph.label(n))).collect();
+                want.sort();
+                prop_assert_eq!(nodes, want);
+                let mut want: Vec<_> = graph
+                    .graph()
+                    .edge_indices()
+                    .map(|e| (ends(e).0.index(), ends(e).1.index(), graph.graph()[e]))
+                    .collect();
+                want.sort_unstable();
+                edges.sort_unstable();
+                prop_assert_eq!(edges, want);
+            }
+        }
     }
 }
 
@@ -458,13 +585,88 @@ fn a_long_tape_needs_no_deep_stack_and_is_used_again() {
         let x = tape.var(0.5);
         let mut y = x;
         for _ in 0..100_000 {
-            y = y * ScalarVar::from(0.999_99) + x * ScalarVar::from(1e-5);
+            y = y * 0.999_99 + 1e-5 * x;
         }
         let length = tape.len();
         // y = x at every step, so the derivative is 1.
         assert_close!(tape.backward(y).wrt(x), 1.0, 1e-9);
         assert_eq!(length, 300_001);
     }
+}
+
+/// A plain number on either side of each operator: value and derivative in closed form, and no node for the number.
+#[test]
+fn plain_numbers_mix_with_variables() {
+    let tape = ScalarTape::new();
+    let x: ScalarVar<'_> = tape.var(0.8);
+    let results = [x + 2.0, 2.0 + x, x - 2.0, 2.0 - x, x * 2.0, 2.0 * x, x / 2.0, 2.0 / x];
+    assert_eq!(tape.len(), 9);
+    let values = [2.8, 2.8, -1.2, 1.2, 1.6, 1.6, 0.4, 2.5];
+    let slopes = [1.0, 1.0, 1.0, -1.0, 2.0, 2.0, 0.5, -2.0 / 0.64];
+    for ((y, value), slope) in results.into_iter().zip(values).zip(slopes) {
+        assert_close!(y.value, value, 1e-15);
+        assert_close!(tape.backward(y).wrt(x), slope, 1e-15);
+    }
+}
+
+/// Every value that Lanczos finds for the Hessian of a network is an eigenvalue of JAX's, the ends among them; the weighted
+/// values are the moments of the start; power iteration finds the largest.
+#[test]
+fn the_spectrum_of_a_hessian_is_that_of_jax() {
+    use optim::autodiff::spectrum::{lanczos, power_iteration};
+    let golden = golden();
+    let numbers = |key: &str| golden.numbers(&format!("mlp/{key}"));
+    let dims: Vec<usize> = numbers("dims").iter().map(|d| *d as usize).collect();
+    let sizes = Sizes { inputs: dims[0], hidden: dims[1], outputs: dims[2] };
+    let (w, want) = (numbers("params"), numbers("hessian_eigenvalues"));
+    let labels: Vec<usize> = numbers("labels").iter().map(|l| *l as usize).collect();
+    let x = DMatrix::from_row_slice(labels.len(), sizes.inputs, &numbers("X"));
+    let product = |v: &[f64]| Ok(second_order(sizes, &w, v, &x, &labels)?.hessian_vector);
+    let start = normal(w.len(), 1, &mut StdRng::seed_from_u64(3));
+    let found = lanczos(product, start.as_slice(), w.len()).unwrap();
+    let distance = |value: f64| want.iter().map(|w| (w - value).abs()).fold(f64::INFINITY, f64::min);
+    let largest = want.iter().fold(0.0, |l: f64, w| l.max(w.abs()));
+    assert!(found.values.iter().all(|&value| distance(value) < 1e-10 * largest), "{found:?} {want:?}");
+    let ends = [want.iter().copied().fold(f64::INFINITY, f64::min), want.iter().copied().fold(0.0, f64::max)];
+    assert_close!([found.values[0], found.values[found.values.len() - 1]], ends, 1e-10);
+    let unit = &start / start.norm();
+    let image = DMatrix::from_vec(w.len(), 1, product(unit.as_slice()).unwrap());
+    let moment =
+        |power: i32| found.values.iter().zip(&found.weights).map(|(v, s)| s * v.powi(power)).sum::<f64>();
+    assert_close!([moment(0), moment(1), moment(2)], [1.0, unit.dot(&image), image.norm_squared()], 1e-11);
+    // Few steps: each value is as near to an eigenvalue as is said, and the residuals are not all nothing.
+    let few = lanczos(product, start.as_slice(), 4).unwrap();
+    assert!(few.values.iter().zip(&few.residuals).all(|(&v, r)| distance(v) <= r * (1.0 + 1e-9) + 1e-12));
+    assert!(few.values.len() == 4 && few.residuals.iter().any(|r| *r > 1e-4 * largest), "{few:?}");
+    let (value, vector) = power_iteration(product, start.as_slice(), 1e-9, 100_000).unwrap();
+    assert_close!(value.abs(), largest, 1e-9);
+    let residual = DMatrix::from_vec(w.len(), 1, product(&vector).unwrap())
+        - DMatrix::from_vec(w.len(), 1, vector) * value;
+    assert!(residual.norm() <= 1e-9 * largest);
+    for key in ["source", "scalars", "mlp"] {
+        golden.skip(key); // what is left of them: the tests above
+    }
+
+    // What is none of it is told.
+    let plain = |v: &[f64]| Ok(v.to_vec());
+    assert_eq!(
+        lanczos(plain, &[1.0, 2.0, 3.0], 3).unwrap().values.len(),
+        1,
+        "the powers of the identity end"
+    );
+    assert!(matches!(lanczos(plain, &[1.0], 0), Err(Error::InvalidHyper { name: "steps", .. })));
+    for start in [vec![], vec![0.0; 2], vec![f64::NAN, 1.0]] {
+        assert!(
+            matches!(lanczos(plain, &start, 1), Err(Error::InvalidHyper { name: "start", .. })),
+            "{start:?}"
+        );
+    }
+    let short = lanczos(|_| Ok(vec![1.0]), &[1.0, 2.0], 1);
+    assert!(matches!(short, Err(Error::Dimension { got: 1, want: 2, .. })));
+    let broken = lanczos(|_| Ok(vec![f64::NAN, 1.0]), &[1.0, 2.0], 1);
+    assert!(matches!(broken, Err(Error::NotFiniteMatrix { .. })));
+    let turning = power_iteration(|v| Ok(vec![v[0], -v[1]]), &[1.0, 1.0], 1e-9, 50);
+    assert!(matches!(turning, Err(Error::NotConverged { passes: 50, .. })), "{turning:?}");
 }
 
 #[test]
@@ -566,6 +768,12 @@ fn variables_of_two_tapes_are_a_typed_error() {
     assert!(matches!(one.try_vjp(a, &[a], tall), Err(Error::Shape { .. })));
     assert!(matches!(one.try_directional(a, &[a], &[tall]), Err(Error::Shape { .. })));
     assert!(matches!(one.try_directional(a, &[a], &[]), Err(Error::LengthMismatch { .. })));
+    let cube: Tensor<Rank3<2, 2, 2>, f32, _> = Cpu::default().zeros();
+    let refused = one.inputs_of(&cube);
+    assert!(
+        matches!(refused, Err(Error::NotAMatrix { ref shape, .. }) if *shape == [2, 2, 2]),
+        "{refused:?}"
+    );
     // And what fits is what the operators give.
     assert_eq!(one.try_gradient(loss, &[a]).unwrap()[0].value(), one.gradient(loss, &[a])[0].value());
     assert_eq!(a.try_div(a).unwrap().value(), (a / a).value());

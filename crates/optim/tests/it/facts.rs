@@ -2,8 +2,9 @@
 use dfdx::prelude::*;
 use kernels::random::Key;
 use layers::{assert_close, modules};
-use nalgebra::{DMatrix, dmatrix};
+use nalgebra::{DMatrix, SVector, dmatrix};
 use optim::learning::{Estimator, LinearRegression, estimators::Gaussian};
+use optim::perceptron::{MaxEpochs, Perceptron};
 use rand::Rng;
 
 /// Goodfellow et al. (2016), section 6.1: two rectifiers solve exclusive or, and least squares answers ½ to everything.
@@ -63,6 +64,54 @@ fn nielsens_votes_are_wide_or_narrow() {
             (measured / want - 1.0).abs() < 4.0 * (0.5 / f64::from(draws)).sqrt(),
             "{measured} against {want}"
         );
+    }
+}
+
+/// A plane in d dimensions shatters d + 1 points in general position and no d + 2: of N points it separates
+/// 2 Σ_{k ≤ d} C(N − 1, k) labellings (Cover 1965).
+#[test]
+fn planes_shatter_one_point_more_than_their_dimension() {
+    fn count<const D: usize>(n: usize) -> usize {
+        let mut rng = Key::new(12).rng();
+        let draw = |rng: &mut _| Rng::sample::<f64, _>(rng, rand_distr::StandardNormal);
+        let x: Vec<SVector<f64, D>> = (0..n).map(|_| SVector::from_fn(|_, _| draw(&mut rng))).collect();
+        let separates = |labels: &usize| {
+            let labels: Vec<i8> = (0..n).map(|i| if labels >> i & 1 == 1 { 1 } else { -1 }).collect();
+            Perceptron::fit(&x, &labels, MaxEpochs(20_000)).is_ok()
+        };
+        (0..1 << n).filter(separates).count()
+    }
+    let choose = |n: usize, k: usize| (1..=k).fold(1, |c, i| c * (n + 1).saturating_sub(i) / i);
+    let cover = |n: usize, d: usize| 2 * (0..=d).map(|k| choose(n - 1, k)).sum::<usize>();
+    for n in 1..=5 {
+        assert_eq!(count::<1>(n), cover(n, 1), "{n} points on a line");
+        assert_eq!(count::<2>(n), cover(n, 2), "{n} points in a plane");
+        assert_eq!(count::<3>(n), cover(n, 3), "{n} points in space");
+    }
+    assert_eq!([cover(3, 2), cover(4, 2), cover(5, 3)], [8, 14, 30]);
+}
+
+/// No estimator without bias varies less than 1/(m I): counting all heads does as little, looking at the first throw alone
+/// has no bias either and varies more. All samples, weighted by their probability.
+#[test]
+fn counting_heads_attains_the_bound_of_cramer_and_rao() {
+    use optim::learning::estimators::Bernoulli;
+    for (m, p) in [(1, 0.5), (3, 0.2), (9, 0.7)] {
+        let (mut bias, mut variance, mut of_first, mut total) = (0.0, 0.0, 0.0, 0.0);
+        for sample in 0..1_u32 << m {
+            let heads = u64::from(sample.count_ones());
+            let weight = f64::powi(p, heads as i32) * f64::powi(1.0 - p, m - heads as i32);
+            let estimate = Bernoulli::new(heads, m as u64).unwrap().mle();
+            total += weight;
+            bias += weight * (estimate - p);
+            variance += weight * (estimate - p).powi(2);
+            of_first += weight * (f64::from(sample & 1) - p).powi(2);
+        }
+        // I(p) = E[(x/p − (1 − x)/(1 − p))²].
+        let information = p * (1.0 / p).powi(2) + (1.0 - p) * (1.0 / (1.0 - p)).powi(2);
+        assert_close!([total, variance], [1.0, 1.0 / (f64::from(m) * information)], 1e-12);
+        assert!(bias.abs() < 1e-14 && of_first >= variance * (1.0 - 1e-12));
+        assert!(m == 1 || of_first > 2.0 * variance);
     }
 }
 

@@ -82,6 +82,25 @@ proptest! {
         prop_assert!(off > 1e-9, "LAMB scales each tensor by its own norms: {off}");
     }
 
+    /// Element-wise rules do not see the order of the elements either.
+    #[test]
+    fn elements_may_change_places(
+        start in prop::array::uniform4(0.5..2.0_f64),
+        gradients in prop::collection::vec(prop::array::uniform4(-3.0..3.0_f64), 2..6),
+    ) {
+        let order = [2, 0, 3, 1];
+        let moved = |x: &[f64; 4]| order.map(|i| x[i]);
+        let permuted: Vec<[f64; 4]> = gradients.iter().map(moved).collect();
+        macro_rules! rules {
+            ($($config:ident),*) => {$(
+                let [whole, _] = cut($config::default(), start, &gradients);
+                let [other, _] = cut($config::default(), moved(&start), &permuted);
+                prop_assert_eq!(moved(&whole), other, "{}", stringify!($config));
+            )*};
+        }
+        rules!(AdamConfig, AdaGradConfig, AdadeltaConfig, RmsPropConfig, LionConfig, RpropConfig);
+    }
+
     /// Clipping by norm bounds the length, keeps the direction, and leaves alone what is short enough.
     #[test]
     fn clipping_bounds_the_length_and_keeps_the_direction(

@@ -710,6 +710,53 @@ proptest! {
         }
     }
 
+    /// No first-order rule is blind to other units of one coordinate: x = T z with T = diag(1, 3).
+    #[test]
+    fn every_rule_sees_other_units(start in prop::array::uniform2(0.5..2.0_f64)) {
+        let x: Vector<2> = Cpu::default().tensor(start);
+        let other: Vector<2> = Cpu::default().tensor([start[0], start[1] / 3.0]);
+        for ((name, mut one), (_, mut two)) in rules(&x, 0.02).into_iter().zip(rules(&other, 0.02)) {
+            let (mut x, mut z) = (x.clone(), other.clone());
+            for _ in 0..10 {
+                let at = x.array();
+                step(&mut one, &mut x, &[at[0], 3.0 * at[1]]).unwrap();
+                let at = [z.array()[0], 3.0 * z.array()[1]];
+                step(&mut two, &mut z, &[at[0], 3.0 * (3.0 * at[1])]).unwrap(); // Tᵀ ∇f(T z)
+            }
+            let off = difference(&x.array(), &[z.array()[0], 3.0 * z.array()[1]]);
+            prop_assert!(off > 1e-6, "{name} does not see the units: {off:e}");
+        }
+    }
+
+    /// A tensor that is c times as long, on the same function of x/c, goes c times the way under LAMB and no decay.
+    #[test]
+    fn lamb_goes_as_far_as_its_tensor_is_long(
+        start in prop::array::uniform2(0.5..2.0_f64), factor in prop::sample::select(vec![0.25, 3.0, 40.0]),
+    ) {
+        let config = LambConfig {
+            learning_rate: 0.05, epsilon: 0.0, weight_decay: WeightDecay::InRule(0.0), ..Default::default()
+        };
+        let (mut x, mut scaled): (Vector<2>, Vector<2>) =
+            (Cpu::default().tensor(start), Cpu::default().tensor(start.map(|x| factor * x)));
+        let (mut one, mut two) = (boxed(&x, config), boxed(&scaled, config));
+        let adam = AdamConfig { learning_rate: 0.05, epsilon: 0.0, ..Default::default() };
+        let (mut plain, mut stretched) = (x.clone(), scaled.clone());
+        let (mut three, mut four) = (boxed(&plain, adam), boxed(&stretched, adam));
+        for _ in 0..10 {
+            let gradient = |x: [f64; 2], c: f64| [x[0] / c / c, 3.0 * x[1] / c / c];
+            let at = x.array();
+            step(&mut one, &mut x, &gradient(at, 1.0)).unwrap();
+            let at = scaled.array();
+            step(&mut two, &mut scaled, &gradient(at, factor)).unwrap();
+            let at = plain.array();
+            step(&mut three, &mut plain, &gradient(at, 1.0)).unwrap();
+            let at = stretched.array();
+            step(&mut four, &mut stretched, &gradient(at, factor)).unwrap();
+        }
+        prop_assert!(difference(&scaled.array().map(|x| x / factor), &x.array()) < 1e-12);
+        prop_assert!(difference(&stretched.array().map(|x| x / factor), &plain.array()) > 1e-3, "Adam does not");
+    }
+
     #[test]
     fn a_sign_flip_of_one_coordinate_commutes(start in prop::array::uniform2(0.5..2.0_f64)) {
         let flipped = [start[0], -start[1]];
@@ -766,6 +813,33 @@ proptest! {
             prop_assert!((x.array()[0] - before).abs() <= bound * (1.0 + 1e-12));
         }
     }
+}
+
+/// Gradients that grow as (β₂/β₁)ⁱ attain the exact bound on a step of Adam; with the defaults of the paper it tends to
+/// 7.270 learning rates, above the (1 − β₁)/√(1 − β₂) = 3.162 that the paper states, from some 300 steps on.
+#[test]
+fn growing_gradients_attain_the_exact_bound_of_adam() {
+    let (beta1, beta2) = (0.9_f64, 0.999_f64);
+    let ratio = beta1 * beta1 / beta2;
+    let bound = |t: i32| {
+        (1.0 - beta1) / (1.0 - beta1.powi(t))
+            * ((1.0 - beta2.powi(t)) / (1.0 - beta2) * (1.0 - ratio.powi(t)) / (1.0 - ratio)).sqrt()
+    };
+    let stated = (1.0 - beta1) / (1.0 - beta2).sqrt();
+    for (steps, above) in [(200, false), (300, true), (3000, true)] {
+        let mut x: Vector<1> = Cpu::default().zeros();
+        let config = AdamConfig { learning_rate: 1.0, beta1, beta2, epsilon: 0.0, weight_decay: 0.0 };
+        let (mut optimizer, mut last) = (boxed(&x, config), 0.0);
+        for i in 1..=steps {
+            let before = x.array()[0];
+            step(&mut optimizer, &mut x, &[(beta2 / beta1).powi(i - steps)]).unwrap(); // 1 in the end
+            last = before - x.array()[0];
+        }
+        assert_close!(last, bound(steps), 1e-9);
+        assert_eq!(last > stated, above, "{last} after {steps} steps");
+    }
+    assert_close!(bound(200), 3.0961, 1e-4);
+    assert_close!(bound(100_000), 7.270, 1e-4);
 }
 
 /// 40 steps at once, and 40 steps with a save, a load into a fresh optimiser of a rebuilt model, and the rest: same bits.

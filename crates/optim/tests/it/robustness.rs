@@ -211,3 +211,29 @@ fn a_failed_save_leaves_no_file() {
     assert!(matches!(error, Error::Checkpoint(_)), "{error}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+/// Settings of losses out of their range are named; a probability above 1 is not looked for, and pulls without end.
+#[test]
+fn settings_of_losses_are_refused() {
+    use dfdx::prelude::{AsArray, Cpu, TensorFrom};
+    use kernels::{ClassLoss, Classes, bce_with_logits_mean, try_class_loss_mean};
+    let dev = Cpu::default();
+    let name = |loss| {
+        let logits = dev.tensor([[0.5_f64, -1.0, 2.0], [0.0, 1.0, 0.0]]);
+        match try_class_loss_mean(logits, &[0, 2], loss, Classes::default()) {
+            Err(kernels::Error::LossSetting { name, .. }) => Some(name),
+            other => other.map(|_| None).unwrap(),
+        }
+    };
+    for wrong in [-0.1, 1.1, f64::NAN] {
+        assert_eq!(name(ClassLoss::CrossEntropy { label_smoothing: wrong }), Some("label_smoothing"));
+        assert_eq!(name(ClassLoss::GeneralisedCrossEntropy { q: wrong }), Some("q"));
+    }
+    for wrong in [-0.1, f64::INFINITY, f64::NAN] {
+        assert_eq!(name(ClassLoss::Focal { gamma: wrong }), Some("gamma"));
+    }
+    assert_eq!(name(ClassLoss::GeneralisedCrossEntropy { q: 0.0 }), Some("q"));
+    assert_eq!(name(ClassLoss::CrossEntropy { label_smoothing: 1.0 }), None);
+    let loss = |z: f64| bce_with_logits_mean(dev.tensor([z]), &dev.tensor([2.0])).array();
+    assert!([1.0, 10.0, 1e3, 1e6].windows(2).all(|z| loss(z[1]) < loss(z[0])), "no minimum");
+}

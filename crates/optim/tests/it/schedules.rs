@@ -205,6 +205,29 @@ proptest! {
             period *= growth;
         }
     }
+
+    /// Where one part ends the next begins, a warm-up meets what follows, and asking twice or backwards changes nothing.
+    #[test]
+    fn parts_meet_and_remember_nothing(base in 1e-3..1.0_f64, steps in 2_u64..40, share in 0.0..0.9_f64, more in 1_u64..30) {
+        let cosine = || Cosine { base, steps, minimum: share * base }.check().unwrap();
+        let warm = Warmup { steps, start_factor: share, then: cosine() }.check().unwrap();
+        prop_assert!((warm.learning_rate(steps) / base - 1.0).abs() < 1e-12);
+        let last = base - warm.learning_rate(steps - 1);
+        prop_assert!((last - (1.0 - share) * base / steps as f64).abs() < 1e-12, "one equal step below the top");
+        let parts = Sequence::default().then(steps, cosine()).then(more, 0.5 * base).then(1, cosine()).check().unwrap();
+        let want = |t: u64| {
+            if t < steps {
+                cosine().learning_rate(t)
+            } else if t < steps + more {
+                0.5 * base
+            } else {
+                cosine().learning_rate(t - steps - more)
+            }
+        };
+        for t in (0..2 * steps + more + 3).rev() {
+            prop_assert_eq!(parts.learning_rate(t), want(t), "step {}", t);
+        }
+    }
 }
 
 /// After an explosion the loss falls back, more steeply than it ever did on the way down; the suggestion must not be there.

@@ -171,8 +171,17 @@ proptest! {
     ) {
         let a = spd(entries, 3);
         let product = |v: &[f64]| (&a * DVector::from_column_slice(v)).as_slice().to_vec();
-        let found = conjugate_gradient(product, &b, CgConfig { tolerance: 1e-12, max_iterations: 4 });
-        prop_assert!(found.residual_norm <= 1e-8 * DVector::from_column_slice(&b).norm().max(1.0));
+        let found = conjugate_gradient(product, &b, CgConfig { tolerance: 1e-9, max_iterations: 9 });
+        prop_assert!(found.stop == CgStop::Converged && found.iterates.len() <= 3, "as many steps as unknowns: {found:?}");
+        let b = DVector::from_column_slice(&b);
+        let mut residuals = vec![b.clone()];
+        residuals.extend(found.iterates.iter().map(|x| &b - &a * DVector::from_column_slice(x)));
+        for (i, r) in residuals.iter().enumerate() {
+            for q in &residuals[..i] {
+                // The last one is rounding and has no direction.
+                prop_assert!(r.dot(q).abs() <= 1e-9 * b.norm_squared(), "{:e}", r.dot(q));
+            }
+        }
         for (i, p) in found.directions.iter().enumerate() {
             for q in &found.directions[..i] {
                 let inner = DVector::from_column_slice(p).dot(&(&a * DVector::from_column_slice(q)));
@@ -208,6 +217,217 @@ proptest! {
         prop_assert!(found.value <= value + 1e-4 * found.step * slope);
         prop_assert!(new_slope.abs() <= 0.9 * slope.abs(), "slope {new_slope} of {slope}");
     }
+}
+
+/// A smooth, strictly convex function that is not a quadratic, Σ ln cosh(aᵢ·x − bᵢ) + |x|²/2, made small: then no method
+/// shortens its first step by the absolute sum of the gradient, which depends on the coordinates.
+#[derive(Clone, Debug)]
+struct Valley {
+    rows: DMatrix<f64>,
+    shifts: DVector<f64>,
+    scale: f64,
+}
+
+impl Valley {
+    fn new(entries: [f64; 9]) -> Self {
+        let rows = DMatrix::from_row_slice(3, 2, &entries[..6]);
+        Self { rows, shifts: DVector::from_column_slice(&entries[6..]), scale: 0.05 }
+    }
+
+    /// Value, gradient and Hessian.
+    fn at(&self, x: &DVector<f64>) -> (f64, DVector<f64>, DMatrix<f64>) {
+        let z = &self.rows * x - &self.shifts;
+        let value = z.iter().map(|z| z.cosh().ln()).sum::<f64>() + 0.5 * x.norm_squared();
+        let gradient = self.rows.tr_mul(&z.map(f64::tanh)) + x;
+        let bend = DMatrix::from_diagonal(&z.map(|z| z.cosh().powi(-2)));
+        let hessian = self.rows.tr_mul(&(bend * &self.rows)) + DMatrix::identity(2, 2);
+        (self.scale * value, gradient * self.scale, hessian * self.scale)
+    }
+
+    /// The same function of z, where x = T z + s.
+    fn through<'a>(
+        &'a self,
+        t: &'a DMatrix<f64>,
+        s: &'a DVector<f64>,
+    ) -> impl Fn(&[f64]) -> (f64, DVector<f64>, DMatrix<f64>) + Clone + 'a {
+        move |z| {
+            let (value, gradient, hessian) = self.at(&(t * DVector::from_column_slice(z) + s));
+            (value, t.tr_mul(&gradient), t.tr_mul(&(hessian * t)))
+        }
+    }
+}
+
+/// Value and gradient alone.
+fn first_order(
+    f: impl Fn(&[f64]) -> (f64, DVector<f64>, DMatrix<f64>),
+) -> impl Fn(&[f64]) -> (f64, Vec<f64>) {
+    move |x| {
+        let (value, gradient, _) = f(x);
+        (value, gradient.as_slice().to_vec())
+    }
+}
+
+/// How far the points that a method visits in other coordinates, x = T z + s, are from those it visits in x, at most.
+fn path_difference(
+    f: &Valley,
+    t: &DMatrix<f64>,
+    s: &DVector<f64>,
+    path: impl Fn(&dyn Fn(&[f64]) -> (f64, DVector<f64>, DMatrix<f64>), &[f64], &DMatrix<f64>) -> Vec<Vec<f64>>,
+) -> f64 {
+    let start = DVector::from_vec(vec![0.6, -0.3]);
+    let inverse = t.clone().try_inverse().unwrap();
+    let (plain, nothing) = (DMatrix::identity(2, 2), DVector::zeros(2));
+    let here = path(&f.through(&plain, &nothing), start.as_slice(), &plain);
+    let there = path(&f.through(t, s), (&inverse * (start - s)).as_slice(), &inverse);
+    assert!(here.len() == there.len() && here.len() > 2, "{} and {} points", here.len(), there.len());
+    let back = |z: &Vec<f64>| t * DVector::from_column_slice(z) + s;
+    let off = here.iter().zip(&there).map(|(x, z)| (DVector::from_column_slice(x) - back(z)).amax());
+    off.fold(0.0, f64::max)
+}
+
+/// Every point of a method that is asked for one step at a time.
+fn points(steps: usize, start: &[f64], mut step: impl FnMut(&[f64]) -> Minimum) -> Vec<Vec<f64>> {
+    let mut path = vec![start.to_vec()];
+    for _ in 0..steps {
+        path.push(step(&path[path.len() - 1]).x);
+    }
+    path
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        rng_seed: RngSeed::Fixed(2027), failure_persistence: None, cases: 64, ..Default::default()
+    })]
+
+    /// Newton's method and BFGS do not see an affine change of the coordinates, if the first inverse Hessian changes with
+    /// them; gradient descent, conjugate gradients and BFGS from the identity do.
+    #[test]
+    fn newton_and_bfgs_do_not_see_the_coordinates(
+        entries in prop::array::uniform9(-1.5..1.5_f64), t in prop::array::uniform4(-1.0..1.0_f64),
+        s in prop::array::uniform2(-1.0..1.0_f64),
+    ) {
+        let t = DMatrix::from_row_slice(2, 2, &t) + DMatrix::from_row_slice(2, 2, &[2.5, 0.0, 0.0, 1.2]);
+        prop_assume!(t.determinant().abs() > 0.3);
+        let (f, s) = (Valley::new(entries), DVector::from_column_slice(&s));
+        for kind in [NewtonKind::Plain, NewtonKind::Damped(0.05)] {
+            let off = path_difference(&f, &t, &s, |f, start, _| newton(f, start, kind, 0.0, 4).unwrap().1);
+            // Damping adds λI, which is another matrix in other coordinates.
+            prop_assert!((off < 1e-9) == (kind == NewtonKind::Plain), "{kind:?}: {off:e}");
+        }
+        let bfgs = |follows: bool| {
+            path_difference(&f, &t, &s, |f, start, inverse| {
+                let first = if follows { inverse * inverse.transpose() } else { DMatrix::identity(2, 2) };
+                let config = BfgsConfig { tolerance: 0.0, ..Default::default() };
+                let mut bfgs = Bfgs::try_new(config).unwrap().with_inverse(first);
+                points(4, start, |x| bfgs.minimise(first_order(f), x, 1).unwrap())
+            })
+        };
+        prop_assert!(bfgs(true) < 1e-7, "{:e}", bfgs(true));
+        prop_assert!(bfgs(false) > 1e-6, "{:e}", bfgs(false));
+        let descent = path_difference(&f, &t, &s, |f, start, _| {
+            let mut path = vec![start.to_vec()];
+            for _ in 0..4 {
+                let last = path[path.len() - 1].clone();
+                path.push(last.iter().zip(f(&last).1.iter()).map(|(z, g)| z - g).collect());
+            }
+            path
+        });
+        prop_assert!(descent > 1e-6, "{descent:e}");
+    }
+
+    /// A rotation is seen by none of the methods of this module that build on inner products.
+    #[test]
+    fn rotations_are_not_seen(entries in prop::array::uniform9(-1.5..1.5_f64), turn in 0.2..1.4_f64) {
+        let (sin, cos) = turn.sin_cos();
+        let (q, zero) = (DMatrix::from_row_slice(2, 2, &[cos, -sin, sin, cos]), DVector::zeros(2));
+        let f = Valley::new(entries);
+        for update in
+            [CgUpdate::FletcherReeves, CgUpdate::PolakRibiere, CgUpdate::HestenesStiefel, CgUpdate::DaiYuan]
+        {
+            let config = NonlinearCgConfig { update, tolerance: 0.0, restart: 9, ..Default::default() };
+            let off = path_difference(&f, &q, &zero, |f, start, _| {
+                let after = |steps| NonlinearCg::try_new(config).unwrap().minimise(first_order(f), start, steps);
+                (0..4).map(|steps| after(steps).unwrap().x).collect()
+            });
+            prop_assert!(off < 1e-7, "{update:?}: {off:e}");
+        }
+        let off = path_difference(&f, &q, &zero, |f, start, _| {
+            let mut lbfgs = Lbfgs::try_new(LbfgsConfig { tolerance: 0.0, ..Default::default() }).unwrap();
+            points(3, start, |x| lbfgs.minimise(first_order(f), x, 1).unwrap())
+        });
+        prop_assert!(off < 1e-7, "L-BFGS: {off:e}");
+        let off = path_difference(&f, &q, &zero, |f, start, _| {
+            newton(f, start, NewtonKind::SaddleFree(1e-6), 0.0, 3).unwrap().1
+        });
+        prop_assert!(off < 1e-9, "saddle-free Newton: {off:e}");
+    }
+
+    /// The two loops over all pairs are the product with the matrix that BFGS's update gives, from the same start.
+    #[test]
+    fn the_two_loops_are_the_update_of_bfgs(
+        entries in prop::array::uniform9(-1.5..1.5_f64), vector in prop::array::uniform2(-1.0..1.0_f64),
+    ) {
+        let f = Valley::new(entries);
+        let at = first_order(|x: &[f64]| f.at(&DVector::from_column_slice(x)));
+        let mut lbfgs = Lbfgs::try_new(LbfgsConfig { tolerance: 1e-4, ..Default::default() }).unwrap();
+        let path = points(3, &[0.6, -0.3], |x| lbfgs.minimise(&at, x, 1).unwrap());
+        let mut pairs = Vec::new();
+        for ends in path.windows(2).filter(|ends| ends[0] != ends[1]) {
+            let [a, b] = [0, 1].map(|i| DVector::from_column_slice(&ends[i]));
+            let [before, after] = [0, 1].map(|i| DVector::from_vec(at(&ends[i]).1));
+            pairs.push((b - a, after - before));
+        }
+        let (s, y) = pairs.last().unwrap();
+        let mut inverse = DMatrix::identity(2, 2) * (s.dot(y) / y.dot(y));
+        for (s, y) in &pairs {
+            let rho = 1.0 / s.dot(y);
+            let left = DMatrix::identity(2, 2) - s * y.transpose() * rho;
+            inverse = &left * inverse * left.transpose() + s * s.transpose() * rho;
+        }
+        let want = -(inverse * DVector::from_column_slice(&vector));
+        assert_close!(lbfgs.direction(&vector), want.as_slice().to_vec(), 1e-6, 1e-8);
+    }
+}
+
+/// The Gauss–Newton matrix of a classifier is the mean of g gᵀ over labels drawn from its own answers, so it is never
+/// negative in any direction; the Hessian is, away from a minimum.
+#[test]
+fn gauss_newton_is_the_fisher_matrix_and_never_negative() {
+    use optim::autodiff::hvp::{Sizes, second_order};
+    let (sizes, n) = (Sizes { inputs: 2, hidden: 3, outputs: 3 }, 4);
+    let count = sizes.parameters();
+    let draw = |length: usize, key: u64| {
+        let mut values = vec![0.0_f64; length];
+        kernels::random::Key::new(key).fill_normal(&mut values);
+        values
+    };
+    let unit = |i: usize| (0..count).map(|j| f64::from(u8::from(i == j))).collect::<Vec<_>>();
+    let mut saddles = 0;
+    for seed in 0..16 {
+        let w = draw(count, 2 * seed);
+        let x = DMatrix::from_row_slice(n, 2, &draw(2 * n, 2 * seed + 1));
+        let at = |i: usize| second_order(sizes, &w, &unit(i), &x, &[0, 1, 2, 0]).unwrap();
+        let columns: Vec<_> = (0..count).map(at).collect();
+        let of = |f: &dyn Fn(usize) -> Vec<f64>| {
+            DMatrix::from_columns(&(0..count).map(|i| DVector::from_vec(f(i))).collect::<Vec<_>>())
+        };
+        let gauss_newton = of(&|i| columns[i].gauss_newton_vector.clone());
+        let hessian = of(&|i| columns[i].hessian_vector.clone());
+        let mut fisher = DMatrix::zeros(count, count);
+        for example in 0..n {
+            for label in 0..3 {
+                let one = x.rows(example, 1).into_owned();
+                let told = second_order(sizes, &w, &unit(0), &one, &[label]).unwrap();
+                let g = DVector::from_vec(told.gradient);
+                fisher += &g * g.transpose() * ((-told.loss).exp() / n as f64); // the loss is −ln p
+            }
+        }
+        assert_close!(gauss_newton.as_slice(), fisher.as_slice(), 1e-10, 1e-13, "seed {seed}");
+        let least = |m: &DMatrix<f64>| ((m + m.transpose()) * 0.5).symmetric_eigenvalues().min();
+        assert!(least(&gauss_newton) > -1e-12 * gauss_newton.trace(), "seed {seed}");
+        saddles += u64::from(least(&hessian) < -1e-3 * gauss_newton.trace());
+    }
+    assert!(saddles > 8, "only {saddles} of 16 Hessians have a negative direction");
 }
 
 /// With full memory and nearly exact line searches, all of these are conjugate gradients on a quadratic.
