@@ -70,6 +70,20 @@ fn wrong_names_flags_and_values_are_one_clear_error_each() {
 }
 
 #[test]
+fn the_tool_of_the_book_has_help_and_reports_a_full_disk() {
+    for help in [&["--help"][..], &["build", "--help"]] {
+        let (said, code) = run("booktool", help);
+        assert!(code == 0 && said.contains("Usage: cargo xtask book"), "{help:?}: {said}");
+    }
+    if let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") {
+        let ended = binary("booktool").arg("listings").stdout(full).output().expect("booktool starts");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.starts_with("cannot write to standard output"), "{said}");
+    }
+}
+
+#[test]
 fn an_occupied_port_names_the_flag() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let port = taken.local_addr().expect("an address").port().to_string();

@@ -116,7 +116,19 @@ impl fmt::Display for Faults {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// `{{name …}}` with an unknown name, or without its end.
+    /// `{{name …}}` without its end.
+    #[error("`{{{{{name}` has no `}}}}` on its line; close it there, or write `\\{{{{` to show the braces")]
+    OpenDirective {
+        /// The name as written.
+        name: String,
+    },
+    /// A directive that has to name something and does not.
+    #[error("`{{{{{name}}}}}` does not say of what; write `{{{{{name} NAME}}}}`")]
+    NoArgument {
+        /// The directive.
+        name: String,
+    },
+    /// `{{name …}}` with an unknown name.
     #[error("no directive `{name}`; did you mean `{nearest}`?")]
     UnknownDirective {
         /// The name as written.
@@ -243,6 +255,17 @@ pub enum Fault {
         "the chapter `{chapter}` of lecture {number} is not in SUMMARY.md; list it there or remove the field"
     )]
     LectureChapter {
+        /// The lecture.
+        number: u32,
+        /// The file.
+        chapter: String,
+    },
+    /// A chapter of the book whose lecture is listed as not built.
+    #[error(
+        "lecture {number} has the chapter `{chapter}` in SUMMARY.md and counts as not built; \
+         add `chapter = \"{chapter}\"`"
+    )]
+    LectureUnlinked {
         /// The lecture.
         number: u32,
         /// The file.

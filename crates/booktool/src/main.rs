@@ -20,8 +20,12 @@ mod preprocess;
 mod serve;
 mod webdriver;
 
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+
+use anyhow::Context;
 
 use mdbook_driver::MDBook;
 use mdbook_preprocessor::Preprocessor;
@@ -35,23 +39,59 @@ const COMMANDS: &[&str] = &["build", "serve", "check", "bless", "listings", "pre
 /// Bytes that a site may have: figures and fonts grow unnoticed.
 const SITE_LIMIT: u64 = 15_000_000;
 
-/// Commands that are planned but not part of the tool.
-const LATER: &[&str] = &["pdf", "epub"];
+/// What `--help` prints.
+const HELP: &str = "\
+The book: renders it, serves it, checks it
+
+Usage: cargo xtask book [build | check | bless], cargo xtask serve
+
+Commands:
+  build       Render book/ into target/book and print that path
+  serve       Render it and serve it on this machine; its flags: cargo xtask serve --help
+  check       Render it, follow every link, look at every page in a browser
+  bless       Run the listings and write what they print into the chapters
+  listings    Print how many listings the tests must run
+  preprocess  mdBook's preprocessor protocol, for plain `mdbook build book`";
 
 /// The folder that holds `book.toml`.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../book")
+    let house = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    house.expect("this crate lies two folders below the root").join("book")
 }
 
-/// Renders the book of this workspace and returns the folder of the site.
+/// A rendered site, which no other build replaces as long as this value lives.
+#[derive(Debug)]
+pub struct Built {
+    /// The folder of the site.
+    pub folder: PathBuf,
+    _turn: Option<File>,
+}
+
+/// Renders the book of this workspace.
 ///
 /// # Errors
 /// Every fault that the preprocessor finds in a chapter, mdBook's own errors, and a site above 15 MB.
-pub fn build() -> Result<PathBuf, Error> {
-    let site = build_in(&root())?;
-    match size(&site)? {
+pub fn build() -> Result<Built, Error> {
+    let _turn = turn(&root().with_file_name("target"));
+    let folder = build_in(&root())?;
+    match size(&folder)? {
         bytes if bytes > SITE_LIMIT => Err(Error::TooLarge { bytes, limit: SITE_LIMIT }),
-        _ => Ok(site),
+        _ => Ok(Built { folder, _turn }),
+    }
+}
+
+/// Waits until no other process renders the book: two at once delete each other's files. `None` where the file
+/// system knows no locks, and there everybody goes on.
+fn turn(target: &Path) -> Option<File> {
+    std::fs::create_dir_all(target).ok()?;
+    let file = File::create(target.join("book.lock")).ok()?;
+    match file.try_lock() {
+        Ok(()) => Some(file),
+        Err(TryLockError::WouldBlock) => {
+            eprintln!("another command renders or checks the book: waiting for it");
+            file.lock().ok().map(|()| file)
+        }
+        Err(TryLockError::Error(_)) => None,
     }
 }
 
@@ -99,6 +139,8 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match run(&args) {
         Ok(code) => code,
+        // Whoever closed the pipe has read enough.
+        Err(error) if error.downcast_ref().is_some_and(is_closed_pipe) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");
             ExitCode::FAILURE
@@ -106,9 +148,20 @@ fn main() -> ExitCode {
     }
 }
 
+fn is_closed_pipe(error: &std::io::Error) -> bool {
+    error.kind() == ErrorKind::BrokenPipe
+}
+
+/// A line on standard output.
+fn say(line: impl std::fmt::Display) -> anyhow::Result<()> {
+    writeln!(std::io::stdout().lock(), "{line}").context("cannot write to standard output")
+}
+
 fn run(args: &[String]) -> anyhow::Result<ExitCode> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {
+        ["help" | "--help" | "-h"] => say(HELP)?,
+        [name, "--help" | "-h"] if name != "serve" && COMMANDS.contains(&name) => say(HELP)?,
         ["serve", ..] => match serve::run(&args[1..]) {
             Err(error) if error.downcast_ref().is_some_and(serve::Error::is_usage) => {
                 eprintln!("{error}");
@@ -118,12 +171,12 @@ fn run(args: &[String]) -> anyhow::Result<ExitCode> {
         },
         ["check"] => return check(),
         ["build"] => {
-            let site = build()?;
+            let site = build()?.folder;
             // The short form of the path, where the system knows one.
-            println!("{}", site.canonicalize().unwrap_or(site).display());
+            say(site.canonicalize().unwrap_or(site).display())?;
         }
         ["bless"] => bless()?,
-        ["listings"] => println!("{}", listings(&root())?),
+        ["listings"] => say(listings(&root())?)?,
         ["preprocess", "supports", renderer] => {
             return Ok(if Course.supports_renderer(renderer)? {
                 ExitCode::SUCCESS
@@ -137,10 +190,8 @@ fn run(args: &[String]) -> anyhow::Result<ExitCode> {
             let book = Course.run(&context, book)?;
             serde_json::to_writer(std::io::stdout().lock(), &book)?;
         }
-        [name, ..] if LATER.contains(&name) => {
-            eprintln!(
-                "booktool {name}: comes in a later version; the page print.html of the site prints the whole book"
-            );
+        [name @ ("pdf" | "epub"), ..] => {
+            eprintln!("booktool makes no {name}; the page print.html of the site prints the whole book");
             return Ok(ExitCode::from(2));
         }
         [name, ..] if COMMANDS.contains(&name) => {
@@ -156,7 +207,7 @@ fn run(args: &[String]) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
         [] => {
-            eprintln!("usage: booktool {}", COMMANDS.join(" | "));
+            eprintln!("{HELP}");
             return Ok(ExitCode::from(2));
         }
     }
@@ -165,15 +216,15 @@ fn run(args: &[String]) -> anyhow::Result<ExitCode> {
 
 /// Renders the book, then checks its links and looks at every page in a browser; the last line on standard output is the summary.
 fn check() -> anyhow::Result<ExitCode> {
-    let folder = build()?;
-    let outcome = links::check(&folder)?.merge(browser::check(&folder)?);
+    let built = build()?;
+    let outcome = links::check(&built.folder)?.merge(browser::check(&built.folder)?);
     for line in &outcome.skipped {
         eprintln!("skipped: {line}");
     }
     for line in &outcome.failed {
         eprintln!("failed: {line}");
     }
-    println!("{outcome}");
+    say(&outcome)?;
     Ok(if outcome.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -348,6 +399,12 @@ mod tests {
                 "lecture-01.md:46: `../exercises",
             ),
             ("lectures.toml", "number = 3", "number = 4", "lecture 4 stands where lecture 3 belongs"),
+            (
+                "lectures.toml",
+                "chapter = \"lecture-02.md\"\n",
+                "",
+                "lecture 2 has the chapter `lecture-02.md` in SUMMARY.md and counts as not built",
+            ),
             ("src/SUMMARY.md", "- [Can weighted votes read?](lecture-01.md)\n", "", "lecture 2 is number 1"),
         ] {
             let error = broken(file, from, to);
@@ -389,6 +446,19 @@ mod tests {
         for bad in [&["biuld"][..], &[], &["build", "now"], &["pdf"], &["preprocess", "supports"]] {
             assert_eq!(exit(bad), ExitCode::from(2), "{bad:?}");
         }
+        for help in [&["--help"][..], &["help"], &["check", "-h"]] {
+            assert_eq!(exit(help), ExitCode::SUCCESS, "{help:?}");
+        }
+    }
+
+    #[test]
+    fn one_render_waits_for_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = turn(folder.path()).expect("temporary folders know locks");
+        let second = File::create(folder.path().join("book.lock")).unwrap();
+        assert!(matches!(second.try_lock(), Err(TryLockError::WouldBlock)));
+        drop(first);
+        assert!(second.try_lock().is_ok());
     }
 
     #[test]

@@ -127,7 +127,7 @@ pub fn run(args: &[String]) -> Result<()> {
     let listener = listen(flags.port)?;
     let address = listener.local_addr().context("the address of the server")?;
     let mut files = watch::Files::new(watched());
-    let live = Arc::new(Live::new(Site::load(&crate::build()?)?, Reload::On));
+    let live = Arc::new(Live::new(Site::load(&crate::build()?.folder)?, Reload::On));
     start(listener, Arc::clone(&live));
 
     let url = format!("http://{address}/");
@@ -136,7 +136,7 @@ pub fn run(args: &[String]) -> Result<()> {
     if flags.open {
         open(&url);
     }
-    watch::follow(&live, &mut files, WATCH_PAUSE, || Site::load(&crate::build()?))
+    watch::follow(&live, &mut files, WATCH_PAUSE, || Site::load(&crate::build()?.folder))
 }
 
 /// The folders whose files the rendered book depends on.

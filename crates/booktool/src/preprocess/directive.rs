@@ -17,6 +17,9 @@ const NAMES: &[(&str, bool)] = &[
     ("exercise", true),
 ];
 
+/// Those that name what they show.
+const NAMING: &[&str] = &["result", "figure", "table", "checks", "exercise"];
+
 /// A directive in a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directive {
@@ -51,7 +54,11 @@ pub fn find(page: &Page, faults: &mut Faults) -> Vec<Directive> {
         if in_maths && (known.is_none() || inner.is_none()) {
             continue; // nested braces of TeX
         }
-        let (Some(inner), Some((_, alone))) = (inner, known) else {
+        let Some(inner) = inner else {
+            faults.add(page.place(start), Fault::OpenDirective { name: name.to_owned() });
+            continue;
+        };
+        let Some((_, alone)) = known else {
             let nearest = nearest(name, NAMES.iter().map(|(name, _)| *name)).to_owned();
             faults.add(page.place(start), Fault::UnknownDirective { name: name.to_owned(), nearest });
             continue;
@@ -60,6 +67,10 @@ pub fn find(page: &Page, faults: &mut Faults) -> Vec<Directive> {
         at = range.end;
         if *alone && page.line(start).trim() != &page.text[range.clone()] {
             faults.add(page.place(start), Fault::NotAlone { directive: name.to_owned() });
+            continue;
+        }
+        if argument.trim().is_empty() && NAMING.contains(&name) {
+            faults.add(page.place(start), Fault::NoArgument { name: name.to_owned() });
             continue;
         }
         found.push(Directive {
@@ -100,7 +111,8 @@ mod tests {
     fn faults_say_what_to_write() {
         for (text, wanted) in [
             ("\n{{reslut a}}", "a.md:2: no directive `reslut`; did you mean `result`?"),
-            ("{{result a", "no directive"),
+            ("{{result a", "`{{result` has no `}}` on its line"),
+            ("{{checks }}", "`{{checks}}` does not say of what; write `{{checks NAME}}`"),
             ("see {{table a}}", "`{{table …}}` fills lines of its own"),
         ] {
             let (found, faults) = names(text);

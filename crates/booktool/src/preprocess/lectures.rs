@@ -52,12 +52,16 @@ impl Lectures {
         }
     }
 
-    /// Numbers without gaps, and chapters that the summary lists.
+    /// Numbers without gaps, chapters that the summary lists, and none that the list leaves out.
     pub fn check(&self, summary: &BTreeSet<PathBuf>, faults: &mut Faults) {
         let place = Place { file: FILE.into(), line: 1 };
         for (lecture, expected) in self.lecture.iter().zip(1..) {
             if lecture.number != expected {
                 faults.add(&place, Fault::LectureNumber { number: lecture.number, expected });
+            }
+            let usual = format!("lecture-{:02}.md", lecture.number);
+            if lecture.chapter.is_none() && summary.contains(Path::new(&usual)) {
+                faults.add(&place, Fault::LectureUnlinked { number: lecture.number, chapter: usual });
             }
             if let Some(chapter) = lecture.chapter.as_ref().filter(|chapter| !summary.contains(*chapter)) {
                 faults.add(

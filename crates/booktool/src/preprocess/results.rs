@@ -132,9 +132,8 @@ impl Results {
     pub fn value(&self, argument: &str, in_maths: bool) -> Result<String, Fault> {
         let (path, format) = argument.rsplit_once(':').unwrap_or((argument, ""));
         let value = self.at(path)?;
-        let float = || {
-            value.as_f64().ok_or_else(|| Fault::NotANumber { path: path.into(), value: value.to_string() })
-        };
+        let float =
+            || value.as_f64().ok_or_else(|| Fault::NotANumber { path: path.into(), value: brief(value) });
         let digits =
             |text: &str| text.parse::<usize>().map_err(|_| Fault::Format { format: format.to_owned() });
         let text = if let Some(decimals) = format.strip_prefix('.') {
@@ -373,6 +372,15 @@ fn markdown_table(columns: &[String], rows: &[Vec<String>]) -> String {
     out
 }
 
+/// A value as JSON, its beginning when it is long.
+fn brief(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -434,6 +442,7 @@ mod tests {
             ("digits.config.epochs:€", "`€` is no format"),
             ("digits.config.loss:.2", "is \"quadratic\", not a number"),
             ("digits.report.broken:.2", "is null, not a number"),
+            ("digits.report:.2", "…, not a number"),
             ("digits.report.third", "append a format"),
             ("digits.report", "is a list or an object"),
         ] {
