@@ -89,9 +89,10 @@ pub use reduce::{
     try_sum_along, try_var_along, var_along,
 };
 pub use resampling::{
-    Corners, CountPadding, concat_channels, pad1d, pad2d, pixel_shuffle, pixel_unshuffle, resize_bilinear,
-    resize_nearest, try_concat_channels, try_pad1d, try_pad2d, try_pixel_shuffle, try_pixel_unshuffle,
-    try_resize_bilinear, try_resize_nearest,
+    Corners, CountPadding, concat_channels, pad1d, pad2d, pixel_shuffle, pixel_shuffle1d, pixel_unshuffle,
+    pixel_unshuffle1d, resize_bilinear, resize_nearest, try_concat_channels, try_pad1d, try_pad2d,
+    try_pixel_shuffle, try_pixel_shuffle1d, try_pixel_unshuffle, try_pixel_unshuffle1d, try_resize_bilinear,
+    try_resize_nearest,
 };
 pub use row_major::RowMajor;
 pub use softmax::{log_softmax, softmax, try_log_softmax, try_softmax};

@@ -8,10 +8,10 @@
 //! | [`Conv2D`], [`UnbiasedConv2D`] | `(O, I, K, K)` | `(B, O, H′, W′)`, $H' = \lfloor (H + 2P - L(K-1) - 1)/S \rfloor + 1$ |
 //! | [`GroupedConv2D`] | `(O, I / G, K, K)` | the same |
 //! | [`RectConv2D`] | `(O, I / G, KH, KW)`: all of the above are this type | per axis |
-//! | [`ConvTranspose2D`] | `(I, O, K, K)` | $H' = (H - 1) S - 2P + L(K-1) + Q + 1$ |
+//! | [`ConvTranspose2D`], [`GroupedConvTranspose2D`] | `(I, O / G, K, K)` | $H' = (H - 1) S - 2P + L(K-1) + Q + 1$ |
 //! | [`Conv1D`], [`UnbiasedConv1D`] | `(O, I, K)` | `(B, O, L′)` |
 //! | [`GroupedConv1D`] | `(O, I / G, K)` | the same |
-//! | [`ConvTranspose1D`] | `(I, O, K)` | the same |
+//! | [`ConvTranspose1D`], [`GroupedConvTranspose1D`] | `(I, O / G, K)` | the same |
 //! | [`Flatten`] | none | `(B, C H W)` |
 //!
 //! Zeros are padded; [`Pad1D`](crate::resampling::Pad1D) and [`Pad2D`](crate::resampling::Pad2D) before a convolution mirror
@@ -42,7 +42,7 @@ use std::marker::PhantomData;
 mod sequences;
 
 pub use kernels::convolution::Steps;
-pub use sequences::{Conv1D, ConvTranspose1D, GroupedConv1D, UnbiasedConv1D};
+pub use sequences::{Conv1D, ConvTranspose1D, GroupedConv1D, GroupedConvTranspose1D, UnbiasedConv1D};
 
 /// Descriptions of the convolutions, for `build_module`.
 pub mod builder {
@@ -115,7 +115,20 @@ pub mod builder {
         const L: usize = 1,
         const Q: usize = 0,
         A = Identity,
-    >(PhantomData<A>);
+        G = OneGroup,
+    >(PhantomData<(A, G)>);
+    /// Builds a [`ConvTranspose2D`](super::ConvTranspose2D) in `G` groups; `G` = `O` is the depthwise one.
+    pub type GroupedConvTranspose2D<
+        const I: usize,
+        const O: usize,
+        const K: usize,
+        const G: usize,
+        const S: usize = 1,
+        const P: usize = 0,
+        const L: usize = 1,
+        const Q: usize = 0,
+        A = Identity,
+    > = ConvTranspose2D<I, O, K, S, P, L, Q, A, Groups<G>>;
     /// Builds a [`Conv1D`](super::Conv1D) of `K` taps along a sequence, stride `S`, padding `P`, dilation `L`.
     #[derive(Clone, Copy, Debug, Default)]
     #[allow(clippy::type_complexity)]
@@ -163,7 +176,20 @@ pub mod builder {
         const L: usize = 1,
         const Q: usize = 0,
         A = Identity,
-    >(PhantomData<A>);
+        G = OneGroup,
+    >(PhantomData<(A, G)>);
+    /// Builds a [`ConvTranspose1D`](super::ConvTranspose1D) in `G` groups; `G` = `O` is the depthwise one.
+    pub type GroupedConvTranspose1D<
+        const I: usize,
+        const O: usize,
+        const K: usize,
+        const G: usize,
+        const S: usize = 1,
+        const P: usize = 0,
+        const L: usize = 1,
+        const Q: usize = 0,
+        A = Identity,
+    > = ConvTranspose1D<I, O, K, S, P, L, Q, A, Groups<G>>;
 }
 
 /// Every output channel sees every input channel.
@@ -173,9 +199,10 @@ pub struct OneGroup;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Groups<const G: usize>;
 
-/// How `I` input channels are grouped: [`OneGroup`] or [`Groups`].
-pub trait Grouping<const I: usize>: Copy + Default + Debug + 'static {
-    /// Input channels of a group.
+/// How `C` channels are grouped: [`OneGroup`] or [`Groups`]. They are those of the images, a convolution's input and a
+/// transposed convolution's output.
+pub trait Grouping<const C: usize>: Copy + Default + Debug + 'static {
+    /// Channels of a group.
     type Channels: ConstDim;
     /// $G$.
     const COUNT: usize;
@@ -533,6 +560,10 @@ passes!(
     }
 });
 
+/// Shape of a transposed convolution's weight.
+type UpWeightShape<const I: usize, const O: usize, const K: usize, G> =
+    (Const<I>, <G as Grouping<O>>::Channels, Const<K>, Const<K>);
+
 /// A transposed convolution: the adjoint of a convolution from `O` to `I` channels, with a bias. U-Net's
 /// "up-convolution" is `ConvTranspose2D<I, O, 2, 2>`.
 ///
@@ -555,16 +586,33 @@ pub struct ConvTranspose2D<
     const L: usize = 1,
     const Q: usize = 0,
     A = Identity,
+    G: Grouping<O> = OneGroup,
 > {
-    /// $W$, `(I, O, K, K)`.
-    pub weight: Tensor<dfdx::prelude::Rank4<I, O, K, K>, E, D>,
+    /// $W$, `(I, O / G, K, K)`.
+    pub weight: Tensor<UpWeightShape<I, O, K, G>, E, D>,
     /// $b$, `(O)`.
     pub bias: Tensor<Rank1<O>, E, D>,
     /// $\varphi$.
     pub activation: A,
     /// As [`RectConv2D::input_gradient`].
     pub input_gradient: InputGradient,
+    groups: PhantomData<G>,
 }
+
+/// A transposed convolution in `G` groups.
+pub type GroupedConvTranspose2D<
+    const I: usize,
+    const O: usize,
+    const K: usize,
+    const G: usize,
+    E,
+    D,
+    const S: usize = 1,
+    const P: usize = 0,
+    const L: usize = 1,
+    const Q: usize = 0,
+    A = Identity,
+> = ConvTranspose2D<I, O, K, E, D, S, P, L, Q, A, Groups<G>>;
 
 /// `impl ... for` the transposed convolution.
 macro_rules! transposed {
@@ -572,9 +620,9 @@ macro_rules! transposed {
         impl<
             $($generics)*
             const I: usize, const O: usize, const K: usize, const S: usize, const P: usize, const L: usize,
-            const Q: usize, A,
-        > $($trait<$($argument),*> for)? ConvTranspose2D<I, O, K, E, D, S, P, L, Q, A>
-        where $($bounds)*
+            const Q: usize, A, G,
+        > $($trait<$($argument),*> for)? ConvTranspose2D<I, O, K, E, D, S, P, L, Q, A, G>
+        where G: Grouping<O>, $($bounds)*
         $body
     };
 }
@@ -590,16 +638,17 @@ impl<
     const L: usize,
     const Q: usize,
     A: Activation,
-> BuildOnDevice<D, E> for builder::ConvTranspose2D<I, O, K, S, P, L, Q, A>
+    G: Grouping<O>,
+> BuildOnDevice<D, E> for builder::ConvTranspose2D<I, O, K, S, P, L, Q, A, G>
 {
-    type Built = ConvTranspose2D<I, O, K, E, D, S, P, L, Q, A>;
+    type Built = ConvTranspose2D<I, O, K, E, D, S, P, L, Q, A, G>;
     fn try_build_on_device(device: &D) -> Result<Self::Built, D::Err> {
         Self::Built::try_build(device)
     }
 }
 
 transposed!([E: Real, D: dfdx::prelude::Device<E>,] TensorCollection<E, D> [A: Activation] {
-    type To<E2: Dtype, D2: dfdx::prelude::Device<E2>> = ConvTranspose2D<I, O, K, E2, D2, S, P, L, Q, A>;
+    type To<E2: Dtype, D2: dfdx::prelude::Device<E2>> = ConvTranspose2D<I, O, K, E2, D2, S, P, L, Q, A, G>;
 
     fn iter_tensors<V: ModuleVisitor<Self, E, D>>(
         visitor: &mut V,
@@ -610,13 +659,13 @@ transposed!([E: Real, D: dfdx::prelude::Device<E>,] TensorCollection<E, D> [A: A
                     "weight",
                     |s| &s.weight,
                     |s| &mut s.weight,
-                    TensorOptions::reset_with(|weight| weight.try_fill_with_distr(uniform(O * K * K))),
+                    TensorOptions::reset_with(|weight| weight.try_fill_with_distr(uniform(O / G::COUNT * K * K))),
                 ),
                 Self::tensor(
                     "bias",
                     |s| &s.bias,
                     |s| &mut s.bias,
-                    TensorOptions::reset_with(|bias| bias.try_fill_with_distr(uniform(O * K * K))),
+                    TensorOptions::reset_with(|bias| bias.try_fill_with_distr(uniform(O / G::COUNT * K * K))),
                 ),
             ),
             |(weight, bias)| ConvTranspose2D {
@@ -624,6 +673,7 @@ transposed!([E: Real, D: dfdx::prelude::Device<E>,] TensorCollection<E, D> [A: A
                 bias,
                 activation: A::default(),
                 input_gradient: InputGradient::Needed,
+                groups: PhantomData,
             },
         )
     }
@@ -634,19 +684,20 @@ transposed!([E: Real, D: Device<E>,] [] {
     fn convolve<N: Dim, H: UpWindow<K, S, P, L, Q>, W: UpWindow<K, S, P, L, Q>, T: Tape<E, D>>(
         &self,
         x: Tensor<(N, Const<I>, H, W), E, D, T>,
-        weight: &Tensor<dfdx::prelude::Rank4<I, O, K, K>, E, D>,
+        weight: &Tensor<UpWeightShape<I, O, K, G>, E, D>,
         bias: Option<&Tensor<Rank1<O>, E, D>>,
         (input_gradient, activation): (InputGradient, ActivationKind),
     ) -> Result<Tensor<(N, Const<O>, H::Out, W::Out), E, D, T>, D::Err> {
+        const { assert!(I.is_multiple_of(G::COUNT), "input channels must be divisible by groups") };
         let (n, _, h, w) = *x.shape();
         let rows = h.try_up_window().map_err(device_error::<D, E>)?;
         let cols = w.try_up_window().map_err(device_error::<D, E>)?;
         let taps = Taps { kernel: K, stride: S, padding: P, dilation: L };
         let sizes = Sizes {
             images: n.size(),
-            groups: 1,
-            image_channels: O,
-            window_channels: I,
+            groups: G::COUNT,
+            image_channels: O / G::COUNT,
+            window_channels: I / G::COUNT,
             y: Axis { extent: rows.size(), windows: h.size(), taps },
             x: Axis { extent: cols.size(), windows: w.size(), taps },
             input_gradient,

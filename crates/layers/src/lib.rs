@@ -84,8 +84,8 @@ pub mod modules {
     };
     pub use crate::attention::MultiHeadAttention;
     pub use crate::convolution::{
-        Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D, Flatten, GroupedConv1D, GroupedConv2D, RectConv2D,
-        UnbiasedConv1D, UnbiasedConv2D,
+        Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D, Flatten, GroupedConv1D, GroupedConv2D,
+        GroupedConvTranspose1D, GroupedConvTranspose2D, RectConv2D, UnbiasedConv1D, UnbiasedConv2D,
     };
     pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
     pub use crate::embedding::{Embedding, LearnedPositions, SinusoidalPositions};
@@ -97,11 +97,15 @@ pub mod modules {
     };
     pub use crate::pooling::{
         AdaptiveAvgPool1D, AdaptiveAvgPool2D, AvgPool1D, AvgPool1DCeil, AvgPool2D, AvgPool2DCeil,
-        GlobalAvgPool, GlobalMaxPool, MaxPool1D, MaxPool1DCeil, MaxPool2D, MaxPool2DCeil,
+        GlobalAvgPool, GlobalMaxPool, IndexedMaxPool2D, MaxPool1D, MaxPool1DCeil, MaxPool2D, MaxPool2DCeil,
+        MaxUnpool2D,
     };
     pub use crate::prelu::PRelu;
     pub use crate::recurrent::{Bidirectional, Gru, Lstm, PeepholeLstm, Rnn};
-    pub use crate::resampling::{Concat, Pad1D, Pad2D, PixelShuffle, PixelUnshuffle, Upsample, Upsample1D};
+    pub use crate::resampling::{
+        Concat, Pad1D, Pad2D, PixelShuffle, PixelShuffle1D, PixelUnshuffle, PixelUnshuffle1D, Upsample,
+        Upsample1D,
+    };
     pub use crate::transformer::{TransformerDecoderBlock, TransformerEncoderBlock};
 }
 
@@ -116,8 +120,8 @@ pub mod builders {
     pub use crate::attention::builder::MultiHeadAttention;
     pub use crate::convolution::Flatten;
     pub use crate::convolution::builder::{
-        Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D, GroupedConv1D, GroupedConv2D, RectConv2D,
-        UnbiasedConv1D, UnbiasedConv2D,
+        Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D, GroupedConv1D, GroupedConv2D,
+        GroupedConvTranspose1D, GroupedConvTranspose2D, RectConv2D, UnbiasedConv1D, UnbiasedConv2D,
     };
     pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
     pub use crate::embedding::SinusoidalPositions;
@@ -130,11 +134,15 @@ pub mod builders {
     pub use crate::normalisation::{InstanceNorm2D, LocalResponseNorm};
     pub use crate::pooling::{
         AdaptiveAvgPool1D, AdaptiveAvgPool2D, AvgPool1D, AvgPool1DCeil, AvgPool2D, AvgPool2DCeil,
-        GlobalAvgPool, GlobalMaxPool, MaxPool1D, MaxPool1DCeil, MaxPool2D, MaxPool2DCeil,
+        GlobalAvgPool, GlobalMaxPool, IndexedMaxPool2D, MaxPool1D, MaxPool1DCeil, MaxPool2D, MaxPool2DCeil,
+        MaxUnpool2D,
     };
     pub use crate::prelu::builder::PRelu;
     pub use crate::recurrent::builder::{Bidirectional, Gru, Lstm, PeepholeLstm, Rnn};
-    pub use crate::resampling::{Concat, Pad1D, Pad2D, PixelShuffle, PixelUnshuffle, Upsample, Upsample1D};
+    pub use crate::resampling::{
+        Concat, Pad1D, Pad2D, PixelShuffle, PixelShuffle1D, PixelUnshuffle, PixelUnshuffle1D, Upsample,
+        Upsample1D,
+    };
     pub use crate::transformer::builder::{TransformerDecoderBlock, TransformerEncoderBlock};
 }
 

@@ -60,6 +60,8 @@ pub enum Plan {
         from: usize,
         /// Output channels.
         to: usize,
+        /// Groups of channels that do not see each other.
+        groups: usize,
         /// Window along the height and the width.
         taps: [Taps; 2],
         /// Positions added at the end of both.
@@ -391,7 +393,7 @@ impl Plan {
                 cost.macs = (weights * h * w) as u64;
                 cost.activations = (to * h * w) as u64;
             }
-            Self::Transposed { from, to, taps, output_padding } => {
+            Self::Transposed { from, to, groups, taps, output_padding } => {
                 if channels != from {
                     return Err(Misfit::Channels { expected: from, found: channels });
                 }
@@ -400,7 +402,7 @@ impl Plan {
                 else {
                     return Err(misfit(input, taps));
                 };
-                let weights = from * to * taps[0].kernel * taps[1].kernel;
+                let weights = from * (to / groups) * taps[0].kernel * taps[1].kernel;
                 cost.output = [to, h, w];
                 cost.params = (weights + to) as u64;
                 cost.macs = (weights * rows * cols) as u64;
@@ -595,12 +597,16 @@ convolutions! {
 }
 
 planned! {
-    [const I: usize, const O: usize, const K: usize, const S: usize, const P: usize, const L: usize, const Q: usize, A]
-        convolution::builder::ConvTranspose2D<I, O, K, S, P, L, Q, A>:
-        Plan::Transposed { from: I, to: O, taps: [square(K, S, P, L); 2], output_padding: [Q; 2] };
+    [const I: usize, const O: usize, const K: usize, const S: usize, const P: usize, const L: usize, const Q: usize, A,
+        G: Grouping<O>] convolution::builder::ConvTranspose2D<I, O, K, S, P, L, Q, A, G>:
+        Plan::Transposed {
+            from: I, to: O, groups: G::COUNT, taps: [square(K, S, P, L); 2], output_padding: [Q; 2]
+        };
     [const I: usize, const O: usize, const K: usize, E: Dtype, D: Storage<E>, const S: usize, const P: usize,
-        const L: usize, const Q: usize, A] modules::ConvTranspose2D<I, O, K, E, D, S, P, L, Q, A>:
-        Plan::Transposed { from: I, to: O, taps: [square(K, S, P, L); 2], output_padding: [Q; 2] };
+        const L: usize, const Q: usize, A, G: Grouping<O>] modules::ConvTranspose2D<I, O, K, E, D, S, P, L, Q, A, G>:
+        Plan::Transposed {
+            from: I, to: O, groups: G::COUNT, taps: [square(K, S, P, L); 2], output_padding: [Q; 2]
+        };
     [const I: usize, const O: usize, A] linear::builder::Linear<I, O, A>:
         Plan::Linear { from: I, to: O, is_biased: true };
     [const I: usize, const O: usize, E: Dtype, D: Storage<E>, A] modules::Linear<I, O, E, D, A>:
@@ -626,12 +632,16 @@ planned! {
     [] Flatten: Plan::Flatten;
     [const R: usize, I] modules::Upsample<R, I>: Plan::Upsample { factor: [R; 2] };
     [const R: usize, I] modules::Upsample1D<R, I>: Plan::Upsample { factor: [1, R] };
-    [const I: usize, const O: usize, const K: usize, const S: usize, const P: usize, const L: usize, const Q: usize, A]
-        convolution::builder::ConvTranspose1D<I, O, K, S, P, L, Q, A>:
-        Plan::Transposed { from: I, to: O, taps: line(K, S, P, L), output_padding: [0, Q] };
+    [const I: usize, const O: usize, const K: usize, const S: usize, const P: usize, const L: usize, const Q: usize, A,
+        G: Grouping<O>] convolution::builder::ConvTranspose1D<I, O, K, S, P, L, Q, A, G>:
+        Plan::Transposed {
+            from: I, to: O, groups: G::COUNT, taps: line(K, S, P, L), output_padding: [0, Q]
+        };
     [const I: usize, const O: usize, const K: usize, E: Dtype, D: Storage<E>, const S: usize, const P: usize,
-        const L: usize, const Q: usize, A] modules::ConvTranspose1D<I, O, K, E, D, S, P, L, Q, A>:
-        Plan::Transposed { from: I, to: O, taps: line(K, S, P, L), output_padding: [0, Q] };
+        const L: usize, const Q: usize, A, G: Grouping<O>] modules::ConvTranspose1D<I, O, K, E, D, S, P, L, Q, A, G>:
+        Plan::Transposed {
+            from: I, to: O, groups: G::COUNT, taps: line(K, S, P, L), output_padding: [0, Q]
+        };
     [const I: usize, const O: usize, const K: usize, const S: usize, const P: usize, const L: usize, A,
         B: BiasOption, G: Grouping<I>] convolution::builder::Conv1D<I, O, K, S, P, L, A, B, G>:
         Plan::Convolution { from: I, to: O, taps: line(K, S, P, L), groups: G::COUNT, is_biased: B::EXISTS };

@@ -4,6 +4,8 @@
 //! | module | output | kernel |
 //! |---|---|---|
 //! | [`MaxPool2D`], [`MaxPool2DCeil`] | largest element of each window | [`kernels::max_pool2d`] |
+//! | [`IndexedMaxPool2D`] | the same, and where they stood | [`kernels::max_pool2d`] |
+//! | [`MaxUnpool2D`] | each element where the largest of its window stood, zeros elsewhere | [`kernels::max_unpool2d`] |
 //! | [`AvgPool2D`], [`AvgPool2DCeil`] | mean of each window | [`kernels::avg_pool2d`] |
 //! | [`AdaptiveAvgPool2D`] | `(B, C, O, P)` means | [`kernels::adaptive_avg_pool2d`] |
 //! | [`GlobalAvgPool`], [`GlobalMaxPool`] | `(B, C)` | [`kernels::global_avg_pool`], [`kernels::global_max_pool`] |
@@ -16,7 +18,7 @@ use crate::normalisation::device_error;
 use crate::{Along, Cost, Dual};
 use dfdx::nn::{Module, NonMutableModule, ZeroSizedModule};
 use dfdx::prelude::{Const, Dim, HasShape, Tape, Tensor};
-use kernels::pooling::{Ceil, Floor, Pooled, Windows};
+use kernels::pooling::{Ceil, Floor, PoolIndices, Pooled, Windows};
 use kernels::{CountPadding, Device, Real, RowMajor};
 
 mod sequences;
@@ -123,6 +125,101 @@ max_pool!(
     /// ```
     MaxPool2DCeil, Ceil
 );
+
+/// As [`MaxPool2D`], with where the largest elements stood beside them: what [`MaxUnpool2D`] takes.
+///
+/// # Examples
+/// The pooling step of SegNet (Badrinarayanan et al. 2017, arXiv 1511.00561) and its way back; what stands between them
+/// in the network gets the pooled maps, and [`MaxUnpool2D`] its output with the indices.
+/// ```
+/// use layers::prelude::*;
+/// let dev = Cpu::default();
+/// let x = dev.tensor([[[[1.0_f32, 5.0], [3.0, 4.0]]]]);
+/// let (pooled, indices) = IndexedMaxPool2D::<2, 2>.forward(x);
+/// assert_eq!(pooled.array(), [[[[5.0]]]]);
+/// assert_eq!(MaxUnpool2D.forward((pooled * 2.0, indices)).array(), [[[[0.0, 10.0], [0.0, 0.0]]]]);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IndexedMaxPool2D<const K: usize, const S: usize, const P: usize = 0, const L: usize = 1>;
+/// Each element where the largest of its window stood, zeros elsewhere, in planes of the size before the pooling:
+/// takes maps with the indices of an [`IndexedMaxPool2D`]. What windows that overlap put on one place is added up.
+///
+/// **Errors**: indices of maps of another size panic with the message of [`kernels::Error`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MaxUnpool2D;
+bare!([const K: usize, const S: usize, const P: usize, const L: usize] IndexedMaxPool2D<K, S, P, L>, [] MaxUnpool2D);
+
+impl<const K: usize, const S: usize, const P: usize, const L: usize, B, C, H, W, E, D, T>
+    Module<Tensor<(B, C, H, W), E, D, T>> for IndexedMaxPool2D<K, S, P, L>
+where
+    B: Dim,
+    C: Dim,
+    H: Dim,
+    W: Dim,
+    E: Real,
+    D: Device<E>,
+    T: Tape<E, D>,
+    Floor<K, S, P, L>: Windows<H, W>,
+{
+    type Output = (Tensor<Pooled<B, C, H, W, Floor<K, S, P, L>>, E, D, T>, PoolIndices<H, W>);
+    type Error = D::Err;
+    fn try_forward(&self, x: Tensor<(B, C, H, W), E, D, T>) -> Result<Self::Output, D::Err> {
+        let pooled = kernels::try_max_pool2d(x, Floor::<K, S, P, L>).map_err(device_error::<D, E>)?;
+        Ok((pooled.output, pooled.indices))
+    }
+}
+
+impl<const K: usize, const S: usize, const P: usize, const L: usize, B, C, H, W, E, D, T>
+    Module<Dual<(B, C, H, W), E, D, T>> for IndexedMaxPool2D<K, S, P, L>
+where
+    B: Dim,
+    C: Dim,
+    H: Dim,
+    W: Dim,
+    E: Real,
+    D: Device<E>,
+    T: Tape<E, D>,
+    Floor<K, S, P, L>: Windows<H, W>,
+{
+    type Output = (Dual<Pooled<B, C, H, W, Floor<K, S, P, L>>, E, D, T>, PoolIndices<H, W>);
+    type Error = D::Err;
+    /// The tangent is picked where the value was largest.
+    fn try_forward(&self, x: Dual<(B, C, H, W), E, D, T>) -> Result<Self::Output, D::Err> {
+        let (x, dx) = x.split();
+        let (output, indices) = self.try_forward(x)?;
+        let tangent = kernels::try_pick(dx, &indices, output.shape()).map_err(device_error::<D, E>)?;
+        Ok((Dual::join(output, tangent), indices))
+    }
+}
+
+impl<B: Dim, C: Dim, H: Dim, W: Dim, OH: Dim, OW: Dim, E: Real, D: Device<E>, T: Tape<E, D>>
+    Module<(Tensor<(B, C, OH, OW), E, D, T>, PoolIndices<H, W>)> for MaxUnpool2D
+{
+    type Output = Tensor<(B, C, H, W), E, D, T>;
+    type Error = D::Err;
+    fn try_forward(
+        &self,
+        (x, indices): (Tensor<(B, C, OH, OW), E, D, T>, PoolIndices<H, W>),
+    ) -> Result<Self::Output, D::Err> {
+        kernels::try_max_unpool2d(x, &indices).map_err(device_error::<D, E>)
+    }
+}
+
+impl<B: Dim, C: Dim, H: Dim, W: Dim, OH: Dim, OW: Dim, E: Real, D: Device<E>, T: Tape<E, D>>
+    Module<(Dual<(B, C, OH, OW), E, D, T>, PoolIndices<H, W>)> for MaxUnpool2D
+{
+    type Output = Dual<(B, C, H, W), E, D, T>;
+    type Error = D::Err;
+    /// Linear in the maps, whose places do not move.
+    fn try_forward(
+        &self,
+        (x, indices): (Dual<(B, C, OH, OW), E, D, T>, PoolIndices<H, W>),
+    ) -> Result<Self::Output, D::Err> {
+        let (x, dx) = x.split();
+        let put = |x| kernels::try_max_unpool2d(x, &indices).map_err(device_error::<D, E>);
+        Ok(Dual::join(put(x)?, put(dx)?))
+    }
+}
 
 /// A map that is linear in its input: value and tangent go the same way.
 macro_rules! linear_map {

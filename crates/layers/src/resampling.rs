@@ -8,6 +8,7 @@
 //! | [`Pad1D`] | `(B, C, L)` → the same of a sequence | [`kernels::resampling::pad1d`] |
 //! | [`PixelShuffle`] | `(B, C R², H, W)` → `(B, C, H R, W R)` | [`kernels::pixel_shuffle`] |
 //! | [`PixelUnshuffle`] | its inverse | [`kernels::pixel_unshuffle`] |
+//! | [`PixelShuffle1D`], [`PixelUnshuffle1D`] | `(B, C R, L)` ↔ `(B, C, L R)` | [`kernels::pixel_shuffle1d`], [`kernels::pixel_unshuffle1d`] |
 //! | [`Concat`] | `x` → the channels of all branches of `x` | [`kernels::concat_channels`] |
 //!
 //! **Errors**: run-time sizes that do not fit panic with the message of [`kernels::Error`], since a module in a tuple of
@@ -93,6 +94,28 @@ pub struct PixelShuffle<const R: usize>;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PixelUnshuffle<const R: usize>;
+/// Each group of `R` channels of a sequence becomes `R` positions.
+///
+/// # Examples
+/// ```
+/// use layers::prelude::*;
+/// let x = Cpu::default().tensor([[[1.0_f32, 3.0], [2.0, 4.0]]]);
+/// let y: Tensor<Rank3<1, 1, 4>, f32, _> = PixelShuffle1D::<2>.forward(x);
+/// assert_eq!(y.array(), [[[1.0, 2.0, 3.0, 4.0]]]);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PixelShuffle1D<const R: usize>;
+/// `R` positions of a sequence become `R` channels.
+///
+/// # Examples
+/// ```
+/// use layers::prelude::*;
+/// let x = Cpu::default().tensor([[[1.0_f32, 2.0, 3.0, 4.0]]]);
+/// let y: Tensor<Rank3<1, 2, 2>, f32, _> = PixelUnshuffle1D::<2>.forward(x);
+/// assert_eq!(y.array(), [[[1.0, 3.0], [2.0, 4.0]]]);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PixelUnshuffle1D<const R: usize>;
 
 /// Images with a border: [`Zeros`], [`Reflection`], [`Replication`] or [`Circular`] with the rows above and below, the
 /// columns left and right as parameters, or [`Bordered`] with numbers.
@@ -135,7 +158,9 @@ bare!(
     [const R: usize, I: Interpolation] Upsample<R, I>,
     [const R: usize, I: Interpolation] Upsample1D<R, I>,
     [const R: usize] PixelShuffle<R>,
-    [const R: usize] PixelUnshuffle<R>
+    [const R: usize] PixelUnshuffle<R>,
+    [const R: usize] PixelShuffle1D<R>,
+    [const R: usize] PixelUnshuffle1D<R>
 );
 linear_map!(
     [const R: usize, I: Interpolation,] Upsample<R, I>,
@@ -186,6 +211,18 @@ linear_map!(
     (B, C, H, W) -> (B, Unshuffled<C, Const<R>>, <H as Over<Const<R>>>::Out, <W as Over<Const<R>>>::Out),
     [C: Times<Const<R>, Out: Times<Const<R>>>, H: Over<Const<R>>, W: Over<Const<R>>,],
     |_s, x| kernels::try_pixel_unshuffle(x, Const::<R>)
+);
+linear_map!(
+    [const R: usize,] PixelShuffle1D<R>,
+    (B, C, L) -> (B, <C as Over<Const<R>>>::Out, <L as Times<Const<R>>>::Out),
+    [C: Over<Const<R>>, L: Times<Const<R>>,],
+    |_s, x| kernels::try_pixel_shuffle1d(x, Const::<R>)
+);
+linear_map!(
+    [const R: usize,] PixelUnshuffle1D<R>,
+    (B, C, L) -> (B, <C as Times<Const<R>>>::Out, <L as Over<Const<R>>>::Out),
+    [C: Times<Const<R>>, L: Over<Const<R>>,],
+    |_s, x| kernels::try_pixel_unshuffle1d(x, Const::<R>)
 );
 
 /// Two batches whose channels can stand behind each other.

@@ -37,7 +37,8 @@ enum Op {
     Separable([Along; 2], [usize; 3]),
     /// The filling; planes; rows and columns with what is added.
     Pad(Filling, usize, [[usize; 3]; 2]),
-    Rearrange(usize, Rearrangement, [usize; 4]),
+    /// Rows and columns of a rectangle.
+    Rearrange([usize; 2], Rearrangement, [usize; 4]),
     /// Samples, first and second channels, positions.
     Concat([usize; 4]),
 }
@@ -89,12 +90,12 @@ impl Portable for Op {
                     composed::pad(planes(0), filling, edges).unwrap()
                 })
             }
-            Self::Rearrange(factor, way, [n, c, h, w]) => {
+            Self::Rearrange(factors, way, [n, c, h, w]) => {
                 let maps = x[0].taped::<_, T>((n, c, h, w)).try_row_major().unwrap();
                 flat(if B::IS_FUSED {
-                    D::rearrange(maps, factor, way).unwrap()
+                    D::rearrange(maps, factors, way).unwrap()
                 } else {
-                    composed::rearrange(maps, factor, way).unwrap()
+                    composed::rearrange(maps, factors, way).unwrap()
                 })
             }
             Self::Concat(_) => flat(if B::IS_FUSED {
@@ -137,9 +138,9 @@ pub fn cases(visit: &mut impl Visit) {
     }
     visit.visit(Op::Pad(Filling::Replication, 2, [[1, 3, 2], [1, 0, 4]]));
     visit.visit(Op::Pad(Filling::Zeros, 2, [[2, 5, 0], [1, 3, 3]]));
-    for factor in [1, 2, 3] {
-        visit.visit(Op::Rearrange(factor, Rearrangement::Shuffle, [2, 2 * factor * factor, 3, 2]));
-        visit.visit(Op::Rearrange(factor, Rearrangement::Unshuffle, [2, 2, 3 * factor, 2 * factor]));
+    for [p, q] in [[1, 1], [2, 2], [3, 3], [1, 3], [3, 2]] {
+        visit.visit(Op::Rearrange([p, q], Rearrangement::Shuffle, [2, 2 * p * q, 3, 2]));
+        visit.visit(Op::Rearrange([p, q], Rearrangement::Unshuffle, [2, 2, 3 * p, 2 * q]));
     }
     visit.visit(Op::Concat([1, 1, 1, 1]));
     visit.visit(Op::Concat([3, 2, 4, 5]));
@@ -150,7 +151,7 @@ pub fn large_cases(visit: &mut impl Visit) {
     let axes = [Along::Linear(40, Corners::Edges), Along::Nearest(50)];
     visit.visit(Op::Separable(axes, [60, 20, 25]));
     visit.visit(Op::Pad(Filling::Reflection, 61, [[30, 3, 4], [31, 4, 3]]));
-    visit.visit(Op::Rearrange(2, Rearrangement::Shuffle, [9, 32, 20, 20]));
-    visit.visit(Op::Rearrange(2, Rearrangement::Unshuffle, [9, 8, 40, 40]));
+    visit.visit(Op::Rearrange([2, 2], Rearrangement::Shuffle, [9, 32, 20, 20]));
+    visit.visit(Op::Rearrange([2, 2], Rearrangement::Unshuffle, [9, 8, 40, 40]));
     visit.visit(Op::Concat([9, 10, 20, 300]));
 }

@@ -37,19 +37,19 @@ pub fn pad<E: Real, D: Device<E>, T: Tape<E, D>>(
 
 pub fn rearrange<E: Real, D: Device<E>, T: Tape<E, D>>(
     x: Tensor<Maps, E, D, T>,
-    r: usize,
+    factors @ [p, q]: [usize; 2],
     way: Rearrangement,
 ) -> Result<Tensor<Maps, E, D, T>, D::Err> {
     type Six = (usize, usize, usize, usize, usize, usize);
     let (n, c, h, w) = *x.shape();
-    let shape = way.shape((n, c, h, w), r);
+    let shape = way.shape((n, c, h, w), factors);
     let y = match way {
         Rearrangement::Shuffle => {
-            let x = x.try_reshaped(&(n, shape.1, r, r, h, w))?;
+            let x = x.try_reshaped(&(n, shape.1, p, q, h, w))?;
             x.try_permute::<Six, Axes6<0, 1, 4, 2, 5, 3>>()?
         }
         Rearrangement::Unshuffle => {
-            let x = x.try_reshaped(&(n, c, shape.2, r, shape.3, r))?;
+            let x = x.try_reshaped(&(n, c, shape.2, p, shape.3, q))?;
             x.try_permute::<Six, Axes6<0, 1, 3, 5, 2, 4>>()?
         }
     };

@@ -84,14 +84,14 @@ fn moved<E: Real>(squares: Squares, way: Rearrangement, x: &[E], y: &mut [E], is
 
 fn rearrange<E: Real, T: Tape<E, Cpu>>(
     x: Tensor<(usize, usize, usize, usize), E, Cpu, T>,
-    factor: usize,
+    factors: [usize; 2],
     way: Rearrangement,
 ) -> Out<(usize, usize, usize, usize), E, T> {
     let (x, mut tape) = x.split_tape();
     let device = x.device().clone();
-    let shape = way.shape(*x.shape(), factor);
+    let shape = way.shape(*x.shape(), factors);
     let (_, _, height, width) = if way == Rearrangement::Shuffle { *x.shape() } else { shape };
-    let squares = Squares { factor, plane: [height, width] };
+    let squares = Squares { factors, plane: [height, width] };
     let mut y = buffer(&device, shape.num_elements())?;
     moved(squares, way, flat(&x), &mut y, false);
     let y = device.try_tensor_from_vec(y, shape)?;
@@ -163,10 +163,10 @@ macro_rules! fused {
             }
             fn rearrange<T: Tape<$E, Cpu>>(
                 x: Tensor<(usize, usize, usize, usize), $E, Cpu, T>,
-                factor: usize,
+                factors: [usize; 2],
                 way: Rearrangement,
             ) -> Out<(usize, usize, usize, usize), $E, T> {
-                rearrange(x, factor, way)
+                rearrange(x, factors, way)
             }
             fn concat_channels<T: Tape<$E, Cpu> + Merge<R>, R: Tape<$E, Cpu>>(
                 x: Tensor<(usize, usize, usize), $E, Cpu, T>,

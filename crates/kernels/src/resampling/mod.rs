@@ -13,6 +13,8 @@
 //! | [`resize_bilinear`] | `(B, C, H, W)` → `(B, C, O, P)` | two neighbours per axis, see [`Corners`] |
 //! | [`pixel_shuffle`] | `(B, C r², H, W)` → `(B, C, H r, W r)` | Shi et al. (2016), arXiv 1609.05158 |
 //! | [`pixel_unshuffle`] | its inverse | |
+//! | [`pixel_shuffle1d`] | `(B, C r, L)` → `(B, C, L r)` | the same of sequences |
+//! | [`pixel_unshuffle1d`] | its inverse | |
 //! | [`pad2d`] | `(B, C, H, W)` → `(B, C, H + t + b, W + l + r)` | [`Zeros`], [`Reflection`], … |
 //! | [`concat_channels`] | `(B, C, ..)`, `(B, K, ..)` → `(B, C + K, ..)` | |
 //!
@@ -39,21 +41,21 @@ pub use padding::{
 };
 pub(crate) use passes::Resampling;
 
-/// Which way [`pixel_shuffle`] goes.
+/// Which way [`pixel_shuffle`] and [`pixel_shuffle1d`] go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rearrangement {
-    /// Channels into squares of pixels.
+    /// Channels into rectangles of pixels.
     Shuffle,
-    /// Squares of pixels into channels.
+    /// Rectangles of pixels into channels.
     Unshuffle,
 }
 
 impl Rearrangement {
-    /// The shape that `(N, C, H, W)` becomes.
-    pub fn shape(self, (n, c, h, w): Maps, r: usize) -> Maps {
+    /// The shape that `(N, C, H, W)` becomes with rectangles of `p` × `q` pixels.
+    pub fn shape(self, (n, c, h, w): Maps, [p, q]: [usize; 2]) -> Maps {
         match self {
-            Self::Shuffle => (n, c / (r * r), h * r, w * r),
-            Self::Unshuffle => (n, c * r * r, h / r, w / r),
+            Self::Shuffle => (n, c / (p * q), h * p, w * q),
+            Self::Unshuffle => (n, c * p * q, h / p, w / q),
         }
     }
     /// The way back.
@@ -93,16 +95,16 @@ pub trait ResamplingDevice<E: Real>: BaseDevice<E> {
         composed::pad(x, filling, edges)
     }
 
-    /// Body of [`try_pixel_shuffle`] and [`try_pixel_unshuffle`].
+    /// Body of [`try_pixel_shuffle`], [`try_pixel_shuffle1d`] and their inverses: rows and columns of a rectangle.
     fn rearrange<T: Tape<E, Self>>(
         x: Tensor<Maps, E, Self, T>,
-        factor: usize,
+        factors: [usize; 2],
         way: Rearrangement,
     ) -> Result<Tensor<Maps, E, Self, T>, Self::Err>
     where
         Self: Device<E>,
     {
-        composed::rearrange(x, factor, way)
+        composed::rearrange(x, factors, way)
     }
 
     /// Body of [`try_concat_channels`].
@@ -323,7 +325,7 @@ where
     let maps = (b.size(), c.size(), h.size(), w.size());
     let run = || {
         let x = x.try_reshaped(&maps)?;
-        D::rearrange(x, factor.size(), Rearrangement::Shuffle)?.try_reshaped(&shape)
+        D::rearrange(x, [factor.size(); 2], Rearrangement::Shuffle)?.try_reshaped(&shape)
     };
     run().map_err(Error::device)
 }
@@ -372,7 +374,98 @@ where
     let maps = (b.size(), c.size(), h.size(), w.size());
     let run = || {
         let x = x.try_reshaped(&maps)?;
-        D::rearrange(x, factor.size(), Rearrangement::Unshuffle)?.try_reshaped(&shape)
+        D::rearrange(x, [factor.size(); 2], Rearrangement::Unshuffle)?.try_reshaped(&shape)
+    };
+    run().map_err(Error::device)
+}
+
+/// Turns each group of $r$ channels of a sequence into $r$ positions: $y_{c,\,lr+a} = x_{c r + a,\,l}$, the
+/// [`pixel_shuffle`] of a signal.
+///
+/// ```
+/// use dfdx::prelude::*;
+/// let x = Cpu::default().tensor([[[1.0_f32, 3.0], [2.0, 4.0]]]); // (1, 2, 2)
+/// let y: Tensor<Rank3<1, 1, 4>, f32, _> = kernels::pixel_shuffle1d(x, Const::<2>);
+/// assert_eq!(y.array(), [[[1.0, 2.0, 3.0, 4.0]]]);
+/// ```
+///
+/// # Panics
+/// On the errors of [`try_pixel_shuffle1d`].
+#[allow(clippy::type_complexity)]
+pub fn pixel_shuffle1d<B: Dim, C: Over<F>, L: Times<F>, F: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<(B, C, L), E, D, T>,
+    factor: F,
+) -> Tensor<(B, C::Out, L::Out), E, D, T> {
+    try_pixel_shuffle1d(x, factor).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Fallible twin of [`pixel_shuffle1d`].
+///
+/// # Errors
+/// [`Error::Indivisible`] when $r$ does not divide a run-time number of channels, [`Error::SizeOverflow`], and the
+/// device's error.
+#[allow(clippy::type_complexity)]
+pub fn try_pixel_shuffle1d<B: Dim, C: Over<F>, L: Times<F>, F: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<(B, C, L), E, D, T>,
+    factor: F,
+) -> Result<Tensor<(B, C::Out, L::Out), E, D, T>, Error> {
+    let (b, c, l) = *x.shape();
+    let shape = (b, c.try_over(factor)?, l.try_times(factor)?);
+    rearrange_line(x, shape, factor.size(), Rearrangement::Shuffle)
+}
+
+/// Turns $r$ positions into $r$ channels: the inverse of [`pixel_shuffle1d`].
+///
+/// ```
+/// use dfdx::prelude::*;
+/// let x = Cpu::default().tensor([[[1.0_f32, 2.0, 3.0, 4.0]]]);
+/// let y: Tensor<Rank3<1, 2, 2>, f32, _> = kernels::pixel_unshuffle1d(x, Const::<2>);
+/// assert_eq!(y.array(), [[[1.0, 3.0], [2.0, 4.0]]]);
+/// ```
+///
+/// # Panics
+/// On the errors of [`try_pixel_unshuffle1d`].
+#[allow(clippy::type_complexity)]
+pub fn pixel_unshuffle1d<B: Dim, C: Times<F>, L: Over<F>, F: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<(B, C, L), E, D, T>,
+    factor: F,
+) -> Tensor<(B, C::Out, L::Out), E, D, T> {
+    try_pixel_unshuffle1d(x, factor).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Fallible twin of [`pixel_unshuffle1d`].
+///
+/// # Errors
+/// [`Error::Indivisible`] when $r$ does not divide a run-time length, [`Error::SizeOverflow`], and the device's error.
+#[allow(clippy::type_complexity)]
+pub fn try_pixel_unshuffle1d<
+    B: Dim,
+    C: Times<F>,
+    L: Over<F>,
+    F: Dim,
+    E: Real,
+    D: Device<E>,
+    T: Tape<E, D>,
+>(
+    x: Tensor<(B, C, L), E, D, T>,
+    factor: F,
+) -> Result<Tensor<(B, C::Out, L::Out), E, D, T>, Error> {
+    let (b, c, l) = *x.shape();
+    let shape = (b, c.try_times(factor)?, l.try_over(factor)?);
+    rearrange_line(x, shape, factor.size(), Rearrangement::Unshuffle)
+}
+
+/// A sequence is an image of height 1.
+fn rearrange_line<B: Dim, C: Dim, L: Dim, S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<(B, C, L), E, D, T>,
+    shape: S,
+    factor: usize,
+    way: Rearrangement,
+) -> Result<Tensor<S, E, D, T>, Error> {
+    let (b, c, l) = *x.shape();
+    let run = || {
+        let maps = x.try_reshaped(&(b.size(), c.size(), 1, l.size()))?;
+        D::rearrange(maps, [1, factor], way)?.try_reshaped(&shape)
     };
     run().map_err(Error::device)
 }

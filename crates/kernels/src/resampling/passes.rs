@@ -106,11 +106,11 @@ pub fn room<E: Real>(rows: &Bands<E>, cols: &Bands<E>) -> usize {
     if rows.shortens() { rows.outputs() * cols.inputs() } else { rows.inputs() * cols.outputs() }
 }
 
-/// Where pixels go when the `r` × `r` channels of a group become a square.
+/// Where pixels go when the `p` × `q` channels of a group become a rectangle.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Squares {
-    /// r.
-    pub factor: usize,
+    /// p and q.
+    pub factors: [usize; 2],
     /// Rows and columns of the many channels' planes.
     pub plane: [usize; 2],
 }
@@ -118,7 +118,7 @@ pub struct Squares {
 impl Squares {
     /// Elements of a group.
     pub fn group(self) -> usize {
-        self.factor * self.factor * self.plane[0] * self.plane[1]
+        self.factors[0] * self.factors[1] * self.plane[0] * self.plane[1]
     }
 }
 
@@ -130,13 +130,13 @@ fn squares<A, B>(
     one: impl Iterator<Item = B>,
     mut each: impl FnMut(&mut A, &mut B, usize, usize),
 ) {
-    let Squares { factor, plane: [height, width] } = squares;
+    let Squares { factors: [p, q], plane: [height, width] } = squares;
     for (mut many, mut one) in many.zip(one) {
-        for channel in 0..factor * factor {
-            let (down, right) = (channel / factor, channel % factor);
+        for channel in 0..p * q {
+            let (down, right) = (channel / q, channel % q);
             for row in 0..height {
                 let narrow = (channel * height + row) * width;
-                let wide = (row * factor + down) * width * factor + right;
+                let wide = (row * p + down) * width * q + right;
                 each(&mut many, &mut one, narrow, wide);
             }
         }
@@ -149,9 +149,9 @@ impl<E: Real> Body for Shuffle<'_, E> {
     #[inline(always)]
     fn run(self) {
         let Self(shape, many, one, is_added) = self;
-        let (width, factor, group) = (shape.plane[1], shape.factor, shape.group());
+        let (width, step, group) = (shape.plane[1], shape.factors[1], shape.group());
         squares(shape, many.chunks_exact(group), one.chunks_exact_mut(group), |many, one, narrow, wide| {
-            let to = one[wide..].iter_mut().step_by(factor);
+            let to = one[wide..].iter_mut().step_by(step);
             for (&x, y) in many[narrow..narrow + width].iter().zip(to) {
                 *y = if is_added { *y + x } else { x };
             }
@@ -165,9 +165,9 @@ impl<E: Real> Body for Unshuffle<'_, E> {
     #[inline(always)]
     fn run(self) {
         let Self(shape, one, many, is_added) = self;
-        let (width, factor, group) = (shape.plane[1], shape.factor, shape.group());
+        let (width, step, group) = (shape.plane[1], shape.factors[1], shape.group());
         squares(shape, many.chunks_exact_mut(group), one.chunks_exact(group), |many, one, narrow, wide| {
-            let from = one[wide..].iter().step_by(factor);
+            let from = one[wide..].iter().step_by(step);
             for (y, &x) in many[narrow..narrow + width].iter_mut().zip(from) {
                 *y = if is_added { *y + x } else { x };
             }

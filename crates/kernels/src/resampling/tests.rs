@@ -59,6 +59,13 @@ fn pixel_shuffle_has_an_inverse() {
     assert_eq!(pixel_unshuffle(pixel_shuffle(x.clone(), 2), 2).as_vec(), x.as_vec());
     let x = draw(6, 4);
     assert_eq!(pixel_shuffle(pixel_unshuffle(x.clone(), 2), 2).as_vec(), x.as_vec());
+    // Of sequences: channel 3 c + a of position l becomes position 3 l + a of channel c.
+    let numbers = (0..24).map(f64::from).collect();
+    let x: Tensor<(usize, usize, usize), f64, Cpu> = x.device().tensor_from_vec(numbers, (2, 6, 2));
+    let y = pixel_shuffle1d(x.clone(), 3);
+    assert_eq!(*y.shape(), (2, 2, 6));
+    assert_eq!(y.as_vec()[..8], [0.0, 2.0, 4.0, 1.0, 3.0, 5.0, 6.0, 8.0]);
+    assert_eq!(pixel_unshuffle1d(y, 3).as_vec(), x.as_vec());
 }
 
 /// One tensor as both operands collects both gradients; the second one's tape is kept.
@@ -146,6 +153,11 @@ fn hostile_sizes_are_refused() {
         assert!(matches!(shuffled, Err(Error::Indivisible { size: 6, .. })), "{factor}");
         let unshuffled = try_pixel_unshuffle(zeros((1, 1, 3, 4)), factor).map(|_| ());
         assert!(matches!(unshuffled, Err(Error::Indivisible { size: 3, .. })), "{factor}");
+        let line: Tensor<_, f32, Cpu> = device.zeros_like(&(1, 3, 5));
+        let shuffled = try_pixel_shuffle1d(line.clone(), factor).map(|_| ());
+        assert!(matches!(shuffled, Err(Error::Indivisible { size: 3, .. })), "{factor}");
+        let unshuffled = try_pixel_unshuffle1d(line, factor).map(|_| ());
+        assert!(matches!(unshuffled, Err(Error::Indivisible { size: 5, .. })), "{factor}");
     }
     let error = try_concat_channels(zeros((1, 2, 3, 4)), zeros((1, 2, 3, 5))).map(|_| ()).unwrap_err();
     assert!(matches!(error, Error::AxisLength { axis: "columns", expected: 4, found: 5 }), "{error}");

@@ -8,9 +8,7 @@ use crate::normalisation::{Weighted, device_error};
 use crate::{Along, Dual};
 use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection, TensorOptions};
 use dfdx::nn::{BuildModule, BuildOnDevice, Module, NonMutableModule};
-use dfdx::prelude::{
-    Const, Dim, Dtype, HasShape, Rank1, Rank3, Storage, Tape, Tensor, TryAdd, WithEmptyTape,
-};
+use dfdx::prelude::{Const, Dim, Dtype, HasShape, Rank1, Storage, Tape, Tensor, TryAdd, WithEmptyTape};
 use kernels::convolution::{Axis, Sizes};
 use kernels::shape::{Taps, UpWindow, Window};
 use kernels::{ActivationKind, Device, InputGradient, Real};
@@ -273,6 +271,10 @@ line!([N: Dim, W: Window<K, S, P, L>, E: Real, D: Device<E>, T: Tape<E, D>,]
     }
 });
 
+/// Shape of a transposed convolution's weight.
+type UpWeightShape<const I: usize, const O: usize, const K: usize, G> =
+    (Const<I>, <G as Grouping<O>>::Channels, Const<K>);
+
 /// A transposed convolution of sequences: the adjoint of a convolution from `O` to `I` channels, with a bias.
 ///
 /// # Examples
@@ -294,16 +296,33 @@ pub struct ConvTranspose1D<
     const L: usize = 1,
     const Q: usize = 0,
     A = Identity,
+    G: Grouping<O> = OneGroup,
 > {
-    /// $W$, `(I, O, K)`.
-    pub weight: Tensor<Rank3<I, O, K>, E, D>,
+    /// $W$, `(I, O / G, K)`.
+    pub weight: Tensor<UpWeightShape<I, O, K, G>, E, D>,
     /// $b$, `(O)`.
     pub bias: Tensor<Rank1<O>, E, D>,
     /// $\varphi$.
     pub activation: A,
     /// As [`RectConv2D::input_gradient`](super::RectConv2D::input_gradient).
     pub input_gradient: InputGradient,
+    groups: PhantomData<G>,
 }
+
+/// A transposed convolution of sequences in `G` groups.
+pub type GroupedConvTranspose1D<
+    const I: usize,
+    const O: usize,
+    const K: usize,
+    const G: usize,
+    E,
+    D,
+    const S: usize = 1,
+    const P: usize = 0,
+    const L: usize = 1,
+    const Q: usize = 0,
+    A = Identity,
+> = ConvTranspose1D<I, O, K, E, D, S, P, L, Q, A, Groups<G>>;
 
 /// `impl ... for` the transposed convolution of sequences.
 macro_rules! transposed {
@@ -311,9 +330,9 @@ macro_rules! transposed {
         impl<
             $($generics)*
             const I: usize, const O: usize, const K: usize, const S: usize, const P: usize, const L: usize,
-            const Q: usize, A,
-        > $($trait<$($argument),*> for)? ConvTranspose1D<I, O, K, E, D, S, P, L, Q, A>
-        where $($bounds)*
+            const Q: usize, A, G,
+        > $($trait<$($argument),*> for)? ConvTranspose1D<I, O, K, E, D, S, P, L, Q, A, G>
+        where G: Grouping<O>, $($bounds)*
         $body
     };
 }
@@ -329,16 +348,17 @@ impl<
     const L: usize,
     const Q: usize,
     A: Activation,
-> BuildOnDevice<D, E> for builder::ConvTranspose1D<I, O, K, S, P, L, Q, A>
+    G: Grouping<O>,
+> BuildOnDevice<D, E> for builder::ConvTranspose1D<I, O, K, S, P, L, Q, A, G>
 {
-    type Built = ConvTranspose1D<I, O, K, E, D, S, P, L, Q, A>;
+    type Built = ConvTranspose1D<I, O, K, E, D, S, P, L, Q, A, G>;
     fn try_build_on_device(device: &D) -> Result<Self::Built, D::Err> {
         Self::Built::try_build(device)
     }
 }
 
 transposed!([E: Real, D: dfdx::prelude::Device<E>,] TensorCollection<E, D> [A: Activation] {
-    type To<E2: Dtype, D2: dfdx::prelude::Device<E2>> = ConvTranspose1D<I, O, K, E2, D2, S, P, L, Q, A>;
+    type To<E2: Dtype, D2: dfdx::prelude::Device<E2>> = ConvTranspose1D<I, O, K, E2, D2, S, P, L, Q, A, G>;
 
     fn iter_tensors<V: ModuleVisitor<Self, E, D>>(
         visitor: &mut V,
@@ -349,13 +369,13 @@ transposed!([E: Real, D: dfdx::prelude::Device<E>,] TensorCollection<E, D> [A: A
                     "weight",
                     |s| &s.weight,
                     |s| &mut s.weight,
-                    TensorOptions::reset_with(|weight| weight.try_fill_with_distr(uniform(O * K))),
+                    TensorOptions::reset_with(|weight| weight.try_fill_with_distr(uniform(O / G::COUNT * K))),
                 ),
                 Self::tensor(
                     "bias",
                     |s| &s.bias,
                     |s| &mut s.bias,
-                    TensorOptions::reset_with(|bias| bias.try_fill_with_distr(uniform(O * K))),
+                    TensorOptions::reset_with(|bias| bias.try_fill_with_distr(uniform(O / G::COUNT * K))),
                 ),
             ),
             |(weight, bias)| ConvTranspose1D {
@@ -363,6 +383,7 @@ transposed!([E: Real, D: dfdx::prelude::Device<E>,] TensorCollection<E, D> [A: A
                 bias,
                 activation: A::default(),
                 input_gradient: InputGradient::Needed,
+                groups: PhantomData,
             },
         )
     }
@@ -373,18 +394,19 @@ transposed!([E: Real, D: Device<E>,] [] {
     fn convolve<N: Dim, W: UpWindow<K, S, P, L, Q>, T: Tape<E, D>>(
         &self,
         x: Tensor<(N, Const<I>, W), E, D, T>,
-        weight: &Tensor<Rank3<I, O, K>, E, D>,
+        weight: &Tensor<UpWeightShape<I, O, K, G>, E, D>,
         bias: Option<&Tensor<Rank1<O>, E, D>>,
         (input_gradient, activation): (InputGradient, ActivationKind),
     ) -> Result<Tensor<(N, Const<O>, W::Out), E, D, T>, D::Err> {
+        const { assert!(I.is_multiple_of(G::COUNT), "input channels must be divisible by groups") };
         let (n, _, windows) = *x.shape();
         let length = windows.try_up_window().map_err(device_error::<D, E>)?;
         let taps = Taps { kernel: K, stride: S, padding: P, dilation: L };
         let sizes = Sizes {
             images: n.size(),
-            groups: 1,
-            image_channels: O,
-            window_channels: I,
+            groups: G::COUNT,
+            image_channels: O / G::COUNT,
+            window_channels: I / G::COUNT,
             y: LINE,
             x: Axis { extent: length.size(), windows: windows.size(), taps },
             input_gradient,

@@ -56,6 +56,19 @@ for mode, name in [("constant", "zeros"), ("reflect", "reflection"), ("replicate
     run(name, (2, 1, 3, 4), lambda x: F.pad(x, (3, 1, 2, 0), mode=mode))
 run("softmax", (3, 5), lambda x: F.softmax(x, 1))
 run("log_softmax", (3, 5), lambda x: F.log_softmax(x, 1))
+run("raised_grouped", line, lambda x, w, b: F.conv_transpose1d(x, w, b, stride=2, padding=1, output_padding=1, groups=2), draw(4, 3, 3), draw(6))
+run("raised_depthwise", line, lambda x, w, b: F.conv_transpose1d(x, w, b, stride=2, groups=4), draw(4, 1, 2), draw(4))
+run("raised_maps", (2, 4, 3, 4), lambda x, w, b: F.conv_transpose2d(x, w, b, stride=2, padding=1, dilation=2, output_padding=1, groups=2).sigmoid(), draw(4, 3, 3, 3), draw(6))
+run("shuffled", line, lambda x: x.view(2, 2, 2, 9).permute(0, 1, 3, 2).reshape(2, 2, 18))
+run("unshuffled", line, lambda x: x.view(2, 4, 3, 3).permute(0, 1, 3, 2).reshape(2, 12, 3))
+
+
+def unpool(x):
+    y, indices = F.max_pool2d(x, 2, 2, return_indices=True)
+    return F.max_unpool2d(y, indices, 2, 2, output_size=x.shape[2:])
+
+
+run("unpooled", (2, 3, 5, 6), unpool)
 
 with open(f"{sys.argv[1]}/line.json", "w") as f:
     json.dump({"source": f"PyTorch {torch.__version__.split('+')[0]}, float64", "runs": runs}, f, separators=(",", ":"))

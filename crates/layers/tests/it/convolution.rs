@@ -16,6 +16,7 @@ fn convolutions_are_exact() {
     is_exact_to(1e-6, &dev.build_module::<Conv2D<4, 3, 3, 2, 1, 1, Tanh>, f64>(), images);
     is_exact_to(1e-6, &dev.build_module::<Odd, f64>(), images);
     is_exact_to(1e-6, &dev.build_module::<ConvTranspose2D<4, 3, 3, 2, 1, 1, 1, Sigmoid>, f64>(), images);
+    is_exact_to(1e-6, &dev.build_module::<GroupedConvTranspose2D<4, 2, 3, 2, 2, 1, 1, 1>, f64>(), images);
     is_exact_to(1e-6, &Flatten, images);
 }
 

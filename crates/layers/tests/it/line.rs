@@ -63,6 +63,12 @@ fn layers_of_sequences_and_borders_are_those_of_pytorch() {
         "circle": Pad2D<Circular<2, 0, 3, 1>>, Image => Rank4<2, 1, 5, 8>;
         "softmax": Softmax, Rank2<3, 5> => Rank2<3, 5>;
         "log_softmax": LogSoftmax, Rank2<3, 5> => Rank2<3, 5>;
+        "raised_grouped": GroupedConvTranspose1D<4, 6, 3, 2, 2, 1, 1, 1>, Line => Rank3<2, 6, 18>;
+        "raised_depthwise": GroupedConvTranspose1D<4, 4, 2, 4, 2>, Line => Rank3<2, 4, 18>;
+        "raised_maps": GroupedConvTranspose2D<4, 6, 3, 2, 2, 1, 2, 1, Sigmoid>, Rank4<2, 4, 3, 4> => Rank4<2, 6, 8, 10>;
+        "shuffled": PixelShuffle1D<2>, Line => Rank3<2, 2, 18>;
+        "unshuffled": PixelUnshuffle1D<3>, Line => Rank3<2, 12, 3>;
+        "unpooled": (IndexedMaxPool2D<2, 2>, MaxUnpool2D), Rank4<2, 3, 5, 6> => Rank4<2, 3, 5, 6>;
     }
     let excluded = AvgPool1D::<3, 2, 1> { count: CountPadding::Excluded };
     agrees::<Line, Rank3<2, 4, 5>, _>(&golden, "avg_excluded", &excluded);
@@ -73,7 +79,7 @@ fn layers_of_sequences_and_borders_are_those_of_pytorch() {
 /// All that acts on sequences, twelve positions down to five.
 type Net = (
     (Pad1D<Reflection<0, 0, 2, 1>>, GroupedConv1D<4, 6, 3, 2, 1, 1, 1, Tanh>, MaxPool1D<3, 2, 1>),
-    (ConvTranspose1D<6, 3, 3, 2, 1, 1, 1, Sigmoid>, AvgPool1DCeil<3, 2>, Upsample1D<2, Bilinear>),
+    (GroupedConvTranspose1D<6, 3, 3, 3, 2, 1, 1, 1, Sigmoid>, AvgPool1DCeil<3, 2>, Upsample1D<2, Bilinear>),
     (UnbiasedConv1D<3, 3, 2, 2, 0, 2>, AdaptiveAvgPool1D<5>, Flatten, Linear<15, 2>),
 );
 type Batch = Tensor<Rank3<2, 4, 12>, f64, Cpu>;
@@ -152,7 +158,7 @@ fn names_start_files_and_plan() {
     for (values, row) in [
         (net.0.1.weight.as_vec(), 6.0_f32),
         (net.0.1.bias.as_vec(), 6.0),
-        (net.1.0.weight.as_vec(), 9.0),
+        (net.1.0.weight.as_vec(), 3.0), // a row of one output channel of its group
         (net.2.0.weight.as_vec(), 6.0),
     ] {
         let ratio = largest(values) * row.sqrt();
@@ -169,12 +175,16 @@ fn names_start_files_and_plan() {
     // A sequence is a map of height 1.
     type Trunk = (
         (Pad1D<Reflection<0, 0, 2, 1>>, GroupedConv1D<4, 6, 3, 2, 1, 1, 1, Tanh>, MaxPool1D<3, 2, 1>),
-        (ConvTranspose1D<6, 3, 3, 2, 1, 1, 1, Sigmoid>, AvgPool1DCeil<3, 2>, Upsample1D<2, Bilinear>),
+        (
+            GroupedConvTranspose1D<6, 3, 3, 3, 2, 1, 1, 1, Sigmoid>,
+            AvgPool1DCeil<3, 2>,
+            Upsample1D<2, Bilinear>,
+        ),
     );
     let totals = Trunk::PLAN.totals([4, 1, 12]).unwrap();
     assert_eq!(totals.output, [3, 1, 16]);
     assert_eq!(totals.params as usize, params::count(&net.0) + params::count(&net.1));
-    assert_eq!(totals.macs, 6 * 2 * 3 * 15 + 6 * 3 * 3 * 8);
+    assert_eq!(totals.macs, 6 * 2 * 3 * 15 + 6 * 3 * 8);
     let built = <modules::Conv1D<4, 6, 3, f32, Cpu> as Planned>::PLAN;
     assert_eq!(built, Conv1D::<4, 6, 3>::PLAN);
 }

@@ -51,7 +51,8 @@ fn windows_agree_with_the_run_time_rules() {
                     Plan::Convolution { from: 2, to: 3, taps: [taps; 2], groups: 1, is_biased: true };
                 let pool = |rounding| Plan::Pool { taps: [taps; 2], rounding };
                 let pooled = |rounding| taps.pool_positions(extent, rounding).ok();
-                let transposed = Plan::Transposed { from: 2, to: 3, taps: [taps; 2], output_padding: [0; 2] };
+                let transposed =
+                    Plan::Transposed { from: 2, to: 3, groups: 1, taps: [taps; 2], output_padding: [0; 2] };
                 for (plan, expected) in [
                     (convolution, taps.positions(extent).ok()),
                     (pool(Rounding::Down), pooled(Rounding::Down)),

@@ -68,6 +68,7 @@ fn pooling_is_exact() {
     is_exact(&AdaptiveAvgPool2D::<4, 3>, images);
     is_exact(&GlobalAvgPool, images);
     is_exact(&GlobalMaxPool, images);
+    is_exact(&(IndexedMaxPool2D::<3, 2, 1>, MaxUnpool2D), images);
 }
 
 #[test]
@@ -78,6 +79,7 @@ fn resampling_is_exact() {
     is_exact(&Upsample::<2, Bilinear>::default(), images);
     is_exact(&Upsample::<3, BilinearAligned>::default(), images);
     is_exact(&PixelShuffle::<2>, images);
+    is_exact(&PixelShuffle1D::<2>, || dev.sample_normal::<Rank3<2, 4, 5>>());
     is_exact(&PixelUnshuffle::<2>, || dev.sample_normal::<Rank4<2, 3, 4, 6>>());
 }
 
@@ -123,6 +125,28 @@ fn run_time_sizes() {
     let y: Tensor<(usize, Const<1>, usize, usize), f32, _> = PixelShuffle::<2>.forward(x.clone());
     assert_eq!(*y.shape(), (2, Const::<1>, 18, 14));
     assert_eq!(*GlobalAvgPool.forward(x).shape(), (2, Const::<4>));
+}
+
+/// Between pooling and its way back stands a part of the network, whose gradients go to the places of the maxima.
+#[test]
+fn maps_are_put_back_where_they_came_from() {
+    let dev = Cpu::default();
+    let x = dev.tensor([[[[1.0_f64, 5.0, 2.0, 0.0], [3.0, 4.0, 6.0, 8.0]]]]);
+    let (pooled, indices) = IndexedMaxPool2D::<2, 2>.forward(x.leaky_trace());
+    let unpooled = MaxUnpool2D.forward((pooled.square(), indices));
+    assert_eq!(unpooled.array(), [[[[0.0, 25.0, 0.0, 0.0], [0.0, 0.0, 0.0, 64.0]]]]);
+    let gradient = unpooled.sum().backward().get(&x).array();
+    assert_eq!(gradient, [[[[0.0, 10.0, 0.0, 0.0], [0.0, 0.0, 0.0, 16.0]]]]);
+}
+
+#[test]
+#[should_panic(expected = "the 4 pooling indices do not belong to maps of 6 elements")]
+fn indices_of_other_maps() {
+    let dev = Cpu::default();
+    let maps: Tensor<Rank4<1, 1, 4, 4>, f32, _> = dev.zeros();
+    let (_, indices) = IndexedMaxPool2D::<2, 2>.forward(maps);
+    let other: Tensor<Rank4<1, 1, 3, 2>, f32, _> = dev.zeros();
+    MaxUnpool2D.forward((other, indices));
 }
 
 #[test]
