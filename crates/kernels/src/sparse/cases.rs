@@ -231,7 +231,7 @@ impl CpuCase for OnGraph {
 /// Small cases.
 pub fn cases(visit: &mut impl VisitCpu) {
     for op in OPS {
-        for (rows, cols, edges, features) in [(1, 1, 1, 1), (3, 4, 7, 3), (6, 5, 12, 8), (9, 7, 40, 41)] {
+        for (rows, cols, edges, features) in [(1, 1, 1, 1), (3, 4, 7, 3), (6, 5, 12, 8), (9, 7, 40, 85)] {
             visit.visit(OnGraph { op, rows, cols, edges, features });
         }
     }

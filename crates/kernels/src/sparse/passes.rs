@@ -4,11 +4,11 @@
 //! rows are whole too, while outputs are the part's own.
 use super::pattern::Rows;
 use super::segments::Reduction;
-use crate::simd::{Body, simd};
+use crate::simd::{Body, prefetch, simd};
 use crate::{Real, math};
 
-/// Features that are summed in registers while the neighbours of a row pass by.
-const BLOCK: usize = 32;
+/// Entries between the row that is computed and the one that is asked for from memory.
+const AHEAD: usize = 10;
 
 /// Where the weight of entry `k` stands.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +82,20 @@ struct Spmm<'a, E, W> {
     store: Store,
 }
 
-/// Σ over the neighbours of a row, for features `at` to `at + WIDTH`.
+/// Asks for the rows of `x` that the entries `AHEAD` of those at `bounds` read. Rows shorter than a line of the cache lie
+/// beside each other in it, and asking costs more than it saves.
+#[inline(always)]
+fn ask<E>(columns: &[u32], bounds: &[usize], x: &[E], features: usize) {
+    if features * size_of::<E>() < 64 {
+        return;
+    }
+    let [from, to] = [bounds[0], bounds[1]].map(|entry| (entry + AHEAD).min(columns.len()));
+    for &column in &columns[from..to] {
+        prefetch(x, column as usize * features, features);
+    }
+}
+
+/// Σ over the neighbours of a row, for features `at` to `at + WIDTH`, which stay in registers meanwhile.
 #[inline(always)]
 fn gather<E: Real, const WIDTH: usize>(
     columns: &[u32],
@@ -114,15 +127,25 @@ impl<E: Real, W: Fn(usize) -> E + Copy> Body for Spmm<'_, E, W> {
     fn run(self) {
         let Self { rows, weight, x, features, y, store } = self;
         for (bounds, y) in rows.starts.windows(2).zip(y.chunks_exact_mut(features)) {
+            ask(rows.columns, bounds, x, features);
             let columns = &rows.columns[bounds[0]..bounds[1]];
             let mut at = 0;
-            while at + BLOCK <= features {
-                gather::<E, BLOCK>(columns, bounds[0], weight, x, (features, at), y, store);
-                at += BLOCK;
+            // As much as eight registers of AVX2 hold.
+            while size_of::<E>() == 4 && at + 64 <= features {
+                gather::<E, 64>(columns, bounds[0], weight, x, (features, at), y, store);
+                at += 64;
             }
-            while at + 8 <= features {
-                gather::<E, 8>(columns, bounds[0], weight, x, (features, at), y, store);
-                at += 8;
+            while size_of::<E>() == 8 && at + 32 <= features {
+                gather::<E, 32>(columns, bounds[0], weight, x, (features, at), y, store);
+                at += 32;
+            }
+            while at + 16 <= features {
+                gather::<E, 16>(columns, bounds[0], weight, x, (features, at), y, store);
+                at += 16;
+            }
+            while at + 4 <= features {
+                gather::<E, 4>(columns, bounds[0], weight, x, (features, at), y, store);
+                at += 4;
             }
             while at < features {
                 gather::<E, 1>(columns, bounds[0], weight, x, (features, at), y, store);
@@ -167,6 +190,7 @@ impl<E: Real> Body for Sddmm<'_, E> {
         let Self { rows, q, k, features, s, store } = self;
         let first = rows.starts[0];
         for (bounds, q) in rows.starts.windows(2).zip(q.chunks_exact(features)) {
+            ask(rows.columns, bounds, k, features);
             let s = &mut s[bounds[0] - first..bounds[1] - first];
             for (&column, s) in rows.columns[bounds[0]..bounds[1]].iter().zip(s) {
                 let k = &k[column as usize * features..][..features];
