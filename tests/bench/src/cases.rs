@@ -71,6 +71,7 @@ pub(crate) const GROWING: &[Growing] = &[
     Growing { family: "batch", what: "batch of a 64-64-1 network", exponent: 1.0 },
     Growing { family: "width", what: "width of a w-w-1 network, batch 64", exponent: 2.0 },
     Growing { family: "attention", what: "length of causal attention", exponent: 2.0 },
+    Growing { family: "edges", what: "edges of a graph, SpMM of 16 features", exponent: 1.0 },
 ];
 
 /// The cases that `wanted` selects: a case, everything before a slash, or the name of a group; all without a word.

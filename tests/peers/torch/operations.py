@@ -193,15 +193,20 @@ adam("10k", 10_000)
 adam("1m", 1_000_000)
 
 
+def ten_neighbours(nodes):
+    """A random graph with ten weighted neighbours a node, one in each tenth of the nodes, in CSR."""
+    tenth = nodes // 10
+    columns = (torch.arange(10) * tenth).repeat(nodes) + labels(2, 10 * nodes, tenth)
+    starts = 10 * torch.arange(nodes + 1)
+    return torch.sparse_csr_tensor(starts, columns, uniform(3, 10 * nodes), (nodes, nodes))
+
+
 def spmm(nodes, features):
-    """A random graph with ten neighbours a node, one in each tenth of the nodes, in CSR; its dense operand's gradient."""
+    """The product of a sparse matrix and a dense one, whose gradient is computed."""
 
     @case(f"spmm/{10 * nodes}x{features}")
     def build():
-        tenth = nodes // 10
-        columns = (torch.arange(10) * tenth).repeat(nodes) + labels(2, 10 * nodes, tenth)
-        starts = 10 * torch.arange(nodes + 1)
-        matrix = torch.sparse_csr_tensor(starts, columns, uniform(3, 10 * nodes), (nodes, nodes))
+        matrix = ten_neighbours(nodes)
         x = uniform(4, nodes, features).requires_grad_()
         upstream = uniform(9, nodes, features)
 
@@ -230,6 +235,23 @@ def attention(length):
 
 for length in (16, 64, 256, 1024, 4096):
     attention(length)
+
+
+def edges(nodes):
+    """The product of a sparse matrix and one of 16 columns, without gradients."""
+
+    @case(f"edges/{10 * nodes}")
+    def build():
+        matrix, x = ten_neighbours(nodes), uniform(4, nodes, 16)
+
+        def run():
+            return matrix @ x
+
+        return Case(run, lambda: fingerprint("y", run()))
+
+
+for nodes in (1_000, 10_000, 100_000, 1_000_000):
+    edges(nodes)
 
 
 def growth(name, batch, width):

@@ -1,5 +1,5 @@
-//! A network of one hidden layer, and attention, at growing sizes.
-use super::operations::both;
+//! A network of one hidden layer, attention, and a product with a sparse matrix, at growing sizes.
+use super::operations::{both, forward, ten_neighbours};
 use super::{Prepare, device, elements, fill, uniform};
 use bench_protocol::{Case, data::fingerprint};
 use kernels::InputGradient;
@@ -27,6 +27,10 @@ pub(super) fn cases() -> Vec<(&'static str, Prepare)> {
         ("attention/256", |_| causal(256)),
         ("attention/1024", |_| causal(1024)),
         ("attention/4096", |_| causal(4096)),
+        ("edges/10000", |_| edges(1_000)),
+        ("edges/100000", |_| edges(10_000)),
+        ("edges/1000000", |_| edges(100_000)),
+        ("edges/10000000", |_| edges(1_000_000)),
     ]
 }
 
@@ -43,6 +47,11 @@ fn growth<const W: usize>(batch: usize) -> Case {
     let mut values = vec![("loss".to_owned(), f64::from(loss))];
     values.extend(fingerprint("d0", elements(&gradients.get(&weight))));
     Case { values, run: Box::new(move || drop(black_box(compute()))) }
+}
+
+fn edges(nodes: usize) -> Case {
+    let (matrix, x) = (ten_neighbours(nodes), uniform(4, (nodes, Const::<16>), 1.0));
+    forward(move || kernels::sparse::spmm(&matrix, x.clone()))
 }
 
 fn causal(length: usize) -> Case {

@@ -69,7 +69,7 @@ pub(super) fn cases() -> Vec<(&'static str, Prepare)> {
 }
 
 /// Times `compute` without a tape.
-fn forward<S: Shape>(compute: impl Fn() -> Array<S> + 'static) -> Case {
+pub(super) fn forward<S: Shape>(compute: impl Fn() -> Array<S> + 'static) -> Case {
     let values = fingerprint("y", elements(&compute()));
     Case { values, run: Box::new(move || drop(black_box(compute()))) }
 }
@@ -185,13 +185,18 @@ fn linear_relu<const I: usize, const O: usize>(batch: usize) -> Case {
 }
 
 fn spmm<const F: usize>(nodes: usize) -> Case {
+    let matrix = ten_neighbours(nodes);
+    both((uniform(4, (nodes, Const::<F>), 1.0),), move |(x,)| kernels::sparse::spmm(&matrix, x.leaky_trace()))
+}
+
+/// A random graph with ten weighted neighbours a node, one in each tenth of the nodes.
+pub(super) fn ten_neighbours(nodes: usize) -> Csr<f32> {
     let tenth = nodes / 10;
     let near = labels(2, 10 * nodes, tenth).into_iter().enumerate();
     let columns = near.map(|(i, column)| ((i % 10) * tenth + column) as u32).collect();
     let pattern = Pattern::try_new(nodes, nodes, (0..=nodes).map(|row| 10 * row).collect(), columns);
     let matrix = Csr::try_new(pattern.expect("columns rise in each row"), data::uniform(3, 10 * nodes, 1.0));
-    let matrix = matrix.expect("one weight for each entry");
-    both((uniform(4, (nodes, Const::<F>), 1.0),), move |(x,)| kernels::sparse::spmm(&matrix, x.leaky_trace()))
+    matrix.expect("one weight for each entry")
 }
 
 /// Batch, channels and extent of the input; output channels.
