@@ -63,7 +63,10 @@ pub(crate) fn command(units: &[Unit]) -> Command {
         .subcommand(
             Command::new("fetch")
                 .about("Download a set with curl or wget, check it, keep it")
-                .arg(set().required(true)),
+                .arg(set().required(true))
+                .arg(Arg::new("from").long("from").value_name("URL").help(
+                    "A mirror that has the files under their own names [default: the publisher's address]",
+                )),
         )
         .subcommand(
             Command::new("import")

@@ -23,9 +23,10 @@ pub(crate) fn data(matches: &ArgMatches, out: &mut dyn Write) -> Result<u8, Erro
         "fetch" => {
             let (set, store) = (set()?, Store::open(folder)?);
             let mut say = |line: &str| eprintln!("{}: {line}", set.name);
-            let files = match set.can_be_fetched() {
-                true => store.fetch(set, &Downloader::find()?, &mut say)?,
-                false => return Err(DataError::NotFetchable { name: set.name, by_hand: set.by_hand }.into()),
+            let files = match matches.get_one::<String>("from") {
+                Some(base) => store.fetch_from(set, base, &Downloader::find()?, &mut say)?,
+                None if set.can_be_fetched() => store.fetch(set, &Downloader::find()?, &mut say)?,
+                None => return Err(DataError::NotFetchable { name: set.name, by_hand: set.by_hand }.into()),
             };
             written(set, &files, out)
         }

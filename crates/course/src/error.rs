@@ -41,7 +41,9 @@ impl Error {
             Self::Outside { .. } => 2,
             Self::Lab(lab::Error::Interrupted { .. }) => 130,
             Self::Lab(error) if error.is_bad_use() => 2,
-            Self::Data(DataError::UnknownSet { .. } | DataError::NotFetchable { .. }) => 2,
+            Self::Data(
+                DataError::UnknownSet { .. } | DataError::NotFetchable { .. } | DataError::Mirror { .. },
+            ) => 2,
             // Whoever closed the pipe has read enough.
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => 0,
             Self::Lab(_) | Self::Data(_) | Self::Output(_) => 1,

@@ -91,6 +91,14 @@ pub enum DataError {
         /// How a person gets it.
         by_hand: &'static str,
     },
+    /// What a user gave as a mirror is no address.
+    #[error(
+        "the base of a mirror must be a web address, found `{base}`; give one such as https://mirror.example/data"
+    )]
+    Mirror {
+        /// What was given.
+        base: String,
+    },
     /// Nothing of a set is where a user said.
     #[error("{} must be or hold a file of `{set}`, but is none of {}; give the file with its own name, or its folder", path.display(), files.join(", "))]
     NotOfSet {

@@ -3,7 +3,8 @@
 //! `ROOT/NAME/` holds the files of set NAME under their publisher's names, and `manifest.tsv` with size, checksum and
 //! modification time of each when it was last checked. `ROOT` is [`data_dir`]'s.
 //!
-//! - Nothing is downloaded unless a person asks for it ([`Store::fetch`]), and then by the system's `curl` or `wget`.
+//! - Nothing is downloaded unless a person asks for it ([`Store::fetch`], or [`Store::fetch_from`] a mirror), and then by
+//!   the system's `curl` or `wget`.
 //! - A file appears under its name only whole and checked: it is written as `.part-NAME` and renamed. An interrupted
 //!   download is gone on with by the next.
 //! - One process at a time writes to a set; another gets [`DataError::Locked`], which names the first.
@@ -178,6 +179,38 @@ impl Store {
         if !set.can_be_fetched() {
             return Err(DataError::NotFetchable { name: set.name, by_hand: set.by_hand });
         }
+        let urls = |file: &DiskFile| file.urls.iter().map(|&url| url.to_owned()).collect();
+        self.fetch_by(set, &urls, downloader, say)
+    }
+
+    /// As [`fetch`](Self::fetch), from a mirror: each file is taken from `base/NAME` with its publisher's name, and must
+    /// be the same file. A set whose publisher has no address can be fetched from there too.
+    ///
+    /// # Errors
+    /// [`DataError::Mirror`] when `base` is no web address, and those of [`fetch`](Self::fetch) but `NotFetchable`.
+    pub fn fetch_from(
+        &self,
+        set: &DiskSet,
+        base: &str,
+        downloader: &Downloader,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Vec<Checked>, DataError> {
+        let host = ["http://", "https://"].iter().find_map(|scheme| base.strip_prefix(scheme));
+        if host.is_none_or(|host| host.is_empty() || base.contains(char::is_whitespace)) {
+            return Err(DataError::Mirror { base: base.to_owned() });
+        }
+        let base = base.trim_end_matches('/');
+        self.fetch_by(set, &|file| vec![format!("{base}/{}", file.name)], downloader, say)
+    }
+
+    /// Downloads what is not there yet from the first of a file's `urls` that gives it.
+    fn fetch_by(
+        &self,
+        set: &DiskSet,
+        urls: &dyn Fn(&DiskFile) -> Vec<String>,
+        downloader: &Downloader,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Vec<Checked>, DataError> {
         let _lock = self.lock(set)?;
         let mut all = Vec::new();
         for file in set.files {
@@ -192,7 +225,7 @@ impl Store {
                 continue;
             }
             let part = self.folder(set).join(format!(".part-{}", file.name));
-            download(file, &part, downloader, say)?;
+            download(file, &urls(file), &part, downloader, say)?;
             all.push(self.take_in(set, file, &part, &path)?);
         }
         Ok(all)
@@ -427,7 +460,8 @@ impl Downloader {
         }
     }
 
-    /// The command that goes on writing `url` to `part`.
+    /// The command that goes on writing `url` to `part`. It gives up on a server that does not answer for half a minute,
+    /// or sends nothing for a whole one.
     fn command(&self, url: &str, part: &Path) -> Command {
         match self {
             Downloader::Curl(program) => {
@@ -437,6 +471,12 @@ impl Downloader {
                     "--location",
                     "--silent",
                     "--show-error",
+                    "--connect-timeout",
+                    "30",
+                    "--speed-limit",
+                    "1",
+                    "--speed-time",
+                    "60",
                     "--continue-at",
                     "-",
                     "--output",
@@ -446,7 +486,8 @@ impl Downloader {
             }
             Downloader::Wget(program) => {
                 let mut command = Command::new(program);
-                command.args(["--quiet", "--continue", "--output-document"]).arg(part).arg(url);
+                let quietly = ["--no-verbose", "--tries=1", "--connect-timeout=30", "--read-timeout=60"];
+                command.args(quietly).args(["--continue", "--output-document"]).arg(part).arg(url);
                 command
             }
         }
@@ -457,6 +498,7 @@ impl Downloader {
 /// its beginning when that fails.
 fn download(
     file: &DiskFile,
+    urls: &[String],
     part: &Path,
     downloader: &Downloader,
     say: &mut dyn FnMut(&str),
@@ -465,17 +507,14 @@ fn download(
         return Ok(()); // it was whole, and only its new name was missing
     }
     let mut last = None;
-    for url in file.urls {
+    for url in urls {
         for _ in 0..2 {
             let goes_on = part.is_file();
             say(&format!("{} {url}", if goes_on { "goes on with" } else { "fetches" }));
             match run(downloader.command(url, part), url) {
                 Ok(()) if part.is_file() => return Ok(()),
                 Ok(()) => {
-                    last = Some(DataError::Download {
-                        url: (*url).to_owned(),
-                        why: "it wrote no file".to_owned(),
-                    })
+                    last = Some(DataError::Download { url: url.clone(), why: "it wrote no file".to_owned() })
                 }
                 Err(error) => last = Some(error),
             }

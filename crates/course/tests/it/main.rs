@@ -377,6 +377,8 @@ fn a_set_is_imported_verified_and_refused_when_it_changes() {
         ("data verify mnist", 1, "type `cargo xtask data fetch mnist`"),
         ("data fetch cora", 2, "convert the Planetoid release"),
         ("data fetch cifar", 2, "cifar-10"),
+        ("data fetch cora --from mirror", 2, "must be a web address, found `mirror`"),
+        ("data fetch cora --from http://127.0.0.1:1", 1, "cannot fetch http://127.0.0.1:1/cora.tsv.gz"),
         ("data import mnist /nowhere", 1, "`nowhere` is not here"),
         ("data import mnist", 2, "PATH"),
     ] {

@@ -1,6 +1,12 @@
-//! The folder of fetched data: absent, wrong, interrupted, locked, read-only, full. No test opens a connection.
+//! The folder of fetched data: absent, wrong, interrupted, locked, read-only, full. The only server is one of the test's
+//! own, on this machine.
 use std::fs;
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
+};
 
 use datasets::catalogue::{
     CIFAR_10, CORA, DISK_SETS, DiskFile, DiskSet, EMBRYOID_BODY, ESOL, Identity, MNIST,
@@ -235,6 +241,148 @@ fn a_wrong_download_is_refused_and_removed() {
     let none = Downloader::Wget(scene.path("no such program"));
     assert!(matches!(scene.store().fetch(&TINY, &none, &mut |_| {}), Err(DataError::Download { .. })));
     assert_eq!(scene.names(), [".lock"]);
+}
+
+/// A web server on this machine that has the files of `folder` as `/MANNER/NAME`; its address.
+#[cfg(unix)]
+fn serve(folder: PathBuf) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let _ = answer(&stream, &folder); // a client that leaves early is part of the test
+        }
+    });
+    format!("http://{address}")
+}
+
+/// Answers one request in the manner that its path begins with.
+#[cfg(unix)]
+fn answer(mut stream: &TcpStream, folder: &Path) -> std::io::Result<()> {
+    let mut head = BufReader::new(stream).lines();
+    let request = head.next().transpose()?.unwrap_or_default(); // GET /whole/plain.txt HTTP/1.1
+    let mut from = 0;
+    for line in head {
+        let line = line?.to_ascii_lowercase();
+        if let Some(range) = line.strip_prefix("range: bytes=") {
+            from = range.trim_end_matches('-').parse().unwrap();
+        } else if line.is_empty() {
+            break;
+        }
+    }
+    let path = request.split(' ').nth(1).unwrap_or_default().trim_start_matches('/');
+    let (manner, name) = path.split_once('/').unwrap();
+    let mut content = fs::read(folder.join(name))?;
+    let total = content.len();
+    let status = match manner {
+        "missing" => "404 Not Found",
+        "broken" => "500 Internal Server Error",
+        "whole" | "half" if from > 0 => {
+            content.drain(..from);
+            "206 Partial Content"
+        }
+        _ => "200 OK",
+    };
+    write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n", content.len())?;
+    if status.starts_with("206") {
+        write!(stream, "Content-Range: bytes {from}-{}/{total}\r\n", total - 1)?;
+    }
+    write!(stream, "\r\n")?;
+    match manner {
+        "half" => content.truncate(content.len() / 2),
+        "wrong" => *content.last_mut().unwrap() ^= 1,
+        _ => {}
+    }
+    stream.write_all(&content)
+}
+
+/// Every program of this machine that downloads, without the proxy that a user may have.
+#[cfg(unix)]
+fn downloaders(scene: &Scene) -> Vec<Downloader> {
+    use std::os::unix::fs::PermissionsExt;
+    let kinds: [(&str, fn(PathBuf) -> Downloader); 2] =
+        [("curl", Downloader::Curl), ("wget", Downloader::Wget)];
+    let runs = |name: &str| {
+        std::process::Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success())
+    };
+    let found: Vec<Downloader> = kinds
+        .into_iter()
+        .filter(|(name, _)| runs(name))
+        .map(|(name, kind)| {
+            let path = scene.path(&format!("direct-{name}"));
+            let script =
+                format!("#!/bin/sh\nunset http_proxy HTTP_PROXY all_proxy ALL_PROXY\nexec {name} \"$@\"\n");
+            fs::write(&path, script).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            kind(path)
+        })
+        .collect();
+    assert!(!found.is_empty(), "install curl or wget: `data fetch` needs one");
+    found
+}
+
+#[cfg(unix)]
+#[test]
+fn a_mirror_serves_whole_files_or_none() {
+    let scene = Scene::new();
+    let base = serve(scene.path("served"));
+    for downloader in downloaders(&scene) {
+        let from = |manner: &str, say: &mut dyn FnMut(&str)| {
+            scene.store().fetch_from(&TINY, &format!("{base}/{manner}"), &downloader, say)
+        };
+        let fails = |manner: &str| from(manner, &mut |_| {}).unwrap_err();
+        for (manner, status) in [("missing", "404"), ("broken", "500")] {
+            let error = fails(manner);
+            assert!(matches!(error, DataError::Download { .. }), "{error}");
+            assert!(error.to_string().contains(status), "{downloader:?}: {error}");
+        }
+        assert!(matches!(fails("wrong"), DataError::Checksum { .. } | DataError::Format { .. }));
+        assert!(!scene.names().iter().any(|name| name == "packed.txt.gz"));
+
+        // Cut off half-way: what has come is kept under another name, and gone on with.
+        let error = fails("half");
+        assert!(matches!(error, DataError::Download { .. }), "{error}");
+        assert_eq!(scene.names(), [".lock", ".part-packed.txt.gz"], "{downloader:?}");
+        let part = fs::metadata(scene.path("data/tiny/.part-packed.txt.gz")).unwrap().len();
+        let whole = fs::metadata(scene.path("served/packed.txt.gz")).unwrap().len();
+        assert_eq!(part, whole / 2, "{downloader:?}");
+        let mut said = Vec::new();
+        assert_eq!(from("whole/", &mut |line| said.push(line.to_owned())).unwrap().len(), 2);
+        assert_eq!(
+            said,
+            [format!("goes on with {base}/whole/packed.txt.gz"), format!("fetches {base}/whole/plain.txt")]
+        );
+        assert_eq!(scene.names(), [".lock", "manifest.tsv", "packed.txt.gz", "plain.txt"]);
+        assert_eq!(scene.store().verify(&TINY).unwrap().len(), 2);
+        fs::remove_dir_all(scene.path("data")).unwrap();
+
+        // A server that knows no ranges: from the beginning.
+        fails("half");
+        assert_eq!(from("unranged", &mut |_| {}).unwrap().len(), 2);
+        fs::remove_dir_all(scene.path("data")).unwrap();
+
+        // Nobody there.
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let nobody = scene.store().fetch_from(&TINY, &format!("http://{closed}"), &downloader, &mut |_| {});
+        let error = nobody.unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot fetch http://{closed}/packed.txt.gz: ")), "{error}");
+        fs::remove_dir_all(scene.path("data")).unwrap();
+    }
+}
+
+#[test]
+fn a_mirror_is_a_web_address() {
+    let store = Store::at("/nowhere");
+    for base in ["", "mirror", "http://", "--output=/etc/passwd", "file:///etc", "https://a b"] {
+        let error = store.fetch_from(&CORA, base, &Downloader::Curl("none".into()), &mut |_| {}).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the base of a mirror must be a web address, found `{base}`; give one such as \
+                 https://mirror.example/data"
+            )
+        );
+    }
 }
 
 #[test]
