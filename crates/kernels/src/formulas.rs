@@ -13,6 +13,13 @@ pub trait Formula<E: Real>: Copy + Send + Sync {
     const HAS_FAR: bool = false;
     /// φ(x).
     fn value(self, x: E) -> E;
+    /// y = φ(x).
+    #[inline(always)]
+    fn values(self, x: &[E], y: &mut [E]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = self.value(x);
+        }
+    }
     /// φ(x) and φ′(x), sharing what they can.
     fn value_and_slope(self, x: E) -> [E; 2];
     /// φ′(x) and φ″(x).
@@ -234,6 +241,10 @@ impl<E: Real> Formula<E> for Tanh<E> {
     #[inline(always)]
     fn value(self, x: E) -> E {
         self.a * math::tanh(self.b * x)
+    }
+    #[inline(always)]
+    fn values(self, x: &[E], y: &mut [E]) {
+        math::tanhs(x, [self.a, self.b], y)
     }
     #[inline(always)]
     fn value_and_slope(self, x: E) -> [E; 2] {
@@ -519,6 +530,10 @@ impl<E: Real> Formula<E> for Exp {
     #[inline(always)]
     fn value(self, x: E) -> E {
         math::exp(x)
+    }
+    #[inline(always)]
+    fn values(self, x: &[E], y: &mut [E]) {
+        math::exps(x, E::zero(), y)
     }
     #[inline(always)]
     fn value_and_slope(self, x: E) -> [E; 2] {
@@ -821,9 +836,7 @@ impl<E: Real, F: Formula<E>> Body for Value<'_, E, F> {
     #[inline(always)]
     fn run(self) {
         let Self(f, x, y) = self;
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = f.value(x);
-        }
+        f.values(x, y);
         for_far(f, x, |i| y[i] = f.far(x[i])[0]);
     }
 }

@@ -9,9 +9,7 @@ use crate::{Real, math};
 #[inline(always)]
 fn exponentials<E: Real>(x: &[E], y: &mut [E]) -> [E; 2] {
     let max = lane_max(x);
-    for (y, &x) in y.iter_mut().zip(x) {
-        *y = math::exp(x - max);
-    }
+    math::exps(x, max, y);
     [max, lane_sum(y)]
 }
 
@@ -23,8 +21,9 @@ fn short_exponentials<E: Real>(n: usize, x: &[E], y: &mut [E], shift: &mut [E; B
     max_short_rows(x, n, &mut max[..rows]);
     repeat(&max[..rows], n, shift);
     for ((y, &x), &max) in y.iter_mut().zip(x).zip(&*shift) {
-        *y = math::exp(x - max);
+        *y = x - max;
     }
+    math::exps_in_place(y, E::zero());
     sum_short_rows(y, n, &mut sum[..rows]);
     [max, sum]
 }

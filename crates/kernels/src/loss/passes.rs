@@ -297,9 +297,7 @@ impl<E: Real> Body for Rows<'_, E> {
 #[inline(always)]
 fn probabilities<E: Real>(x: &[E], p: &mut [E]) -> [E; 2] {
     let max = lane_max(x);
-    for (p, &x) in p.iter_mut().zip(x) {
-        *p = math::exp(x - max);
-    }
+    math::exps(x, max, p);
     let sum = lane_sum(p);
     let scale = E::ONE / sum;
     for p in p {

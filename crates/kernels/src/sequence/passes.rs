@@ -56,9 +56,7 @@ impl<E: Real> Body for Probabilities<'_, E> {
                 }
             }
             let max = lane_max(row);
-            for s in &mut *row {
-                *s = math::exp(*s - max);
-            }
+            math::exps_in_place(row, max);
             let scale = E::ONE / lane_sum(row);
             for s in row {
                 *s *= scale;
