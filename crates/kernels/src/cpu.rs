@@ -5,6 +5,7 @@
 //! Inputs that are broadcast or permuted are copied first, by an operation of dfdx that is itself on the tape.
 use crate::bridge::{buffer, dense, flat, recycle};
 use crate::formulas::{Kept, slope_is_stored};
+use crate::gradient::{Sum, expect};
 use crate::loops::{CHUNK, rows_per_part, sum_of_parts};
 use crate::pool::{chunks_mut, chunks_mut2};
 use crate::product::{Layout, multiply};
@@ -61,17 +62,17 @@ fn map_with_slope<S: Shape, E: Real, T: Tape<E, Cpu>>(
         pass(kind, part(flat(&x), start, y), y, d)
     });
     let y = device.try_tensor_from_vec(y, *x.shape())?;
-    let (x, ghost) = (x.ghost(), y.ghost());
+    let (of_x, ghost) = (x.ghost(), y.ghost());
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&ghost)?);
-        chunks_mut(grads.get_or_alloc_mut(&x)?, CHUNK, |start, gx| {
+        Sum::new(&device, grads.get_or_alloc_mut(&of_x)?, n)?.add(CHUNK, |start, gx| {
             E::back(kind, Kept::Slope(part(&slope, start, gx)), part(&gy, start, gx), gx)
         });
         **grads.get_or_alloc_mut(&ghost)? = gy;
         recycle(&device, slope);
         Ok(())
     });
-    Ok(y.put_tape(tape))
+    Ok(y.put_tape(expect(&x, tape)?))
 }
 
 /// y = f(x) where backward reads y alone: `back(y, gy, gx)`. A part holds whole rows of `row` elements.
@@ -83,19 +84,19 @@ pub(crate) fn map_from_output<S: Shape, E: Real, T: Tape<E, Cpu>>(
 ) -> Out<S, E, T> {
     let (x, mut tape) = x.try_contiguous()?.split_tape();
     let chunk = rows_per_part(row) * row;
-    let mut y = buffer(x.device(), x.shape().num_elements())?;
+    let n = x.shape().num_elements();
+    let mut y = buffer(x.device(), n)?;
     chunks_mut(&mut y, chunk, |start, y| forward(part(flat(&x), start, y), y));
     let y = x.device().try_tensor_from_vec(y, *x.shape())?;
-    let (x, kept) = (x.ghost(), y.clone());
+    let (of_x, kept) = (x.ghost(), y.clone());
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&kept)?);
-        chunks_mut(grads.get_or_alloc_mut(&x)?, chunk, |start, gx| {
-            back(part(flat(&kept), start, gx), part(&gy, start, gx), gx)
-        });
+        Sum::new(kept.device(), grads.get_or_alloc_mut(&of_x)?, n)?
+            .add(chunk, |start, gx| back(part(flat(&kept), start, gx), part(&gy, start, gx), gx));
         **grads.get_or_alloc_mut(&kept)? = gy;
         Ok(())
     });
-    Ok(y.put_tape(tape))
+    Ok(y.put_tape(expect(&x, tape)?))
 }
 
 /// Length of the last axis; 1 for a scalar, and never 0.
@@ -111,15 +112,17 @@ pub(crate) fn sum_of_chunks<E: Real>(n: usize, term: impl Fn(std::ops::Range<usi
 /// `scale` Σ x, whose gradient is `scale` everywhere.
 fn scaled_sum<S: Shape, E: Real, T: Tape<E, Cpu>>(x: Tensor<S, E, Cpu, T>, scale: E) -> Out<Rank0, E, T> {
     let (x, mut tape) = x.try_contiguous()?.split_tape();
-    let elements = flat(&x);
-    let y = scalar(x.device(), scale * sum_of_chunks(elements.len(), |range| E::total(&elements[range])))?;
-    let (x, ghost) = (x.ghost(), y.ghost());
+    let (elements, device) = (flat(&x), x.device().clone());
+    let n = elements.len();
+    let y = scalar(&device, scale * sum_of_chunks(n, |range| E::total(&elements[range])))?;
+    let (of_x, ghost) = (x.ghost(), y.ghost());
     tape.add_backward_op(move |grads| {
         let g = scale * grads.get_or_alloc_mut(&ghost)?[0];
-        chunks_mut(grads.get_or_alloc_mut(&x)?, CHUNK, |_, gx| E::add_constant(g, gx));
+        let gx = Sum::new(&device, grads.get_or_alloc_mut(&of_x)?, n)?;
+        gx.add(CHUNK, |_, gx| E::add_constant(g, gx));
         Ok(())
     });
-    Ok(y.put_tape(tape))
+    Ok(y.put_tape(expect(&x, tape)?))
 }
 
 /// A tensor of one number.
@@ -202,6 +205,7 @@ pub fn linear<const I: usize, const O: usize, S: FeaturesLast<I>, E: Real, T: Ta
     }
     let y = device.try_tensor_from_vec(y, shape)?;
     let kept = y.clone();
+    let (of_x, of_weight) = (x.clone(), weight.clone());
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&kept)?);
         let mut sums = buffer(&device, (rows * O).div_ceil(chunk) * O)?;
@@ -226,11 +230,12 @@ pub fn linear<const I: usize, const O: usize, S: FeaturesLast<I>, E: Real, T: Ta
         for sums in sums.chunks_exact(O.max(1)) {
             E::add_to(sums, gb);
         }
-        let gw = grads.get_or_alloc_mut(&weight)?;
-        multiply((gradient, y_layout.transposed()), (flat(&x), x_layout), (gw, w_layout), true);
+        let gw = Sum::new(&device, grads.get_or_alloc_mut(&weight)?, I * O)?;
+        let (gw, is_added) = gw.all();
+        multiply((gradient, y_layout.transposed()), (flat(&x), x_layout), (gw, w_layout), is_added);
         if input_gradient == InputGradient::Needed {
-            let gx = grads.get_or_alloc_mut(&x)?;
-            multiply((gradient, y_layout), (read(&weight).0, w_layout), (gx, x_layout), true);
+            let (gx, is_added) = Sum::new(&device, grads.get_or_alloc_mut(&x)?, rows * I)?.all();
+            multiply((gradient, y_layout), (read(&weight).0, w_layout), (gx, x_layout), is_added);
         }
         **grads.get_or_alloc_mut(&kept)? = gy;
         for buffer in [sums, g, slope] {
@@ -238,7 +243,10 @@ pub fn linear<const I: usize, const O: usize, S: FeaturesLast<I>, E: Real, T: Ta
         }
         Ok(())
     });
-    Ok(y.put_tape(tape))
+    if input_gradient == InputGradient::Needed {
+        tape = expect(&of_x, tape)?;
+    }
+    Ok(y.put_tape(expect(&of_weight, tape)?))
 }
 
 pub fn cross_entropy_mean<B: Dim, C: Dim, E: Real, T: Tape<E, Cpu>>(
@@ -267,10 +275,10 @@ pub fn cross_entropy_mean<B: Dim, C: Dim, E: Real, T: Tape<E, Cpu>>(
         recycle(&device, probs);
         return Ok(loss.put_tape(tape));
     }
-    let (x, ghost, labels) = (x.ghost(), loss.ghost(), labels.to_vec());
+    let (of_x, ghost, labels) = (x.ghost(), loss.ghost(), labels.to_vec());
     tape.add_backward_op(move |grads| {
         let g = scale * grads.get_or_alloc_mut(&ghost)?[0];
-        chunks_mut(grads.get_or_alloc_mut(&x)?, chunk, |start, gx| {
+        Sum::new(&device, grads.get_or_alloc_mut(&of_x)?, rows * classes)?.add(chunk, |start, gx| {
             let first = start / classes;
             let labels = &labels[first..first + gx.len() / classes];
             E::cross_entropy_back(labels, part(&probs, start, gx), g, gx)
@@ -278,7 +286,7 @@ pub fn cross_entropy_mean<B: Dim, C: Dim, E: Real, T: Tape<E, Cpu>>(
         recycle(&device, probs);
         Ok(())
     });
-    Ok(loss.put_tape(tape))
+    Ok(loss.put_tape(expect(&x, tape)?))
 }
 
 pub fn bce_with_logits_mean<S: Shape, E: Real, T: Tape<E, Cpu>>(
@@ -291,15 +299,14 @@ pub fn bce_with_logits_mean<S: Shape, E: Real, T: Tape<E, Cpu>>(
     let scale = E::ONE / E::of(n as f64);
     let sum = sum_of_chunks(n, |range| E::bce(&flat(&z)[range.clone()], &flat(&p)[range]));
     let loss = scalar(z.device(), sum * scale)?;
-    let ghost = loss.ghost();
+    let (ghost, of_z) = (loss.ghost(), z.clone());
     tape.add_backward_op(move |grads| {
         let g = scale * grads.get_or_alloc_mut(&ghost)?[0];
-        chunks_mut(grads.get_or_alloc_mut(&z)?, CHUNK, |start, gz| {
-            E::bce_back(part(flat(&z), start, gz), part(flat(&p), start, gz), g, gz)
-        });
+        Sum::new(z.device(), grads.get_or_alloc_mut(&z)?, n)?
+            .add(CHUNK, |start, gz| E::bce_back(part(flat(&z), start, gz), part(flat(&p), start, gz), g, gz));
         Ok(())
     });
-    Ok(loss.put_tape(tape))
+    Ok(loss.put_tape(expect(&of_z, tape)?))
 }
 
 pub fn mse_mean<S: Shape, E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>>(
@@ -313,11 +320,11 @@ pub fn mse_mean<S: Shape, E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>>(
     let scale = E::ONE / E::of(n as f64);
     let sum = sum_of_chunks(n, |range| E::squared_error(&flat(&y)[range.clone()], &flat(&target)[range]));
     let loss = scalar(y.device(), sum * scale)?;
-    let ghost = loss.ghost();
+    let (ghost, of_y) = (loss.ghost(), y.clone());
     tape.add_backward_op(move |grads| {
         let g = E::of(2.0) * scale * grads.get_or_alloc_mut(&ghost)?[0];
         let back = |grads: &mut Gradients<E, Cpu>, of: &Tensor<S, E, Cpu>, g: E| {
-            chunks_mut(grads.get_or_alloc_mut(of)?, CHUNK, |start, out| {
+            Sum::new(of.device(), grads.get_or_alloc_mut(of)?, n)?.add(CHUNK, |start, out| {
                 E::add_difference(part(flat(&y), start, out), part(flat(&target), start, out), g, out)
             });
             Ok(())
@@ -325,7 +332,7 @@ pub fn mse_mean<S: Shape, E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>>(
         back(grads, &y, g)?;
         if R::OWNS_TAPE { back(grads, &target, -g) } else { Ok(()) }
     });
-    Ok(loss.put_tape(tape))
+    Ok(loss.put_tape(expect(&of_y, tape)?))
 }
 
 pub fn sum_all<S: Shape, E: Real, T: Tape<E, Cpu>>(x: Tensor<S, E, Cpu, T>) -> Out<Rank0, E, T> {

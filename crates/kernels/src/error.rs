@@ -79,6 +79,17 @@ pub enum Error {
         /// Number of elements of the tensor.
         weights: usize,
     },
+    /// A backward pass begins from a gradient of another tensor.
+    #[error(
+        "the gradient to begin from has {upstream} elements, the tensor has {elements}; give one number for each \
+         element of the tensor"
+    )]
+    UpstreamLength {
+        /// Number of elements of the gradient.
+        upstream: usize,
+        /// Number of elements of the tensor.
+        elements: usize,
+    },
     /// One tensor has two names.
     #[error("the model visits one tensor twice; a step would change it twice, so give each tensor one name")]
     VisitedTwice,

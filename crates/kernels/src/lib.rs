@@ -11,6 +11,7 @@ pub mod dropout;
 pub mod elementwise;
 mod error;
 mod formulas;
+mod gradient;
 mod lanes;
 pub mod linear;
 mod loops;
@@ -53,6 +54,7 @@ pub use elementwise::{
     try_mul_along, try_powf, try_sin, try_sqrt, try_sub, try_sub_along,
 };
 pub use error::{DeviceError, Error};
+pub use gradient::{backward_from, try_backward_from};
 pub use linear::{FeaturesLast, InputGradient, linear, try_linear};
 pub use loss::{
     AbsoluteError, BatchFirst, BceWithLogits, ClassLoss, Classes, DistributionLoss, Focal, Hinge, Huber,

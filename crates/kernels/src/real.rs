@@ -14,7 +14,8 @@ use crate::sequence::passes::SequencePasses;
 use crate::sparse::{Distances, SparsePasses};
 use crate::update::passes::Updates;
 use crate::{
-    dropout::NoisePasses, formulas::Passes, math::Constants, matrix::MatrixPasses, random::Fill, rows::Loops,
+    dropout::NoisePasses, formulas::Passes, gradient::Expected, math::Constants, matrix::MatrixPasses,
+    random::Fill, rows::Loops,
 };
 
 /// `f32` or `f64`; sealed, because the loops of every operation are compiled in this crate for exactly
@@ -32,6 +33,7 @@ pub trait Real: Dtype + Float + SampleUniform + std::fmt::Display + std::iter::S
 pub trait Kernels:
     Constants
     + ConvolutionPasses
+    + Expected
     + Updates
     + Passes
     + Loops

@@ -7,6 +7,7 @@ use super::{ConvolutionDevice, Sizes};
 use crate::bridge::{buffer, flat, recycle};
 use crate::cpu::{activate, contiguous, part};
 use crate::formulas::{Kept, slope_is_stored};
+use crate::gradient::{Sum, expect};
 use crate::loops::rows_per_part;
 use crate::pool::{chunks_mut, chunks_mut2};
 use crate::{ActivationKind, InputGradient, Real};
@@ -84,6 +85,7 @@ fn convolve<X: Shape, W: Shape, O: Dim, Y: Shape, E: Real, T: Tape<E, Cpu>>(
     }
     let y = device.try_tensor_from_vec(y, shape)?;
     let (ghost, output) = (y.ghost(), (kind != ActivationKind::Identity).then(|| y.clone()));
+    let of_x = x.clone();
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&ghost)?);
         let (channels, plane) = match reads {
@@ -108,10 +110,12 @@ fn convolve<X: Shape, W: Shape, O: Dim, Y: Shape, E: Real, T: Tape<E, Cpu>>(
             Reads::Windows => to_weights(&sizes, gradient, flat(&x), &mut partial, gw),
         }
         if sizes.input_gradient == InputGradient::Needed {
-            let gx = grads.get_or_alloc_mut(&x)?;
+            let (gx, is_added) = Sum::new(&device, grads.get_or_alloc_mut(&x)?, flat(&x).len())?.all();
+            let start = if is_added { None } else { Some(None) };
+            let linear = Sizes { activation: ActivationKind::Identity, ..sizes };
             match reads {
-                Reads::Image => to_image(&sizes, gradient, flat(&weight), None, gx),
-                Reads::Windows => to_windows(&sizes, gradient, flat(&weight), None, gx),
+                Reads::Image => to_image(&linear, gradient, flat(&weight), start, gx),
+                Reads::Windows => to_windows(&linear, gradient, flat(&weight), start, gx),
             }
         }
         **grads.get_or_alloc_mut(&ghost)? = gy;
@@ -120,6 +124,9 @@ fn convolve<X: Shape, W: Shape, O: Dim, Y: Shape, E: Real, T: Tape<E, Cpu>>(
         }
         Ok(())
     });
+    if sizes.input_gradient == InputGradient::Needed {
+        tape = expect(&of_x, tape)?;
+    }
     Ok(y.put_tape(tape))
 }
 

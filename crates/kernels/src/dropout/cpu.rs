@@ -3,6 +3,7 @@ use super::{Noise, NoiseDevice};
 use crate::Real;
 use crate::bridge::{buffer, flat};
 use crate::cpu::{Out, part};
+use crate::gradient::{Sum, expect};
 use crate::loops::{CHUNK, rows_per_part};
 use crate::pool::chunks_mut;
 use crate::random::Key;
@@ -39,16 +40,15 @@ fn noise<S: Shape, E: Real, T: Tape<E, Cpu>>(
     let mut y = buffer(x.device(), x.shape().num_elements())?;
     chunks_mut(&mut y, chunk, |start, y| apply(noise, key, start, part(flat(&x), start, y), y, true));
     let y = x.device().try_tensor_from_vec(y, *x.shape())?;
-    let (x, ghost) = (x.ghost(), y.ghost());
+    let (of_x, ghost, device) = (x.ghost(), y.ghost(), x.device().clone());
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&ghost)?);
-        chunks_mut(grads.get_or_alloc_mut(&x)?, chunk, |start, gx| {
-            apply(noise, key, start, part(&gy, start, gx), gx, false)
-        });
+        Sum::new(&device, grads.get_or_alloc_mut(&of_x)?, gy.len())?
+            .add(chunk, |start, gx| apply(noise, key, start, part(&gy, start, gx), gx, false));
         **grads.get_or_alloc_mut(&ghost)? = gy;
         Ok(())
     });
-    Ok(y.put_tape(tape))
+    Ok(y.put_tape(expect(&x, tape)?))
 }
 
 /// For each element type by itself: with a type parameter, the bound on dfdx's `Device` hides what `Cpu` stores.

@@ -2,9 +2,10 @@
 use super::Arithmetic;
 use crate::bridge::{buffer, flat, recycle};
 use crate::cpu::{Out, part};
+use crate::gradient::{Sum, expect};
 use crate::loops::CHUNK;
 use crate::pool::chunks_mut;
-use crate::reduce::cpu::{add_and_sum, runs, spread, sums};
+use crate::reduce::cpu::{add_and_sum, runs, spread, spread_sum, sums};
 use crate::reduce::passes::{Spread, Term, View};
 use crate::{Real, ReducedShape};
 use dfdx::prelude::*;
@@ -79,7 +80,9 @@ pub fn arithmetic<S: Shape, E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>
     let (x, tape) = x.try_contiguous()?.split_tape();
     let (y, more) = y.try_contiguous()?.split_tape();
     let mut tape = tape.merge(more);
-    let mut z = buffer(x.device(), x.shape().num_elements())?;
+    let n = x.shape().num_elements();
+    let device = x.device().clone();
+    let mut z = buffer(&device, n)?;
     chunks_mut(&mut z, CHUNK, |start, z| {
         E::pairs(arithmetic, part(flat(&x), start, z), part(flat(&y), start, z), z)
     });
@@ -87,35 +90,36 @@ pub fn arithmetic<S: Shape, E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>
     let ghost = z.ghost();
     if matches!(arithmetic, Arithmetic::Add | Arithmetic::Sub) {
         // The operands are not read again: their memory may go.
-        let (x, y) = (x.ghost(), y.ghost());
+        let (of_x, of_y) = (x.ghost(), y.ghost());
         tape.add_backward_op(move |grads| {
             let gz = take(&mut **grads.get_or_alloc_mut(&ghost)?);
-            chunks_mut(grads.get_or_alloc_mut(&x)?, CHUNK, |start, g| {
+            Sum::new(&device, grads.get_or_alloc_mut(&of_x)?, n)?.add(CHUNK, |start, g| {
                 let gz = part(&gz, start, g);
                 E::share_of_first(arithmetic, gz, gz, g)
             });
-            chunks_mut(grads.get_or_alloc_mut(&y)?, CHUNK, |start, g| {
+            Sum::new(&device, grads.get_or_alloc_mut(&of_y)?, n)?.add(CHUNK, |start, g| {
                 let gz = part(&gz, start, g);
                 E::share_of_second(arithmetic, gz, gz, gz, g)
             });
             **grads.get_or_alloc_mut(&ghost)? = gz;
             Ok(())
         });
-        return Ok(z.put_tape(tape));
+        return Ok(z.put_tape(expect(&y, expect(&x, tape)?)?));
     }
+    let (of_x, of_y) = (x.clone(), y.clone());
     tape.add_backward_op(move |grads| {
         let gz = take(&mut **grads.get_or_alloc_mut(&ghost)?);
-        chunks_mut(grads.get_or_alloc_mut(&x)?, CHUNK, |start, g| {
+        Sum::new(&device, grads.get_or_alloc_mut(&x)?, n)?.add(CHUNK, |start, g| {
             E::share_of_first(arithmetic, part(&gz, start, g), part(flat(&y), start, g), g)
         });
-        chunks_mut(grads.get_or_alloc_mut(&y)?, CHUNK, |start, g| {
+        Sum::new(&device, grads.get_or_alloc_mut(&y)?, n)?.add(CHUNK, |start, g| {
             let (x, y) = (part(flat(&x), start, g), part(flat(&y), start, g));
             E::share_of_second(arithmetic, part(&gz, start, g), x, y, g)
         });
         **grads.get_or_alloc_mut(&ghost)? = gz;
         Ok(())
     });
-    Ok(z.put_tape(tape))
+    Ok(z.put_tape(expect(&of_y, expect(&of_x, tape)?)?))
 }
 
 pub fn arithmetic_along<S, Ax, E, T, R>(
@@ -145,24 +149,24 @@ where
     let mut y = buffer(&device, x.shape().num_elements())?;
     spread(how, [flat(&x); 2], [&values; 2], view, &mut y);
     let y = device.try_tensor_from_vec(y, *x.shape())?;
-    let kept = y.clone();
+    let (kept, of_x) = (y.clone(), x.clone());
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&kept)?);
-        let gx = grads.get_or_alloc_mut(&x)?;
+        let gx = Sum::new(&device, grads.get_or_alloc_mut(&x)?, gy.len())?;
         let total = match arithmetic {
             Arithmetic::Add | Arithmetic::Sub if all.iter().filter(|run| run.0).count() == 1 => {
                 add_and_sum(&device, &gy, view, gx)?
             }
             Arithmetic::Add | Arithmetic::Sub => {
-                chunks_mut(gx, CHUNK, |start, gx| E::add_to(part(&gy, start, gx), gx));
+                gx.add(CHUNK, |start, gx| E::add_to(part(&gy, start, gx), gx));
                 sum_missing(&device, Term::Plain, [&gy; 2], &all)?
             }
             Arithmetic::Mul => {
-                spread(Spread::AddTimes, [&gy; 2], [&values; 2], view, gx);
+                spread_sum(Spread::AddTimes, [&gy; 2], [&values; 2], view, gx);
                 sum_missing(&device, Term::Product, [&gy, flat(&x)], &all)?
             }
             Arithmetic::Div => {
-                spread(Spread::AddOver, [&gy; 2], [&values; 2], view, gx);
+                spread_sum(Spread::AddOver, [&gy; 2], [&values; 2], view, gx);
                 sum_missing(&device, Term::Product, [&gy, flat(&kept)], &all)?
             }
         };
@@ -179,7 +183,7 @@ where
         recycle(&device, values);
         Ok(())
     });
-    Ok(y.put_tape(tape))
+    Ok(y.put_tape(expect(&of_x, tape)?))
 }
 
 pub fn choose<S: Shape, E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>>(

@@ -3,6 +3,7 @@ use super::{Index, MatrixDevice, Plan};
 use crate::Real;
 use crate::bridge::{buffer, flat, recycle};
 use crate::cpu::{Out, contiguous, matrix_layout, operand, read};
+use crate::gradient::{Sum, expect};
 use crate::loops::{CHUNK, rows_per_part};
 use crate::pool::chunks_mut;
 use crate::product::{Batch, Layout, multiply, multiply_batch, multiply_by_transposed};
@@ -73,19 +74,22 @@ fn product<S: Shape, R: Shape, O: Shape, E: Real, T: Tape<E, Cpu> + Merge<Q>, Q:
     multiply_batch(lengths, (read(&x).0, x_view), (read(&y).0, y_view), (&mut z, z_view), E::ONE, false);
     let z = x.device().try_tensor_from_vec(z, shape)?;
     let ghost = z.ghost();
+    let (of_x, of_y) = (x.clone(), y.clone());
     tape.add_backward_op(move |grads| {
         // One after the other: x and y may be the same tensor, and then add to the same gradient.
         let gz = take(&mut **grads.get_or_alloc_mut(&ghost)?);
-        let gx = grads.get_or_alloc_mut(&x)?;
+        let n = x.shape().num_elements();
+        let (gx, is_added) = Sum::new(x.device(), grads.get_or_alloc_mut(&x)?, n)?.all();
         let y_transposed = (read(&y).0, y_view.transposed());
-        multiply_batch(lengths, (&gz, z_view), y_transposed, (gx, x_view), E::ONE, true);
-        let gy = grads.get_or_alloc_mut(&y)?;
+        multiply_batch(lengths, (&gz, z_view), y_transposed, (gx, x_view), E::ONE, is_added);
+        let n = y.shape().num_elements();
+        let (gy, is_added) = Sum::new(y.device(), grads.get_or_alloc_mut(&y)?, n)?.all();
         let x_transposed = (read(&x).0, x_view.transposed());
-        multiply_batch(lengths, x_transposed, (&gz, z_view), (gy, y_view), E::ONE, true);
+        multiply_batch(lengths, x_transposed, (&gz, z_view), (gy, y_view), E::ONE, is_added);
         **grads.get_or_alloc_mut(&ghost)? = gz;
         Ok(())
     });
-    Ok(z.put_tape(tape))
+    Ok(z.put_tape(expect(&of_y, expect(&of_x, tape)?)?))
 }
 
 /// G + Gᵀ of a square row-major matrix.
@@ -110,15 +114,16 @@ fn gram<M: Dim, K: Dim, E: Real, T: Tape<E, Cpu>>(x: Tensor<(M, K), E, Cpu, T>) 
     let mut y = buffer(&device, m * m)?;
     multiply_by_transposed((read(&x).0, layout), &mut y);
     let y = device.try_tensor_from_vec(y, (x.shape().0, x.shape().0))?;
-    let ghost = y.ghost();
+    let (ghost, of_x) = (y.ghost(), x.clone());
     tape.add_backward_op(move |grads| {
         let sum = symmetrised(&device, grads.get_or_alloc_mut(&ghost)?, m)?;
-        let gx = grads.get_or_alloc_mut(&x)?;
-        multiply((&sum, Layout::row_major(m, m)), (read(&x).0, layout), (gx, layout), true);
+        let n = x.shape().num_elements();
+        let (gx, is_added) = Sum::new(&device, grads.get_or_alloc_mut(&x)?, n)?.all();
+        multiply((&sum, Layout::row_major(m, m)), (read(&x).0, layout), (gx, layout), is_added);
         recycle(&device, sum);
         Ok(())
     });
-    Ok(y.put_tape(tape))
+    Ok(y.put_tape(expect(&of_x, tape)?))
 }
 
 /// Points packed in tiles.
@@ -143,7 +148,7 @@ fn pull<E: Real>(
     (g, g_layout): (&[E], Layout),
     (x, y): (&[E], &[E]),
     features: usize,
-    gx: &mut [E],
+    gx: Sum<'_, E>,
 ) -> Result<(), CpuError> {
     let scale = E::of(2.0);
     let ones = {
@@ -154,7 +159,7 @@ fn pull<E: Real>(
     let mut sums = buffer(device, g_layout.rows)?;
     let column = |rows| Layout::row_major(rows, 1);
     multiply((g, g_layout), (&ones, column(g_layout.cols)), (&mut sums, column(g_layout.rows)), false);
-    chunks_mut(gx, rows_per_part(features) * features.max(1), |start, gx| {
+    let gx = gx.add(rows_per_part(features) * features.max(1), |start, gx| {
         let rows = x[start..start + gx.len()].chunks_exact(features).zip(gx.chunks_exact_mut(features));
         for (sum, (x, gx)) in sums[start / features..].iter().zip(rows) {
             for (x, gx) in x.iter().zip(gx) {
@@ -197,17 +202,18 @@ fn squared_distances<M: Dim, N: Dim, F: Dim, E: Real, T: Tape<E, Cpu> + Merge<Q>
     }
     let d = device.try_tensor_from_vec(d, shape)?;
     let ghost = d.ghost();
+    let (of_x, of_y) = (x.clone(), y.clone());
     tape.add_backward_op(move |grads| {
         let gd = take(&mut **grads.get_or_alloc_mut(&ghost)?);
         let layout = Layout::row_major(m, n);
-        let gx = grads.get_or_alloc_mut(&x)?;
+        let gx = Sum::new(&device, grads.get_or_alloc_mut(&x)?, m * features)?;
         pull(&device, (&gd, layout), (flat(&x), flat(&y)), features, gx)?;
-        let gy = grads.get_or_alloc_mut(&y)?;
+        let gy = Sum::new(&device, grads.get_or_alloc_mut(&y)?, n * features)?;
         pull(&device, (&gd, layout.transposed()), (flat(&y), flat(&x)), features, gy)?;
         **grads.get_or_alloc_mut(&ghost)? = gd;
         Ok(())
     });
-    Ok(d.put_tape(tape))
+    Ok(d.put_tape(expect(&of_y, expect(&of_x, tape)?)?))
 }
 
 fn pairwise_squared_distances<M: Dim, F: Dim, E: Real, T: Tape<E, Cpu>>(
@@ -243,15 +249,15 @@ fn pairwise_squared_distances<M: Dim, F: Dim, E: Real, T: Tape<E, Cpu>>(
         recycle(&device, above);
     }
     let d = device.try_tensor_from_vec(d, (x.shape().0, x.shape().0))?;
-    let ghost = d.ghost();
+    let (ghost, of_x) = (d.ghost(), x.clone());
     tape.add_backward_op(move |grads| {
         let sum = symmetrised(&device, grads.get_or_alloc_mut(&ghost)?, m)?;
-        let gx = grads.get_or_alloc_mut(&x)?;
+        let gx = Sum::new(&device, grads.get_or_alloc_mut(&x)?, m * features)?;
         pull(&device, (&sum, Layout::row_major(m, m)), (flat(&x), flat(&x)), features, gx)?;
         recycle(&device, sum);
         Ok(())
     });
-    Ok(d.put_tape(tape))
+    Ok(d.put_tape(expect(&of_x, tape)?))
 }
 
 /// For each element type by itself: with a type parameter, the bound on dfdx's `Device` hides what `Cpu` stores.

@@ -3,6 +3,7 @@ use super::passes::{Blocks, COLUMNS, Lines, Standard};
 use super::{Channel, Grouping, LocalResponse, NormalisationDevice, Volume};
 use crate::bridge::{buffer, flat, recycle};
 use crate::cpu::{Out, part};
+use crate::gradient::{Sum, expect};
 use crate::loops::{CHUNK, rows_per_part};
 use crate::pool::{chunks_mut, chunks_mut2};
 use crate::{ActivationKind, Device, Real};
@@ -91,7 +92,7 @@ fn normalise<E: Real, T: Tape<E, Cpu>>(
         recycle(&device, map);
         return Ok(y.put_tape(tape));
     }
-    let ghost = y.ghost();
+    let (ghost, of_x) = (y.ghost(), x.clone());
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&ghost)?);
         let mut sums = buffer(&device, 2 * channels)?;
@@ -114,7 +115,7 @@ fn normalise<E: Real, T: Tape<E, Cpu>>(
             *q = factor * (sums[2 * i] + offset * sums[2 * i + 1]);
         }
         let shares_of = [&shares[..channels], &shares[channels..]];
-        chunks_mut(grads.get_or_alloc_mut(&x)?, chunk, |start, gx| {
+        Sum::new(&device, grads.get_or_alloc_mut(&x)?, gy.len())?.add(chunk, |start, gx| {
             let (x, gy) = (part(flat(&x), start, gx), part(&gy, start, gx));
             E::map_back(inner, segment(start, inner), view(&map, slope), shares_of, x, gy, gx)
         });
@@ -124,7 +125,7 @@ fn normalise<E: Real, T: Tape<E, Cpu>>(
         }
         Ok(())
     });
-    Ok(y.put_tape(tape))
+    Ok(y.put_tape(expect(&of_x, tape)?))
 }
 
 /// The output, and mean and variance.
@@ -208,13 +209,13 @@ fn group_norm<E: Real, T: Tape<E, Cpu>>(
         recycle(&device, kept);
         return Ok(y.put_tape(tape));
     }
-    let ghost = y.ghost();
+    let (ghost, of_x) = (y.ghost(), x.clone());
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&ghost)?);
         let parts = elements.div_ceil(chunk);
         let mut sums = buffer(&device, parts * 2 * channels)?;
-        let gx = grads.get_or_alloc_mut(&x)?;
-        chunks_mut2((gx, chunk), (&mut sums, (2 * channels).max(1)), |start, gx, sums| {
+        let gx = Sum::new(&device, grads.get_or_alloc_mut(&x)?, elements)?;
+        gx.add_with(chunk, (&mut sums, (2 * channels).max(1)), |start, gx, sums| {
             let first = start / length;
             let kept = &kept[3 * first..3 * (first + gx.len() / length)];
             let inputs = [part(flat(&x), start, gx), part(&gy, start, gx)];
@@ -234,7 +235,7 @@ fn group_norm<E: Real, T: Tape<E, Cpu>>(
         recycle(&device, kept);
         Ok(())
     });
-    Ok(y.put_tape(tape))
+    Ok(y.put_tape(expect(&of_x, tape)?))
 }
 
 fn local_response_norm<E: Real, T: Tape<E, Cpu>>(

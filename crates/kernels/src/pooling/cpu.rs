@@ -3,6 +3,7 @@ use super::{Pick, PlaneWindows, Planes, PoolingDevice};
 use crate::Real;
 use crate::bridge::{buffer, flat};
 use crate::cpu::Out;
+use crate::gradient::{Sum, expect};
 use crate::loops::rows_per_part;
 use crate::pool::{chunks_mut, chunks_mut2};
 use dfdx::prelude::*;
@@ -25,9 +26,9 @@ fn gather<E: Real>(pick: &Pick, x: &[E], y: &mut [E], is_added: bool) {
 }
 
 /// y += x at the indices of y, the other way round.
-fn scatter<E: Real>(pick: &Pick, x: &[E], y: &mut [E]) {
+fn scatter<E: Real>(pick: &Pick, x: &[E], y: Sum<'_, E>) {
     let [to, from] = pick.sizes;
-    chunks_mut(y, (planes_per_part(pick.sizes) * to).max(1), |start, y| {
+    y.add((planes_per_part(pick.sizes) * to).max(1), |start, y| {
         let planes = start / to * from..(start + y.len()) / to * from;
         E::scatter([from, to], &pick.indices[planes.clone()], &x[planes], y)
     });
@@ -51,14 +52,14 @@ fn max_pool<E: Real, T: Tape<E, Cpu>>(
     });
     let pick = Pick { sizes, indices: Arc::new(indices) };
     let y = device.try_tensor_from_vec(y, shape)?;
-    let (x, ghost, kept) = (x.ghost(), y.ghost(), pick.clone());
+    let (of_x, ghost, kept, n) = (x.ghost(), y.ghost(), pick.clone(), x.shape().num_elements());
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&ghost)?);
-        scatter(&kept, &gy, grads.get_or_alloc_mut(&x)?);
+        scatter(&kept, &gy, Sum::new(&device, grads.get_or_alloc_mut(&of_x)?, n)?);
         **grads.get_or_alloc_mut(&ghost)? = gy;
         Ok(())
     });
-    Ok((y.put_tape(tape), pick))
+    Ok((y.put_tape(expect(&x, tape)?), pick))
 }
 
 fn pick<E: Real, T: Tape<E, Cpu>>(x: Tensor<Planes, E, Cpu, T>, pick: &Pick) -> Out<(usize, usize), E, T> {
@@ -67,22 +68,22 @@ fn pick<E: Real, T: Tape<E, Cpu>>(x: Tensor<Planes, E, Cpu, T>, pick: &Pick) -> 
     let mut y = buffer(x.device(), shape.num_elements())?;
     gather(pick, flat(&x), &mut y, false);
     let y = x.device().try_tensor_from_vec(y, shape)?;
-    let (x, ghost, kept) = (x.ghost(), y.ghost(), pick.clone());
+    let (of_x, ghost, kept, n) = (x.ghost(), y.ghost(), pick.clone(), x.shape().num_elements());
+    let device = x.device().clone();
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&ghost)?);
-        scatter(&kept, &gy, grads.get_or_alloc_mut(&x)?);
+        scatter(&kept, &gy, Sum::new(&device, grads.get_or_alloc_mut(&of_x)?, n)?);
         **grads.get_or_alloc_mut(&ghost)? = gy;
         Ok(())
     });
-    Ok(y.put_tape(tape))
+    Ok(y.put_tape(expect(&x, tape)?))
 }
 
 fn place<E: Real, T: Tape<E, Cpu>>(x: Tensor<Planes, E, Cpu, T>, pick: &Pick) -> Out<(usize, usize), E, T> {
     let (x, mut tape) = x.split_tape();
     let shape = (x.shape().0, pick.sizes[0]);
-    let mut y = buffer(x.device(), shape.num_elements())?;
-    y.fill(E::zero());
-    scatter(pick, flat(&x), &mut y);
+    let mut y = vec![];
+    scatter(pick, flat(&x), Sum::new(x.device(), &mut y, shape.num_elements())?);
     let y = x.device().try_tensor_from_vec(y, shape)?;
     let (x, ghost, kept) = (x.ghost(), y.ghost(), pick.clone());
     tape.add_backward_op(move |grads| {

@@ -3,6 +3,7 @@ use super::passes::{Spread, Term, View};
 use super::{ReducedShape, Reduction};
 use crate::bridge::{buffer, flat, recycle};
 use crate::cpu::{Out, part};
+use crate::gradient::{Sum, expect};
 use crate::loops::{CHUNK, rows_per_part};
 use crate::pool::{chunks_mut, chunks_mut2};
 use crate::{Correction, Real};
@@ -111,18 +112,18 @@ fn rows_of_partial_sum(inner: usize) -> usize {
 }
 
 /// to += x, and the [`sums`] of x: each part of x is read from memory once for both.
-pub fn add_and_sum<E: Real>(device: &Cpu, x: &[E], view: View, to: &mut [E]) -> Result<Vec<E>, CpuError> {
+pub fn add_and_sum<E: Real>(device: &Cpu, x: &[E], view: View, to: Sum<'_, E>) -> Result<Vec<E>, CpuError> {
     let View { outer, n, inner } = view;
     let mut zeros = buffer(device, view.small())?;
     zeros.fill(E::zero());
     let sum = if outer != 1 || n * inner <= CHUNK || !(2..=WIDTH).contains(&inner) {
-        chunks_mut(to, CHUNK, |start, to| E::add_to(part(x, start, to), to));
+        to.add(CHUNK, |start, to| E::add_to(part(x, start, to), to));
         sums(device, Term::Plain, [x; 2], &zeros, view)?
     } else {
         let rows = rows_of_partial_sum(inner);
         let mut partial = buffer(device, n.div_ceil(rows) * inner)?;
-        chunks_mut2((&mut partial, inner), (to, rows * inner), |start, out, to| {
-            let x = part(x, start * rows, to);
+        to.add_with(rows * inner, (&mut partial, inner), |start, to, out| {
+            let x = part(x, start, to);
             E::add_to(x, to);
             E::column_sums(Term::Plain, [x; 2], &zeros, to.len() / inner, inner, inner, out)
         });
@@ -138,6 +139,13 @@ pub fn add_and_sum<E: Real>(device: &Cpu, x: &[E], view: View, to: &mut [E]) -> 
 /// Writes a tensor's elements from small ones, in parts.
 pub fn spread<E: Real>(spread: Spread, x: [&[E]; 2], small: [&[E]; 2], view: View, out: &mut [E]) {
     chunks_mut(out, view.part(), |start, out| {
+        E::spread(spread, x.map(|x| &x[start..start + out.len()]), small, view, start, out)
+    });
+}
+
+/// The same, added to a gradient.
+pub fn spread_sum<E: Real>(spread: Spread, x: [&[E]; 2], small: [&[E]; 2], view: View, out: Sum<'_, E>) {
+    out.add(view.part(), |start, out| {
         E::spread(spread, x.map(|x| &x[start..start + out.len()]), small, view, start, out)
     });
 }
@@ -324,7 +332,7 @@ fn backward<E: Real>(
     kept: &Outcome<E>,
     gy: &[E],
     view: View,
-    gx: &mut [E],
+    gx: Sum<'_, E>,
 ) -> Result<(), CpuError> {
     let n = E::of(view.n as f64);
     let mut a = buffer(device, gy.len())?;
@@ -357,6 +365,7 @@ fn backward<E: Real>(
             (Spread::AddExp, &kept.y)
         }
         Reduction::Max | Reduction::Min => {
+            let gx = gx.elements();
             for (small, (&gy, &j)) in gy.iter().zip(&kept.index).enumerate() {
                 if view.n > 0 {
                     let (block, column) = (small / view.inner, small % view.inner);
@@ -367,7 +376,7 @@ fn backward<E: Real>(
             return Ok(());
         }
     };
-    spread(how, [x, x], [&a, m], view, gx);
+    spread_sum(how, [x, x], [&a, m], view, gx);
     recycle(device, a);
     Ok(())
 }
@@ -406,16 +415,18 @@ pub fn reduce<S: Shape + ReduceShape<Ax>, Ax: Axes, E: Real, T: Tape<E, Cpu>>(
         recycle(&device, kept.aux);
         return Ok(y.put_tape(tape));
     }
+    let of_x = x.clone();
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&ghost)?);
-        let gx = grads.get_or_alloc_mut(&x)?;
+        let gx = Sum::new(&device, grads.get_or_alloc_mut(&x)?, x.shape().num_elements())?;
         match &gather {
             None => backward(&device, reduction, flat(&x), &kept, &gy, view, gx)?,
             Some(gather) => {
                 let rows = gather.rows(&device, flat(&x))?;
-                let mut gradient = constant(&device, rows.len(), E::zero())?;
-                backward(&device, reduction, &rows, &kept, &gy, view, &mut gradient)?;
-                gather.add(&gradient, gx);
+                let mut gradient = vec![];
+                let sum = Sum::new(&device, &mut gradient, rows.len())?;
+                backward(&device, reduction, &rows, &kept, &gy, view, sum)?;
+                gather.add(&gradient, gx.elements());
                 recycle(&device, rows);
                 recycle(&device, gradient);
             }
@@ -425,7 +436,7 @@ pub fn reduce<S: Shape + ReduceShape<Ax>, Ax: Axes, E: Real, T: Tape<E, Cpu>>(
         recycle(&device, kept.aux);
         Ok(())
     });
-    Ok(y.put_tape(tape))
+    Ok(y.put_tape(expect(&of_x, tape)?))
 }
 
 pub fn arg_extreme<S: Shape, Ax: Axes, E: Real>(
@@ -470,7 +481,7 @@ pub fn softmax_along<S: Shape, Ax: Axes, E: Real, T: Tape<E, Cpu>>(
         [max, scale].into_iter().for_each(|small| recycle(&device, small));
     }
     let y = device.try_tensor_from_vec(y, *x.shape())?;
-    let (x, kept) = (x.ghost(), y.clone());
+    let (of_x, kept) = (x.ghost(), y.clone());
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&kept)?);
         let (how, term) = match is_log {
@@ -480,12 +491,13 @@ pub fn softmax_along<S: Shape, Ax: Axes, E: Real, T: Tape<E, Cpu>>(
         let y = flat(&kept);
         let no_shift = constant(&device, view.small(), E::zero())?;
         let dot = sums(&device, term, [&gy, y], &no_shift, view)?;
-        spread(how, [y, &gy], [&dot; 2], view, grads.get_or_alloc_mut(&x)?);
+        let gx = Sum::new(&device, grads.get_or_alloc_mut(&of_x)?, y.len())?;
+        spread_sum(how, [y, &gy], [&dot; 2], view, gx);
         [dot, no_shift].into_iter().for_each(|small| recycle(&device, small));
         **grads.get_or_alloc_mut(&kept)? = gy;
         Ok(())
     });
-    Ok(y.put_tape(tape))
+    Ok(y.put_tape(expect(&x, tape)?))
 }
 
 impl Correction {

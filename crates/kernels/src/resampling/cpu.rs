@@ -4,6 +4,7 @@ use super::{Band, Edge, Filling, Rearrangement, ResamplingDevice};
 use crate::Real;
 use crate::bridge::{buffer, flat};
 use crate::cpu::{Out, part};
+use crate::gradient::{Sum, expect};
 use crate::loops::rows_per_part;
 use crate::pool::chunks_mut;
 use dfdx::prelude::*;
@@ -125,24 +126,26 @@ fn concat_channels<E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>>(
         }
     });
     let z = device.try_tensor_from_vec(z, shape)?;
-    let (x, y, ghost) = (x.ghost(), y.ghost(), z.ghost());
+    let (of_x, of_y, ghost) = (x.ghost(), y.ghost(), z.ghost());
     tape.add_backward_op(move |grads| {
         let gz = take(&mut **grads.get_or_alloc_mut(&ghost)?);
         // One after the other: x and y may be the same tensor.
-        let add = |g: &mut [E], length: usize, from: usize| {
-            chunks_mut(g, rows_per_part(length) * length.max(1), |start, g| {
+        let add = |g: &mut Vec<E>, length: usize, from: usize| -> Result<(), CpuError> {
+            let g = Sum::new(&device, g, samples * length)?;
+            g.add(rows_per_part(length) * length.max(1), |start, g| {
                 for (i, g) in g.chunks_exact_mut(length).enumerate() {
                     let at = (start / length + i) * both + from;
                     E::add_to(&gz[at..at + length], g);
                 }
-            })
+            });
+            Ok(())
         };
-        add(grads.get_or_alloc_mut(&x)?, first, 0);
-        add(grads.get_or_alloc_mut(&y)?, second, first);
+        add(grads.get_or_alloc_mut(&of_x)?, first, 0)?;
+        add(grads.get_or_alloc_mut(&of_y)?, second, first)?;
         **grads.get_or_alloc_mut(&ghost)? = gz;
         Ok(())
     });
-    Ok(z.put_tape(tape))
+    Ok(z.put_tape(expect(&y, expect(&x, tape)?)?))
 }
 
 macro_rules! fused {

@@ -3,6 +3,7 @@ use super::{next, parallel_items};
 use crate::Real;
 use crate::bridge::{buffer, flat, recycle};
 use crate::cpu::{Out, contiguous};
+use crate::gradient::{Sum, expect};
 use crate::loops::rows_per_part;
 use crate::pool::chunks_mut;
 use crate::product::{Layout, multiply};
@@ -348,6 +349,7 @@ pub fn attention<B: Dim, Q: Dim, K: Dim, const C: usize, const V: usize, E: Real
         return Ok(y.put_tape(tape));
     }
     let ghost = y.ghost();
+    let (of_q, of_k, of_v) = (q.clone(), k.clone(), v.clone());
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&ghost)?);
         let rows = relative.as_ref().map_or(0, |table| table.shape().0);
@@ -366,9 +368,14 @@ pub fn attention<B: Dim, Q: Dim, K: Dim, const C: usize, const V: usize, E: Real
         problem.backward(&operands, &kept, &gy, parts);
         // One after the other: the operands may be one tensor, and then add to one gradient.
         let heads = problem.heads;
-        merge(&shares[0], queries, heads, grads.get_or_alloc_mut(&q)?, C);
-        merge(&shares[1], keys, heads, grads.get_or_alloc_mut(&k)?, C);
-        merge(&shares[2], keys, heads, grads.get_or_alloc_mut(&v)?, V);
+        let add = |share: &[E], rows, gradient: &mut Vec<E>, features| -> Result<(), CpuError> {
+            let gradient = Sum::new(&device, gradient, share.len())?.elements();
+            merge(share, rows, heads, gradient, features);
+            Ok(())
+        };
+        add(&shares[0], queries, grads.get_or_alloc_mut(&q)?, C)?;
+        add(&shares[1], keys, grads.get_or_alloc_mut(&k)?, C)?;
+        add(&shares[2], keys, grads.get_or_alloc_mut(&v)?, V)?;
         if let Some(table) = &relative {
             let gradient = grads.get_or_alloc_mut(table)?;
             for share in shares[3].chunks_exact((rows * C).max(1)) {
@@ -391,7 +398,7 @@ pub fn attention<B: Dim, Q: Dim, K: Dim, const C: usize, const V: usize, E: Real
         }
         Ok(())
     });
-    Ok(y.put_tape(tape))
+    Ok(y.put_tape(expect(&of_v, expect(&of_k, expect(&of_q, tape)?)?)?))
 }
 
 /// A problem with its tables, for uses without a tape.

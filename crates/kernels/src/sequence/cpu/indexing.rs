@@ -2,6 +2,7 @@
 use crate::Real;
 use crate::bridge::{buffer, flat};
 use crate::cpu::Out;
+use crate::gradient::{Sum, expect};
 use crate::loops::rows_per_part;
 use crate::pool::chunks_mut;
 use crate::sequence::TopK;
@@ -19,9 +20,9 @@ fn gather<E: Real>(x: &[E], rows: &[usize], width: usize, y: &mut [E]) {
 }
 
 /// y_m += x_{r_m}.
-fn gather_add<E: Real>(x: &[E], rows: &[usize], width: usize, y: &mut [E]) {
+fn gather_add<E: Real>(x: &[E], rows: &[usize], width: usize, y: Sum<'_, E>) {
     let chunk = rows_per_part(width) * width.max(1);
-    chunks_mut(y, chunk, |start, y| {
+    y.add(chunk, |start, y| {
         for (y, &row) in y.chunks_exact_mut(width.max(1)).zip(&rows[start / width.max(1)..]) {
             E::add_to(&x[row * width..(row + 1) * width], y);
         }
@@ -29,11 +30,10 @@ fn gather_add<E: Real>(x: &[E], rows: &[usize], width: usize, y: &mut [E]) {
 }
 
 /// y_n += Σ x_m over m with r_m = n, in the order of m: the m of each n are listed first, so that parts own rows of y.
-fn scatter_add<E: Real>(x: &[E], rows: &[usize], width: usize, y: &mut [E]) {
+fn scatter_add<E: Real>(x: &[E], rows: &[usize], width: usize, count: usize, y: Sum<'_, E>) {
     if width == 0 {
         return;
     }
-    let count = y.len() / width;
     let mut ends = vec![0; count + 1];
     for &row in rows {
         ends[row + 1] += 1;
@@ -47,7 +47,7 @@ fn scatter_add<E: Real>(x: &[E], rows: &[usize], width: usize, y: &mut [E]) {
         order[ends[row]] = m;
         ends[row] += 1;
     }
-    chunks_mut(y, rows_per_part(width) * width, |start, y| {
+    y.add(rows_per_part(width) * width, |start, y| {
         for (n, y) in y.chunks_exact_mut(width).enumerate() {
             let n = start / width + n;
             let from = if n == 0 { 0 } else { ends[n - 1] };
@@ -67,14 +67,15 @@ pub fn gather_rows<N: Dim, const C: usize, O: Shape, E: Real, T: Tape<E, Cpu>>(
     let mut y = buffer(x.device(), rows.len() * C)?;
     gather(flat(&x), &rows, C, &mut y);
     let y = x.device().try_tensor_from_vec(y, shape)?;
-    let (x, ghost) = (x.ghost(), y.ghost());
+    let (of_x, ghost, device, count) = (x.ghost(), y.ghost(), x.device().clone(), x.shape().0.size());
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&ghost)?);
-        scatter_add(&gy, &rows, C, grads.get_or_alloc_mut(&x)?);
+        let gx = Sum::new(&device, grads.get_or_alloc_mut(&of_x)?, count * C)?;
+        scatter_add(&gy, &rows, C, count, gx);
         **grads.get_or_alloc_mut(&ghost)? = gy;
         Ok(())
     });
-    Ok(y.put_tape(tape))
+    Ok(y.put_tape(expect(&x, tape)?))
 }
 
 pub fn scatter_add_rows<M: Dim, const C: usize, E: Real, T: Tape<E, Cpu>>(
@@ -83,18 +84,18 @@ pub fn scatter_add_rows<M: Dim, const C: usize, E: Real, T: Tape<E, Cpu>>(
     count: usize,
 ) -> Out<(usize, Const<C>), E, T> {
     let (x, mut tape) = x.try_contiguous()?.split_tape();
-    let mut y = buffer(x.device(), count * C)?;
-    y.fill(E::zero());
-    scatter_add(flat(&x), &rows, C, &mut y);
+    let mut y = vec![];
+    scatter_add(flat(&x), &rows, C, count, Sum::new(x.device(), &mut y, count * C)?);
     let y = x.device().try_tensor_from_vec(y, (count, Const))?;
-    let (x, ghost) = (x.ghost(), y.ghost());
+    let (of_x, ghost, device) = (x.ghost(), y.ghost(), x.device().clone());
     tape.add_backward_op(move |grads| {
         let gy = take(&mut **grads.get_or_alloc_mut(&ghost)?);
-        gather_add(&gy, &rows, C, grads.get_or_alloc_mut(&x)?);
+        let gx = Sum::new(&device, grads.get_or_alloc_mut(&of_x)?, rows.len() * C)?;
+        gather_add(&gy, &rows, C, gx);
         **grads.get_or_alloc_mut(&ghost)? = gy;
         Ok(())
     });
-    Ok(y.put_tape(tape))
+    Ok(y.put_tape(expect(&x, tape)?))
 }
 
 pub fn top_k<B: Dim, N: Dim, E: Real, T: Tape<E, Cpu>>(
