@@ -166,8 +166,26 @@ fn overview() -> String {
     text + "\n`cargo xtask COMMAND --help` says more.\n"
 }
 
-/// What is timed is compiled with all optimisations.
+/// Every case of the benchmark, a line each; a test of the package `bench` compares it with what that can do.
+const CASES: &str = include_str!("../../tests/bench/cases.txt");
+
+/// What is timed is compiled with all optimisations, for minutes: a word that names nothing is refused before.
 fn bench(arguments: &[String]) -> Exit {
+    let mut known = vec!["steps", "operations", "growth"];
+    for case in CASES.lines() {
+        known.push(case);
+        known.extend(case.split_once('/').map(|(family, _)| family));
+    }
+    known.dedup();
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--peers" => _ = words.next(),
+            flag if flag.starts_with('-') => (),
+            case if known.contains(&case) => (),
+            other => return unknown("case", other, known.into_iter()),
+        }
+    }
     process::forward_release("bench", arguments)
 }
 
@@ -208,6 +226,11 @@ mod tests {
     #[test]
     fn what_a_command_does_not_take_exits_with_two() {
         assert_eq!(dispatch(&["gpu-pack".into(), "--fast".into()]), USAGE);
+    }
+
+    #[test]
+    fn unknown_cases_of_the_benchmark_exit_with_two_before_anything_is_compiled() {
+        assert_eq!(dispatch(&["bench".into(), "--peers".into(), "torch".into(), "mlq".into()]), USAGE);
     }
 
     #[test]

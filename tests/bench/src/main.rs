@@ -78,11 +78,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn bench(arguments: &Arguments) -> Result<(), Error> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("."));
+/// Every case: the steps in the order of the tables, then what else our side has.
+fn known() -> Vec<String> {
     let mut known: Vec<String> = cases::STEPS.iter().map(|name| name.to_string()).collect();
     known.extend(ours::names().into_iter().filter(|name| !cases::STEPS.contains(&name.as_str())));
-    let chosen = cases::select(&known, &arguments.cases).map_err(|word| Error::UnknownCase { word })?;
+    known
+}
+
+fn bench(arguments: &Arguments) -> Result<(), Error> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("."));
+    let chosen = cases::select(&known(), &arguments.cases).map_err(|word| Error::UnknownCase { word })?;
     if arguments.list {
         chosen.iter().for_each(|case| println!("{case}"));
         return Ok(());
@@ -148,6 +153,12 @@ mod tests {
     fn an_unknown_peer_is_refused_with_the_known_ones() {
         let said = parsed(&["--peers", "torhc"]).unwrap_err().to_string();
         assert!(said.contains("torhc") && said.contains("candle"), "{said}");
+    }
+
+    #[test]
+    fn xtask_reads_a_list_of_these_cases() {
+        let all = cases::select(&known(), &[]).unwrap();
+        assert_eq!(include_str!("../cases.txt").lines().collect::<Vec<_>>(), all);
     }
 
     #[test]

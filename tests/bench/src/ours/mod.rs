@@ -10,7 +10,6 @@ use bench_protocol::{Case, Side, data};
 use dfdx::prelude::*;
 use layers::params;
 use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::OnceLock;
 
 /// Prepares a case.
@@ -93,12 +92,11 @@ fn fill<M: TensorCollection<f32, Cpu>>(mut model: M, first_seed: u32) -> M {
 
 /// The gradient from which a backward pass begins, as `upstream` of PyTorch's `y.backward(upstream)`: handed over and
 /// back without a copy, as there.
-#[derive(Clone)]
-struct Upstream(Rc<RefCell<Vec<f32>>>);
+struct Upstream(RefCell<Vec<f32>>);
 
 impl Upstream {
     fn new(elements: Vec<f32>) -> Self {
-        Self(Rc::new(RefCell::new(elements)))
+        Self(RefCell::new(elements))
     }
 
     /// Stream 9 in the shape of a result, or one for a scalar.
@@ -109,16 +107,10 @@ impl Upstream {
 
     /// The backward pass of `y`.
     fn backward<S: Shape>(&self, y: Taped<S>) -> Gradients<f32, Cpu> {
-        let (y, mut tape) = y.split_tape();
-        let root = y.device().zeros::<Rank0>();
-        let (lent, of) = (self.clone(), y.clone());
-        tape.add_backward_op(move |gradients| {
-            std::mem::swap(&mut **gradients.get_or_alloc_mut(&of)?, &mut *lent.0.borrow_mut());
-            Ok(())
-        });
-        let mut gradients = root.put_tape(tape).backward();
-        let of_y = gradients.get_or_alloc_mut(&y).expect("it is there since the first operation");
-        std::mem::swap(&mut **of_y, &mut *self.0.borrow_mut());
+        let of_y = y.retaped::<NoneTape>();
+        let mut gradients = kernels::backward_from(y, self.0.take());
+        let lent = gradients.get_or_alloc_mut(&of_y).expect("it is there since the first operation");
+        self.0.replace(std::mem::take(&mut **lent));
         gradients
     }
 }
