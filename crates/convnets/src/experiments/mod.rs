@@ -6,6 +6,7 @@
 //! | [`NetworkAtlas`] | the published networks in numbers, and a table that does not follow from its widths |
 //! | [`FashionLadder`] | convolutions read clothes better than dense layers with more parameters |
 //! | [`PretrainedLenet`] | the networks in this crate beat the nearest neighbours, and rounding costs them nothing |
+//! | [`NielsenLadder`] | each of Nielsen's steps from dense to deep reads more digits |
 //! | [`AuxiliaryHeads`] | heads bring gradients to the bottom where the start does not |
 //! | [`GradientsThroughDepth`] | what shortcuts do to gradients before the first step |
 //! | [`ResidualDegradation`] | a deeper plain network trains worse, a residual one does not suffer so |
@@ -20,6 +21,7 @@ mod heads;
 mod ladder;
 mod nuclei;
 mod pretrained_lenet;
+mod rungs;
 mod saliency;
 
 pub use atlas::{NetworkAtlas, NetworkAtlasConfig, NetworkAtlasReport};
@@ -30,6 +32,7 @@ pub use heads::{AuxiliaryHeads, AuxiliaryHeadsConfig, AuxiliaryHeadsReport};
 pub use ladder::{FashionLadder, FashionLadderConfig, FashionLadderReport, SHIFT};
 pub use nuclei::{UnetNuclei, UnetNucleiConfig, UnetNucleiReport};
 pub use pretrained_lenet::{PretrainedLenet, PretrainedLenetConfig, PretrainedLenetReport};
+pub use rungs::{NielsenLadder, NielsenLadderConfig, NielsenLadderReport};
 pub use saliency::{SaliencyMaps, SaliencyMapsConfig, SaliencyMapsReport};
 
 use lab::Tile;
@@ -41,6 +44,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<NetworkAtlas>(),
         lab::entry::<FashionLadder>(),
         lab::entry::<PretrainedLenet>(),
+        lab::entry::<NielsenLadder>(),
         lab::entry::<AuxiliaryHeads>(),
         lab::entry::<ResidualDegradation>(),
         lab::entry::<GradientsThroughDepth>(),
