@@ -932,7 +932,7 @@ fn molecules_figure() -> Figure {
         elements.dedup();
         let of = |element| (0..atoms.len()).filter(|&i| atoms[i].element == element).collect::<Vec<_>>();
         let groups: Vec<_> = elements.into_iter().map(|element| (element.symbol(), of(element))).collect();
-        let plot = Plot::new(Axis::linear("bonds from left to right"), Axis::linear("bonds from bottom to top")).title(title);
+        let plot = Plot::new(Axis::linear("bonds"), Axis::linear("bonds")).title(title);
         scatter(plot.line(Line::new("bond", along_edges(&neighbours, &places))), &places, &groups)
     };
     let caffeine = freesolv().test.iter().find(|row| row.name == "caffeine").expect("a molecule of the set");
