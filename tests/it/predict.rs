@@ -115,6 +115,7 @@ fn broken_files_and_slips_are_one_clear_line_each() {
     let cases: &[(&[&str], i32, &[&str])] = &[
         (&[], 2, &["name a picture", "FILE.png"]),
         (&["--fitt", &good], 2, &["`--fitt`", "--fit"]),
+        (&["-v", &good], 2, &["`-v`", "predict [--fit]"]),
         (&["--network", "cifar", &good], 2, &["`cifar`", "mnist", "fashion"]),
         (&["--network"], 2, &["choose mnist"]),
         (&[&good, &wide], 2, &["one picture"]),
@@ -145,6 +146,14 @@ fn broken_files_and_slips_are_one_clear_line_each() {
             (got == 1 && said.lines().count() == 1) || (got == 0 && end + 12 >= bytes.len()),
             "{end}: {said}"
         );
+    }
+}
+
+#[test]
+fn help_is_no_mistake() {
+    for words in [&["--help"][..], &["-h"], &["--fit", "--help"]] {
+        let (said, code) = predict(words);
+        assert!(code == 0 && said.contains("Usage: predict"), "{code}: {said}");
     }
 }
 

@@ -3,9 +3,9 @@
 //! ```console
 //! $ cargo run --release -p convnets --example imagenet -- resnet18.safetensors photo.png
 //! ```
-//! The documentation of `convnets::torchvision` shows the four lines of Python that write the weights. With
-//! `--classes FILE`, a text with the name of one class per line, names are printed in place of numbers. Exit code 2 for
-//! bad use, 1 for a file that cannot be used.
+//! The documentation of `convnets::torchvision` shows the four lines of Python that write the weights; the environment
+//! variable `CONVNETS_RESNET18` may name their file once for all pictures. With `--classes FILE`, a text with the name of
+//! one class per line, names are printed in place of numbers. Exit code 2 for bad use, 1 for a file that cannot be used.
 use convnets::preprocess::{ImagePreprocess, PreprocessError};
 use convnets::resnet::ResNet18;
 use convnets::torchvision::{self, Layout};
@@ -18,13 +18,28 @@ use std::process::ExitCode;
 mod png_file;
 
 const CLASSES: usize = 1000;
+/// Names the weights for all pictures.
+const VARIABLE: &str = "CONVNETS_RESNET18";
+const USAGE: &str = "imagenet [--classes NAMES.txt] [WEIGHTS.safetensors] PHOTO.png";
+const HELP: &str = "\
+What is on this photograph? The five likeliest of ImageNet's 1,000 classes, by ResNet-18 with torchvision's weights
+
+Usage: imagenet [--classes NAMES.txt] [WEIGHTS.safetensors] PHOTO.png
+
+Without WEIGHTS.safetensors the environment variable CONVNETS_RESNET18 names the file of the weights.
+
+Options:
+      --classes FILE  Names of the classes, one a line, to print in place of numbers
+  -h, --help          Print help";
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("name weights and a picture: imagenet [--classes NAMES.txt] WEIGHTS.safetensors PHOTO.png")]
+    #[error("name a picture, and weights before it: {USAGE}")]
     Usage,
-    #[error("unknown option `{name}`; there is --classes FILE")]
+    #[error("unknown option `{name}`; use it as {USAGE}")]
     Option { name: String },
+    #[error("no weights: name their file before the picture, or set {VARIABLE} to its path")]
+    NoWeights,
     #[error(transparent)]
     Png(#[from] png_file::PngError),
     #[error(transparent)]
@@ -46,6 +61,10 @@ struct Task {
 }
 
 fn main() -> ExitCode {
+    if std::env::args_os().skip(1).any(|word| word == "--help" || word == "-h") {
+        println!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
     let result = task(std::env::args_os().skip(1)).map_err(|error| (error, 2));
     match result.and_then(|task| classify(&task).map_err(|error| (error, 1))) {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,9 +86,13 @@ fn task(mut arguments: impl Iterator<Item = OsString>) -> Result<Task, Error> {
     while let Some(argument) = arguments.next() {
         match &*argument.to_string_lossy() {
             "--classes" => classes = Some(arguments.next().ok_or(Error::Usage)?.into()),
-            name if name.starts_with("--") => return Err(Error::Option { name: name.to_owned() }),
+            name if name.starts_with('-') => return Err(Error::Option { name: name.to_owned() }),
             _ => files.push(PathBuf::from(argument)),
         }
+    }
+    if files.len() == 1 {
+        let weights = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).ok_or(Error::NoWeights)?;
+        files.insert(0, weights.into());
     }
     let [weights, picture] = <[PathBuf; 2]>::try_from(files).map_err(|_| Error::Usage)?;
     Ok(Task { weights, picture, classes })

@@ -14,11 +14,22 @@ use std::process::ExitCode;
 #[path = "support/png_file.rs"]
 mod png_file;
 
+const USAGE: &str = "predict [--fit] [--network mnist|fashion] FILE.png";
+const HELP: &str = "\
+What is on this PNG? A digit by default, clothes with --network fashion
+
+Usage: predict [--fit] [--network mnist|fashion] FILE.png
+
+Options:
+      --fit           Put a digit of any size on any ground into MNIST's frame first
+      --network NAME  mnist reads digits, fashion tells clothes apart [default: mnist]
+  -h, --help          Print help";
+
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("name a picture: predict [--fit] [--network mnist|fashion] FILE.png")]
+    #[error("name a picture: {USAGE}")]
     NoPicture,
-    #[error("unknown option `{name}`; there are --fit and --network mnist|fashion")]
+    #[error("unknown option `{name}`; use it as {USAGE}")]
     Option { name: String },
     #[error("there is no network `{name}`; choose mnist (digits) or fashion (clothes)")]
     Network { name: String },
@@ -42,6 +53,10 @@ struct Task {
 }
 
 fn main() -> ExitCode {
+    if std::env::args_os().skip(1).any(|word| word == "--help" || word == "-h") {
+        println!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
     let result = task(std::env::args_os().skip(1)).map_err(|error| (error, 2));
     match result.and_then(|task| predict(&task).map_err(|error| (error, 1))) {
         Ok(()) => ExitCode::SUCCESS,
@@ -70,7 +85,7 @@ fn task(mut arguments: impl Iterator<Item = OsString>) -> Result<Task, Error> {
                 let known = Pretrained::ALL.into_iter().find(|network| network.name() == name);
                 network = known.ok_or(Error::Network { name })?;
             }
-            _ if word.starts_with("--") => return Err(Error::Option { name: word.into_owned() }),
+            _ if word.starts_with('-') => return Err(Error::Option { name: word.into_owned() }),
             _ => match path {
                 Some(first) => return Err(Error::TwoPictures { first, second: argument.into() }),
                 None => path = Some(PathBuf::from(argument)),

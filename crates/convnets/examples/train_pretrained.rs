@@ -7,9 +7,48 @@
 //! recipe.
 use convnets::pretrained::{Pretrained, rounding, training};
 use std::path::Path;
+use std::process::ExitCode;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let validates = std::env::args().any(|argument| argument == "--validate");
+const HELP: &str = "\
+Trains the networks of convnets::pretrained and writes their files
+
+Usage: train_pretrained [--validate]
+
+Options:
+      --validate  Keep a part of the training images out, read it at the end, and write nothing
+  -h, --help      Print help";
+
+fn main() -> ExitCode {
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let validates = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => false,
+        ["--validate"] => true,
+        ["--help" | "-h", ..] => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("`{}`: train_pretrained takes --validate or nothing", words.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match run(validates) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut line = error.to_string();
+            let mut source = error.source();
+            while let Some(cause) = source {
+                line += &format!(": {cause}");
+                source = cause.source();
+            }
+            eprintln!("{line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(validates: bool) -> Result<(), Box<dyn std::error::Error>> {
     for network in Pretrained::ALL {
         let recipe = training::Recipe::of(network);
         let data = if validates { training::data_for_choosing(network)? } else { training::data(network)? };

@@ -3,9 +3,11 @@
 //! | function | map | paper |
 //! |---|---|---|
 //! | [`gradient`] | $\partial y_c / \partial x$ | Simonyan et al. (2014), arXiv 1312.6034 |
+//! | [`gradient_x_input`] | $x \odot \partial y_c / \partial x$ | Shrikumar et al. (2016), arXiv 1605.01713 |
 //! | [`integrated_gradients`] | $(x - x') \int_0^1 \partial y_c(x' + t (x - x')) / \partial x \, dt$ | Sundararajan et al. (2017), arXiv 1703.01365 |
 //! | [`smooth_grad`] | mean gradient of noisy copies | Smilkov et al. (2017), arXiv 1706.03825 |
 //! | [`grad_cam`] | $\mathrm{ReLU} \sum_k \alpha_k A_k$, $\alpha_k$ the mean of $\partial y_c / \partial A_k$ | Selvaraju et al. (2017), arXiv 1610.02391 |
+//! | [`guided_grad_cam`] | guided backpropagation times Grad-CAM | the same |
 //! | [`occlusion`] | drop of $y_c$ when a window is covered | Zeiler & Fergus (2014), arXiv 1311.2901 |
 //! | [`gradient`] of a network with [`GuidedRelu`], [`DeconvRelu`] | only positive gradients pass | Springenberg et al. (2015), arXiv 1412.6806 |
 //!
@@ -113,6 +115,37 @@ where
     let logits = model.try_forward(image.leaky_trace()).map_err(device)?;
     let gradients = logit(logits, class)?.try_backward().map_err(device)?;
     Ok(gradients.get(image))
+}
+
+/// $x \odot \partial y_c / \partial x$: what each pixel adds to the logit, as far as the network is linear.
+///
+/// For a linear network without biases the map adds up to the logit, and is [`integrated_gradients`] from a black image.
+///
+/// # Examples
+/// ```
+/// use convnets::explain;
+/// use layers::prelude::*;
+/// let dev = Cpu::seed_from_u64(0);
+/// let model = dev.build_module::<(Flatten, UnbiasedLinear<4, 3>), f64>();
+/// let image: Tensor<Rank4<1, 1, 2, 2>, f64, _> = dev.sample_normal();
+/// let map = explain::gradient_x_input(&model, &image, 2)?;
+/// let logit = model.forward(image).array()[0][2];
+/// assert!((map.as_vec().iter().sum::<f64>() - logit).abs() < 1e-12);
+/// # Ok::<(), explain::ExplainError>(())
+/// ```
+///
+/// # Errors
+/// [`ExplainError::Class`] and the device's error.
+pub fn gradient_x_input<M, C: Dim, H: Dim, W: Dim, E: Real, D: Device<E>, const K: usize>(
+    model: &M,
+    image: &Image<C, H, W, E, D>,
+    class: usize,
+) -> Result<Image<C, H, W, E, D>, ExplainError>
+where
+    M: Module<Traced<C, H, W, E, D>, Output = Logits<K, E, D>>,
+    M::Error: std::fmt::Display,
+{
+    gradient(model, image, class)?.try_mul(image.clone()).map_err(device)
 }
 
 /// Integrated gradients from `baseline` to `image` by the midpoint rule: their sum is the difference of the two logits,
@@ -248,6 +281,44 @@ where
     let upsampled =
         kernels::try_resize_bilinear(small, h.size(), w.size(), Corners::Edges).map_err(device)?.as_vec();
     Ok(GradCam { weights, size, map, upsampled })
+}
+
+/// Guided Grad-CAM: the map of guided backpropagation, each pixel times [`GradCam::upsampled`].
+///
+/// `guided` is the network that is `features` and `head`, its activations [`GuidedRelu`]; the fine map says where the image
+/// has edges, the coarse one which of them are of the class. It inherits the fault of the fine map: within the coarse areas
+/// it draws the image.
+///
+/// # Errors
+/// [`ExplainError::Class`] and the device's error.
+pub fn guided_grad_cam<G, F, M, C, H, W, P, Q, R, E, D, const K: usize>(
+    guided: &G,
+    (features, head): (&F, &M),
+    image: &Image<C, H, W, E, D>,
+    class: usize,
+) -> Result<Image<C, H, W, E, D>, ExplainError>
+where
+    C: Dim,
+    H: Dim,
+    W: Dim,
+    P: Dim,
+    Q: Dim,
+    R: Dim,
+    E: Real,
+    D: Device<E>,
+    G: Module<Traced<C, H, W, E, D>, Output = Logits<K, E, D>>,
+    G::Error: std::fmt::Display,
+    F: Module<Image<C, H, W, E, D>, Output = Image<P, Q, R, E, D>>,
+    F::Error: std::fmt::Display,
+    M: Module<Traced<P, Q, R, E, D>, Output = Logits<K, E, D>>,
+    M::Error: std::fmt::Display,
+{
+    let coarse = grad_cam(features, head, image, class)?.upsampled;
+    let fine = gradient(guided, image, class)?.as_vec();
+    // The coarse map has one channel, which counts for all of the image.
+    let product: Vec<E> =
+        fine.iter().zip(coarse.iter().cycle()).map(|(fine, coarse)| *fine * *coarse).collect();
+    like(image, &product)
 }
 
 /// What [`occlusion`] puts over an image.

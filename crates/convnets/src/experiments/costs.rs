@@ -16,7 +16,7 @@ use lab::{
 };
 use layers::builders::UnbiasedConv2D;
 use layers::modules::MaxPool2D;
-use layers::plan::Totals;
+use layers::plan::{Plan, Taps, Totals};
 use layers::{Planned, params};
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +90,10 @@ pub struct ConvolutionCostsReport {
     pub kernels: Vec<Vec<f64>>,
     /// The matrix of a 3 × 3 convolution of 5 × 5 pixels, 9 × 25.
     pub matrix: Vec<f64>,
+    /// Maps that come into GoogLeNet's first module.
+    pub module_input: usize,
+    /// Its branches: the windows of each with the maps that they give.
+    pub module: Vec<Vec<(String, usize)>>,
 }
 
 /// Fixed kernels: blur, sharpen, edges down, edges across.
@@ -185,6 +189,32 @@ fn matrix() -> Vec<f64> {
     (0..9 * 25).map(|at| f64::from(columns[at % 25 * 9 + at / 25])).collect()
 }
 
+/// Maps that come into GoogLeNet's first module.
+const MODULE_INPUT: usize = 192;
+
+/// The branches of a module: the windows of each, in order, with the maps that they give.
+fn branches(module: &Plan) -> Vec<Vec<(String, usize)>> {
+    fn windows(part: &Plan, maps: usize) -> Vec<(String, usize)> {
+        let square = |taps: &[Taps; 2]| format!("{} × {}", taps[0].kernel, taps[1].kernel);
+        match part {
+            Plan::Chain(parts) => parts.iter().fold(Vec::new(), |mut all, part| {
+                let maps = all.last().map_or(maps, |(_, maps)| *maps);
+                all.extend(windows(part, maps));
+                all
+            }),
+            Plan::Convolution { to, taps, .. } => vec![(square(taps), *to)],
+            Plan::Pool { taps, .. } => vec![(format!("maximum of {}", square(taps)), maps)],
+            _ => Vec::new(),
+        }
+    }
+    match module {
+        Plan::Chain([Plan::Branches(parts)]) => {
+            parts.iter().map(|part| windows(part, MODULE_INPUT)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 impl Experiment for ConvolutionCosts {
     type Config = ConvolutionCostsConfig;
     type Report = ConvolutionCostsReport;
@@ -210,7 +240,7 @@ impl Experiment for ConvolutionCosts {
         let moment = |(row, share): (usize, &f64)| share * (row as f64 - middle).powi(2);
         let variance = profile.iter().enumerate().map(moment).sum();
         let macs = |cost: Totals| cost.macs as f64;
-        let module = [192, 28, 28];
+        let module = [MODULE_INPUT, 28, 28];
         type Naive = NaiveInception<192, 64, 128, 32>;
         let reduced = macs(Inception3a::PLAN.totals_of(module)) / macs(Naive::PLAN.totals_of(module));
         type Three = UnbiasedConv2D<64, 64, 3>;
@@ -280,6 +310,8 @@ impl Experiment for ConvolutionCosts {
             table,
             kernels,
             matrix: matrix(),
+            module_input: MODULE_INPUT,
+            module: branches(&Inception3a::PLAN),
         })
     }
 
@@ -360,7 +392,13 @@ impl Experiment for ConvolutionCosts {
     }
 
     fn figures(report: &Self::Report) -> Vec<Figure> {
-        vec![kernels_figure(report), matrix_figure(report), field_figure(report), vgg_figure(report)]
+        vec![
+            kernels_figure(report),
+            matrix_figure(report),
+            field_figure(report),
+            vgg_figure(report),
+            module_figure(report),
+        ]
     }
 }
 
@@ -437,5 +475,57 @@ fn vgg_figure(report: &ConvolutionCostsReport) -> Figure {
         Plot::new(Axis::linear("layer"), Axis::logarithmic("millions"))
             .line(Line::new("activations", layer(|layer| layer.2)))
             .line(Line::new("parameters", layer(|layer| layer.1))),
+    )
+}
+
+/// Boxes as wide as they have maps: the input above, one row for each window of a branch, the output below.
+fn module_figure(report: &ConvolutionCostsReport) -> Figure {
+    const HALF: f64 = 0.2; // height of a box
+    const GAP: f64 = 80.0; // between branches, in maps
+    let deepest = report.module.iter().map(Vec::len).max().unwrap_or(0);
+    let widest = |branch: &[(String, usize)]| branch.iter().map(|(_, maps)| *maps).max().unwrap_or(0) as f64;
+    let outputs = report.module.iter().map(|branch| branch.last().map_or(0, |(_, maps)| *maps) as f64);
+    let width = report.module.iter().map(|branch| widest(branch) + GAP).sum::<f64>() - GAP;
+    let (middle, last) = (width / 2.0, deepest as f64 + 1.0);
+    // In at the middle of its top, round, and out at the middle of its bottom.
+    let outline = |centre: f64, maps: f64, row: f64| {
+        let (left, right, top, bottom) = (centre - maps / 2.0, centre + maps / 2.0, row - HALF, row + HALF);
+        let down = [(centre, top), (left, top), (left, bottom), (centre, bottom)];
+        let up = [(right, bottom), (right, top)];
+        down.into_iter().chain(up).chain(down)
+    };
+    let names = (0..=deepest + 1).map(|row| match row {
+        0 => "input".to_owned(),
+        row if row > deepest => "output".to_owned(),
+        row => format!("window {row}"),
+    });
+    let input = report.module_input as f64;
+    let mut plot = Plot::new(Axis::linear("maps, to scale"), Axis::categories("", names))
+        .faint([outline(middle, input, 0.0).collect()])
+        .text(format!("{input} maps"), (middle, 0.0));
+    let (mut left, mut end) = (0.0, middle - outputs.clone().sum::<f64>() / 2.0);
+    for (branch, output) in report.module.iter().zip(outputs) {
+        let centre = left + widest(branch) / 2.0;
+        let mut path = vec![(middle, HALF)];
+        for (i, (window, maps)) in branch.iter().enumerate() {
+            let (maps, row) = (*maps as f64, (deepest - branch.len() + i + 1) as f64);
+            path.extend(outline(centre, maps, row));
+            let beside = if maps < GAP { maps / 2.0 + GAP / 2.0 } else { 0.0 };
+            plot = plot.text(format!("{window}, {maps}"), (centre + beside, row));
+        }
+        path.extend(outline(end + output / 2.0, output, last));
+        plot = plot.line(Line::new("", path)).text(output.to_string(), (end + output / 2.0, last));
+        left += widest(branch) + GAP;
+        end += output;
+    }
+    Figure::new(
+        "module",
+        "Four windows side by side, and small ones before the large. GoogLeNet's first module, drawn from its type: boxes \
+         are as wide as they have maps; numbers behind the windows are those maps. The outputs of the branches are put \
+         behind each other, not added.",
+        "Four branches that leave one box at the top and end in one box at the bottom: a single window; a narrow one before \
+         a window of three by three; a very narrow one before five by five; a maximum before a narrow one. The box at the \
+         bottom is cut into four parts, the second of which is half of it.",
+        plot,
     )
 }

@@ -11,12 +11,14 @@
 //! | [`GradientsThroughDepth`] | what shortcuts do to gradients before the first step |
 //! | [`ResidualDegradation`] | a deeper plain network trains worse, a residual one does not suffer so |
 //! | [`UnetNuclei`] | weights on the borders keep touching cells apart |
+//! | [`FavouritePictures`] | what LeNet's classes and maps like best |
 //! | [`SaliencyMaps`] | which maps say something about the network, and which only about the image |
 mod atlas;
 mod clothes;
 mod costs;
 mod degradation;
 mod depths;
+mod favourites;
 mod heads;
 mod ladder;
 mod nuclei;
@@ -28,6 +30,7 @@ pub use atlas::{NetworkAtlas, NetworkAtlasConfig, NetworkAtlasReport};
 pub use costs::{ConvolutionCosts, ConvolutionCostsConfig, ConvolutionCostsReport};
 pub use degradation::{ResidualDegradation, ResidualDegradationConfig, ResidualDegradationReport};
 pub use depths::{GradientsThroughDepth, GradientsThroughDepthConfig, GradientsThroughDepthReport};
+pub use favourites::{FavouritePictures, FavouritePicturesConfig, FavouritePicturesReport};
 pub use heads::{AuxiliaryHeads, AuxiliaryHeadsConfig, AuxiliaryHeadsReport};
 pub use ladder::{FashionLadder, FashionLadderConfig, FashionLadderReport, SHIFT};
 pub use nuclei::{UnetNuclei, UnetNucleiConfig, UnetNucleiReport};
@@ -50,6 +53,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<GradientsThroughDepth>(),
         lab::entry::<UnetNuclei>(),
         lab::entry::<SaliencyMaps>(),
+        lab::entry::<FavouritePictures>(),
     ]
 }
 

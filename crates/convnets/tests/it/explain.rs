@@ -34,7 +34,8 @@ fn maps_agree_with_torch() {
 
     let map = explain::gradient(&net, &x, class).unwrap();
     assert_close!(map.as_vec(), data("gradient"), 1e-10, 1e-12);
-    assert_close!((map * x.clone()).as_vec(), data("gradient_x_input"), 1e-10, 1e-12);
+    let map = explain::gradient_x_input(&net, &x, class).unwrap();
+    assert_close!(map.as_vec(), data("gradient_x_input"), 1e-10, 1e-12);
     let weights = params::flatten(&net);
     let mut guided = dev.build_module::<Tiny<GuidedRelu>, f64>();
     params::unflatten(&mut guided, &weights).unwrap();
@@ -50,6 +51,10 @@ fn maps_agree_with_torch() {
     assert_close!(cam.map, data("gradcam"), 1e-10, 1e-12);
     assert_close!(cam.upsampled, data("gradcam_upsampled_bilinear"), 1e-10, 1e-12);
     assert_eq!(cam.size, (4, 4));
+    let product =
+        data("guided_backprop").into_iter().zip(data("gradcam_upsampled_bilinear")).map(|(a, b)| a * b);
+    let map = explain::guided_grad_cam(&guided, (&net.0, &net.1), &x, class).unwrap();
+    assert_close!(map.as_vec(), product.collect::<Vec<_>>(), 1e-10, 1e-12);
 
     let drops =
         explain::occlusion(&net, &x, class, Cover { window: 3, stride: 1, fill: 0.0 }).unwrap().concat();
@@ -107,7 +112,7 @@ fn linear_networks_have_one_explanation() {
     let (x, zeros) = (noise_picture(&dev), dev.zeros_like(&SHAPE));
     let gradient = explain::gradient(&net, &x, 1).unwrap();
     let path = explain::integrated_gradients(&net, &x, &zeros, 1, 7).unwrap();
-    assert_close!(path, gradient.clone() * x.clone(), 1e-10, 1e-13);
+    assert_close!(path, explain::gradient_x_input(&net, &x, 1).unwrap(), 1e-10, 1e-13);
     let smooth = explain::smooth_grad(&net, &x, 1, noise(5)).unwrap();
     assert_close!(smooth, gradient, 1e-12);
 }
@@ -118,6 +123,11 @@ fn wrong_requests_are_refused() {
     let net = dev.build_module::<Tiny<Relu>, f64>();
     let x = noise_picture(&dev);
     assert_eq!(explain::gradient(&net, &x, 3).unwrap_err(), ExplainError::Class { class: 3, classes: 3 });
+    assert!(matches!(explain::gradient_x_input(&net, &x, 3), Err(ExplainError::Class { .. })));
+    assert!(matches!(
+        explain::guided_grad_cam(&net, (&net.0, &net.1), &x, 3),
+        Err(ExplainError::Class { .. })
+    ));
     assert!(matches!(
         explain::occlusion(&net, &x, 3, Cover { window: 3, stride: 1, fill: 0.0 }),
         Err(ExplainError::Class { .. })
