@@ -17,6 +17,19 @@ const UNTESTED: &[(&str, &str, &str)] = &[];
 /// fails.
 const TYPED_NUMBERS: &[(&str, &str, &str)] = &[];
 
+/// Numbers that stand alone in a formula: (file, formula, where a paper or a definition has it). An entry that is not
+/// needed fails.
+const BARE_NUMBERS: &[(&str, &str, &str)] = &[
+    ("src/lecture-01.md", r"22.25\,\%", "darkest guess in Nielsen's book, chapter 1"),
+    ("src/lecture-01.md", r"95.42\,\%", "best epoch in Nielsen's book, chapter 1"),
+    ("src/lecture-08.md", "0.76", "correlation in Choromanska et al. (2015), section 5"),
+    ("src/lecture-08.md", "0.41", "correlation in Choromanska et al. (2015), section 5"),
+];
+
+/// Commands of TeX that say nothing of what a number is of: spaces, signs, relations, products.
+const ANONYMOUS: &[&str] =
+    &["pm", "approx", "le", "leq", "ge", "geq", "lt", "gt", "sim", "cdot", "times", "quad", "text"];
+
 /// Words before a number that names a place in a work, or a version of something.
 const PLACES: &[&str] = &[
     "section",
@@ -350,6 +363,73 @@ fn numbers_are_measured(
     faults
 }
 
+/// A formula that is a number and nothing else says a measurement as prose would: a number with decimals, a
+/// percentage, or a value with its spread, and no symbol or function that it is the value of.
+fn formulas_are_no_measurements(
+    chapter: &Chapter,
+    bare: &[(&str, &str, &str)],
+    used: &mut BTreeSet<usize>,
+) -> Vec<Fault> {
+    let text = blank_directives(&chapter.text);
+    let mut faults = Vec::new();
+    let mut titles = Vec::new();
+    for (event, range) in TextMergeWithOffset::new(Parser::new_ext(&text, options()).into_offset_iter()) {
+        match event {
+            Event::InlineMath(formula) | Event::DisplayMath(formula) if is_measurement(&formula) => {
+                let excuse = bare.iter().position(|(name, of, _)| *name == chapter.name && *of == &*formula);
+                used.extend(excuse);
+                if excuse.is_none() {
+                    let what = format!(
+                        "the formula `${formula}$` is a number alone; write `{{{{result …}}}}`, or say of what as in \
+                         `$\\eta = 0.1$`"
+                    );
+                    faults.push(chapter.fault(range.start, what));
+                }
+            }
+            Event::Start(Tag::Image { title, .. }) => titles.push((range.start, title.to_string())),
+            _ => {}
+        }
+    }
+    for (start, title) in titles {
+        let caption = Chapter::new(&chapter.name, &title);
+        let found = formulas_are_no_measurements(&caption, bare, used);
+        faults.extend(found.into_iter().map(|fault| chapter.fault(start, fault.what)));
+    }
+    faults
+}
+
+/// Whether a formula has digits with a decimal point, a percent sign or a spread, and names nothing.
+fn is_measurement(formula: &str) -> bool {
+    let mut rest = formula;
+    let (mut has_digit, mut has_mark) = (false, false);
+    let mut before = ' ';
+    while let Some(c) = rest.chars().next() {
+        rest = &rest[c.len_utf8()..];
+        match c {
+            '\\' => {
+                let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+                let (command, after) = rest.split_at(end);
+                if !command.is_empty() && !ANONYMOUS.contains(&command) {
+                    return false;
+                }
+                has_mark |= has_digit && command == "pm"; // a spread, not both signs
+                // `\text{points}`: words, no symbol
+                rest = match (command, after.split_once('}')) {
+                    ("text", Some((_, after))) => after,
+                    _ => after,
+                };
+            }
+            c if c.is_alphabetic() || matches!(c, '=' | '+' | '/') => return false,
+            '%' => has_mark = true,
+            '±' => has_mark |= has_digit,
+            '.' => has_mark |= before.is_ascii_digit() && rest.starts_with(|c: char| c.is_ascii_digit()),
+            c => has_digit |= c.is_ascii_digit(),
+        }
+        before = c;
+    }
+    has_digit && has_mark
+}
+
 /// Directives with the same number of bytes and no number in them.
 fn blank_directives(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -514,6 +594,16 @@ fn no_measurement_is_typed() {
 }
 
 #[test]
+fn no_measurement_is_typed_as_a_formula() {
+    let mut used = BTreeSet::new();
+    let texts = chapters().into_iter().chain(exercises().iter().map(prose).collect::<Vec<_>>());
+    assert_none(
+        texts.flat_map(|text| formulas_are_no_measurements(&text, BARE_NUMBERS, &mut used)).collect(),
+    );
+    assert_all_used(BARE_NUMBERS, &used, "BARE_NUMBERS");
+}
+
+#[test]
 fn every_chapter_is_in_the_summary() {
     assert_none(chapters_are_listed(&read(&root().join("src/SUMMARY.md")).text, &chapters()));
 }
@@ -636,6 +726,54 @@ fn typed_numbers_fail() {
         numbers_are_measured(&Chapter::new("src/lecture-01.md", "since 0.9\n"), excuses, &mut used),
         []
     );
+    assert_eq!(used, BTreeSet::from([0]));
+}
+
+#[test]
+fn a_formula_that_is_a_number_alone_fails() {
+    let rule = |chapter: &Chapter| formulas_are_no_measurements(chapter, &[], &mut BTreeSet::new());
+    for formula in [
+        "0.97",
+        "30.3 \\pm 4.3",
+        "68 \\pm 23",
+        "-0.17 ± 0.18",
+        "16\\,\\%",
+        "\\approx 0.5",
+        "> 92\\%",
+        "1.2 \\cdot 10^{-3}",
+        "2.5\\,\\text{points}",
+    ] {
+        for text in [
+            format!("It reads ${formula}$ of them.\n"),
+            format!("| a |\n|---|\n| ${formula}$ |\n"),
+            format!("![a](figures/a.svg \"It is ${}$ here.\")\n", formula.replace('\\', "\\\\")),
+        ] {
+            let faults = faults_of(rule, &text);
+            assert!(
+                faults.contains(&format!("the formula `${formula}$` is a number alone")),
+                "{text}: {faults}"
+            );
+        }
+    }
+    for fine in [
+        "\\eta = 0.1",
+        "x = 0.5 \\pm 0.1",
+        "\\sigma \\approx 0.001",
+        "e^{1.5}",
+        "\\sqrt{0.5}",
+        "3 \\times 3",
+        "\\pm 1",
+        "1/128 + 1/9 \\approx 0.119",
+        "10^{-6}",
+        "1000",
+        "{{result a.b:.3}} \\pm {{result a.c:.3}}",
+    ] {
+        assert_eq!(faults_of(rule, &format!("With ${fine}$ it works, `$0.5$` is code.\n")), "", "{fine}");
+    }
+    let excuses: &[(&str, &str, &str)] = &[("src/lecture-01.md", "95.42\\,\\%", "Nielsen's book, chapter 1")];
+    let mut used = BTreeSet::new();
+    let chapter = Chapter::new("src/lecture-01.md", "The book has $95.42\\,\\%$.\n");
+    assert_eq!(formulas_are_no_measurements(&chapter, excuses, &mut used), []);
     assert_eq!(used, BTreeSet::from([0]));
 }
 

@@ -4,9 +4,9 @@
 //! the ten outputs that writes the digit as a binary number: neuron $j$ answers 1 if bit $j$ of the digit is
 //! set ($j = 0$ is the lowest).
 //!
-//! Assume that the output of the right digit is at least $0.99$ and that the nine others are at most $0.01$.
-//! Find weights and biases such that under this assumption every bit that is set comes out at $0.99$ or more,
-//! and every other bit at $0.01$ or less. No training is needed.
+//! Assume that the output of the right digit is at least $1 - \epsilon$ and that the nine others are at most
+//! $\epsilon = 0.01$. Find weights and biases such that under this assumption every bit that is set comes out at
+//! $1 - \epsilon$ or more, and every other bit at $\epsilon$ or less. No training is needed.
 
 /// What is to be written.
 pub mod task {

@@ -16,8 +16,8 @@ pub mod task {
 }
 
 pub mod solution {
-    //! $q = \sigma_w^2 E\,\varphi^2$ gives $\sigma_w^2 = 1/E\,\varphi(\xi)^2$, about $2.35$. There
-    //! $\chi = E\,\varphi'^2/E\,\varphi^2$ is about $1.07$: gradients grow by 7 % per layer. And $q = 1$ is not stable:
+    //! $q = \sigma_w^2 E\,\varphi^2$ gives $\sigma_w^2 = 1/E\,\varphi(\xi)^2 \approx 2.35$. There
+    //! $\chi = E\,\varphi'^2/E\,\varphi^2 \approx 1.07$: gradients grow by 7 % per layer. And $q = 1$ is not stable:
     //! GELU is close to the identity for large votes and close to one half of it for small ones, so a larger $q$ grows
     //! and a smaller one shrinks. That is one reason why deep networks with it have normalisation layers.
     //!

@@ -17,7 +17,7 @@ pub mod task {
 }
 
 pub mod solution {
-    //! Twenty starts on each of twenty polynomials give about $-1.7$ for 12 weights. The lowest of a few
+    //! Twenty starts on each of twenty polynomials end somewhat above $-E_0$ for 12 weights. The lowest of a few
     //! minima is *above* the ground state when the starts miss it, and a small system's ground state lies
     //! above its limit in the mean as well; both errors shrink with more starts and more weights. Single
     //! polynomials go below $-E_0$: the theorem speaks of a limit, and the height of a ground state has

@@ -37,6 +37,14 @@ pub enum Error {
         /// Where and why.
         source: serde_json::Error,
     },
+    /// A file of a peer is not what its program writes.
+    #[error("{path} is no whole file of a peer; its program in tests/peers writes it anew")]
+    Peer {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
     /// A result file records the short run of the tests.
     #[error(
         "{path} records a quick run, which proves nothing; `cargo xtask run {name}` records the full one"
@@ -160,6 +168,16 @@ pub enum Fault {
         /// The recorded name that looks like it, as a question; empty when none does.
         hint: String,
     },
+    /// A directive names a file of a peer that does not exist.
+    #[error(
+        "no numbers of a peer for `{name}`{hint}; a program of tests/peers writes book/peers/{name}.json"
+    )]
+    NoPeer {
+        /// The name as written.
+        name: String,
+        /// The recorded name that looks like it, as a question; empty when none does.
+        hint: String,
+    },
     /// A path leads nowhere in its result file.
     #[error("`{path}` has no `{key}`; there is {has}")]
     NoKey {
@@ -179,7 +197,9 @@ pub enum Fault {
         value: String,
     },
     /// What follows the colon of a result is no format.
-    #[error("`{format}` is no format; `.3` gives three decimals, `%1` percent with one")]
+    #[error(
+        "`{format}` is no format; `.3` gives three decimals, `%1` percent with one, `MB1` megabytes, `e1` a power of ten"
+    )]
     Format {
         /// The format as written.
         format: String,

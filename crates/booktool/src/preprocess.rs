@@ -16,6 +16,7 @@ mod listing;
 mod maths;
 mod number;
 mod page;
+mod peers;
 mod results;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,7 @@ use citations::Works;
 use figures::Figures;
 use lectures::Lectures;
 use page::{Edit, Page};
+use peers::Peers;
 use results::Results;
 
 /// The preprocessor `course` of `book.toml`.
@@ -115,7 +117,7 @@ fn check_numbers(book: &Book) -> Faults {
 /// # Errors
 /// [`Error::Faults`] with all faults of all pages, or the file that could not be read.
 fn expand(pages: &mut [Page], root: &Path, sources: &Path, mut faults: Faults) -> Result<(), Error> {
-    let results = Results::read(root)?;
+    let (results, peers) = (Results::read(root)?, Peers::read(root)?);
     let lectures = Lectures::read(root)?;
     let mut works = Works::read(root)?;
     lectures.check(&pages.iter().map(|page| page.path.clone()).collect::<BTreeSet<_>>(), &mut faults);
@@ -126,7 +128,7 @@ fn expand(pages: &mut [Page], root: &Path, sources: &Path, mut faults: Faults) -
     }
     let mut list_of_works = None;
     for page in pages.iter_mut() {
-        if fill(page, &results, &lectures, &mut faults) {
+        if fill(page, &results, &peers, &lectures, &mut faults) {
             list_of_works = Some(page.path.clone());
         }
     }
@@ -151,12 +153,13 @@ fn expand(pages: &mut [Page], root: &Path, sources: &Path, mut faults: Faults) -
 }
 
 /// Replaces the directives that need nothing but files; says whether the page lists the works.
-fn fill(page: &mut Page, results: &Results, lectures: &Lectures, faults: &mut Faults) -> bool {
+fn fill(page: &mut Page, results: &Results, peers: &Peers, lectures: &Lectures, faults: &mut Faults) -> bool {
     let mut edits = Vec::new();
     let mut lists_works = false;
     for found in directive::find(page, faults) {
         let text = match found.name.as_str() {
             "result" => results.value(&found.argument, found.in_maths),
+            "peer" => peers.value(&found.argument, found.in_maths),
             "table" => results.table(&found.argument),
             "checks" => results.checks(&found.argument),
             "claims" => Ok(results.claims()),

@@ -8,6 +8,7 @@ use crate::error::{Fault, Faults, nearest};
 /// Every directive of the course, with whether it fills lines of its own.
 const NAMES: &[(&str, bool)] = &[
     ("result", false),
+    ("peer", false),
     ("figure", false),
     ("table", true),
     ("checks", true),
@@ -18,7 +19,7 @@ const NAMES: &[(&str, bool)] = &[
 ];
 
 /// Those that name what they show.
-const NAMING: &[&str] = &["result", "figure", "table", "checks", "exercise"];
+const NAMING: &[&str] = &["result", "peer", "figure", "table", "checks", "exercise"];
 
 /// A directive in a page.
 #[derive(Debug, Clone, PartialEq, Eq)]

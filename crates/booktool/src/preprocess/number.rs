@@ -4,12 +4,46 @@
 //! powers of ten and commas between thousands (as on the axes of figures), and in a table no line break inside of a
 //! value.
 
+use crate::error::Fault;
+
 /// A number of less than this size is shown with a power of ten.
 const SMALL: f64 = 1e-4;
 /// Exponents from here on, up and down, stay powers of ten.
 const FAR: i32 = 5;
 /// A whole number of fewer digits has no comma.
 const GROUPED: usize = 5;
+
+/// A number in a format of the directives, as Markdown or as TeX.
+///
+/// # Errors
+/// [`Fault::Format`] for an unknown one.
+pub fn formatted(value: f64, format: &str, in_maths: bool) -> Result<String, Fault> {
+    let unknown = || Fault::Format { format: format.to_owned() };
+    let kind = format.trim_end_matches(|c: char| c.is_ascii_digit());
+    let decimals: usize = format[kind.len()..].parse().map_err(|_| unknown())?;
+    let text = match kind {
+        "." if decimals == 0 && value > 0.0 && value < 0.5 && !in_maths => "under 1".to_owned(), // not 0
+        "." => format!("{value:.decimals$}"),
+        "%" => {
+            let sign = if in_maths { "\\,\\%" } else { "\u{202f}%" };
+            format!("{:.decimals$}{sign}", 100.0 * value)
+        }
+        "MB" => {
+            let unit = if in_maths { "\\,\\text{MB}" } else { "\u{202f}MB" };
+            format!("{:.decimals$}{unit}", value / 1e6)
+        }
+        "e" => {
+            let text = format!("{value:.decimals$e}");
+            if !in_maths {
+                return Ok(typeset(&text));
+            }
+            let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+            format!("{mantissa} \\cdot 10^{{{exponent}}}")
+        }
+        _ => return Err(unknown()),
+    };
+    Ok(if in_maths { text } else { typeset(&text) })
+}
 
 /// A text with its numbers in print; code, formulas and markup stay as they are.
 pub fn typeset(text: &str) -> String {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `{{result NAME.report.accuracy.mean:.3}}` | a number with 3 decimals |
 //! | `{{result NAME.report.accuracy.mean:%1}}` | a fraction in percent with 1 decimal |
+//! | `{{result NAME.report.bytes:MB1}}` | bytes as megabytes with 1 decimal |
 //! | `{{result NAME.report.distance:e1}}` | a number of any size with 1 decimal and a power of ten |
 //! | `{{result NAME.config.epochs}}` | an integer, a word, or a short number as it is |
 //! | `{{table NAME.report.confusion}}` | an object `{ "columns": […], "rows": [[…]] }` |
@@ -12,7 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -100,21 +101,8 @@ impl Results {
     /// # Errors
     /// When a file cannot be read, is no JSON, lacks a field, or records a quick run.
     pub fn read(root: &Path) -> Result<Self, Error> {
-        let folder = root.join("results");
-        let entries = match std::fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(source) => return Err(Error::Read { path: folder, source }),
-        };
         let mut results = BTreeMap::new();
-        for entry in entries {
-            let path = entry.map_err(|source| Error::Read { path: folder.clone(), source })?.path();
-            if path.extension().is_none_or(|extension| extension != "json") {
-                continue;
-            }
-            let text = std::fs::read_to_string(&path)
-                .map_err(|source| Error::Read { path: path.clone(), source })?;
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        for (path, name, text) in json_files(&root.join("results"))? {
             let recorded = Recorded::parse(&text).map_err(|source| Error::Result {
                 path: path.clone(),
                 name: name.clone(),
@@ -134,30 +122,13 @@ impl Results {
         let value = self.at(path)?;
         let float =
             || value.as_f64().ok_or_else(|| Fault::NotANumber { path: path.into(), value: brief(value) });
-        let digits =
-            |text: &str| text.parse::<usize>().map_err(|_| Fault::Format { format: format.to_owned() });
-        let text = if let Some(decimals) = format.strip_prefix('.') {
-            match (digits(decimals)?, float()?) {
-                (0, value) if value > 0.0 && value < 0.5 && !in_maths => "under 1".to_owned(), // not 0
-                (decimals, value) => format!("{value:.decimals$}"),
-            }
-        } else if let Some(decimals) = format.strip_prefix('%') {
-            let sign = if in_maths { "\\,\\%" } else { "\u{202f}%" };
-            format!("{:.*}{sign}", digits(decimals)?, 100.0 * float()?)
-        } else if let Some(decimals) = format.strip_prefix('e') {
-            let text = format!("{:.*e}", digits(decimals)?, float()?);
-            if !in_maths {
-                return Ok(number::typeset(&text));
-            }
-            let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-            format!("{mantissa} \\cdot 10^{{{exponent}}}")
-        } else if argument.contains(':') {
-            return Err(Fault::Format { format: format.to_owned() });
-        } else if let Value::String(text) = value {
+        if argument.contains(':') {
+            return number::formatted(float()?, format, in_maths);
+        }
+        if let Value::String(text) = value {
             return Ok(text.clone()); // words, or data of a figure: not a number that happens to stand in it
-        } else {
-            plain(path, value)?
-        };
+        }
+        let text = plain(path, value)?;
         Ok(if in_maths { text } else { number::typeset(&text) })
     }
 
@@ -331,6 +302,31 @@ impl Measured {
     }
 }
 
+/// The files `*.json` of a folder: path, name without ending, text. None where the folder is missing.
+///
+/// # Errors
+/// When the folder or a file cannot be read.
+pub fn json_files(folder: &Path) -> Result<Vec<(PathBuf, String, String)>, Error> {
+    let read = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Read { path, source }
+    };
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(read(folder))?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(read(folder))?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let text = std::fs::read_to_string(&path).map_err(read(&path))?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            files.push((path, name, text));
+        }
+    }
+    Ok(files)
+}
+
 /// An integer, a word, or a number with few digits.
 fn plain(path: &str, value: &Value) -> Result<String, Fault> {
     match value {
@@ -389,7 +385,7 @@ mod tests {
         let text = r#"{
             "format": 1, "name": "digits", "lecture": 1, "paper": "Nielsen 2015", "claim": "It reads.",
             "command": "cargo xtask run digits", "quick": false, "seeds": [0, 1, 2],
-            "config": { "epochs": 30, "learning_rate": 3.0, "size": [64, 30, 10], "loss": "quadratic", "weights": "-1e-3" },
+            "config": { "epochs": 30, "bytes": 25690112, "learning_rate": 3.0, "size": [64, 30, 10], "loss": "quadratic", "weights": "-1e-3" },
             "report": {
                 "accuracy": { "mean": 0.93456, "sd": 0.0123 }, "gain": -0.25, "broken": null,
                 "third": 0.3333333333333333,
@@ -417,6 +413,7 @@ mod tests {
             ("digits.report.gain:.1", "−0.2", "-0.2"),
             ("digits.report.third:.0", "under 1", "0"),
             ("digits.report.gain:e1", "−0.25", "-2.5 \\cdot 10^{-1}"),
+            ("digits.config.bytes:MB1", "25.7\u{202f}MB", "25.7\\,\\text{MB}"),
             ("digits.config.epochs", "30", "30"),
             ("digits.config.learning_rate", "3", "3"),
             ("digits.config.size.1", "30", "30"),
