@@ -142,7 +142,7 @@ fn number(value: f64, decimals: usize) -> String {
     let mut grouped = String::new();
     for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i) % 3 == 0 {
-            grouped.push('\u{202f}'); // narrow no-break space
+            grouped.push(',');
         }
         grouped.push(digit);
     }
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(texts(&axis.clone().range(0.7, 1.0), (0.0, 1.0), 4), ["0.7", "0.8", "0.9", "1.0"]);
         assert_eq!(texts(&axis.clone().range(-0.5, 0.5), (0.0, 1.0), 2), ["−0.5", "0.0", "0.5"]);
         assert_eq!(texts(&axis.clone().range(-4.0, 4.0), (0.0, 1.0), 2), ["−4", "−2", "0", "2", "4"]);
-        assert_eq!(texts(&axis.range(0.0, 40000.0), (0.0, 1.0), 4)[1], "10\u{202f}000");
+        assert_eq!(texts(&axis.range(0.0, 40000.0), (0.0, 1.0), 4)[1], "10,000");
         let log = Axis::logarithmic("x");
         assert_eq!(texts(&log, (1e-5, 1e3), 10)[..3], ["10⁻⁵", "10⁻⁴", "0.001"]);
         assert_eq!(texts(&log, (0.03, 1.0), 5), ["0.05", "0.1", "0.2", "0.5", "1"]);
