@@ -65,7 +65,7 @@ pub struct MixtureDensityReport {
     pub mixture: Measured,
     /// The first less the second, seed by seed.
     pub gain: Measured,
-    /// Mean over the inputs between 0.4 and 0.6 of the distance from the mean that the single Gaussian answers to the next
+    /// Mean over the inputs between 0.4 and 0.6 of the distance from the mean that the single Gaussian answers to the nearest
     /// true answer.
     pub miss_of_the_mean: Measured,
     /// The same for the mean of the heaviest component of the mixture.
@@ -135,7 +135,7 @@ impl Experiment for MixtureDensity {
         let [single, mixture] = losses.map(|losses| Measured::over(&losses));
         let [miss_of_the_mean, miss_of_a_component] = misses.map(|misses| Measured::over(&misses));
         let mut table =
-            Table::new(["head", "loss on unseen examples, nats", "distance to the next true answer"]);
+            Table::new(["head", "loss on unseen examples, nats", "distance to the nearest true answer"]);
         table.row(["one Gaussian".to_owned(), single.to_string(), miss_of_the_mean.to_string()]);
         table.row(["three Gaussians".to_owned(), mixture.to_string(), miss_of_a_component.to_string()]);
         Ok(MixtureDensityReport {
@@ -164,7 +164,7 @@ impl Experiment for MixtureDensity {
             .reason_if_failed("a start from which two components share one branch"),
             Check::new(
                 "the-mean-is-no-answer",
-                "distance from the mean of one Gaussian to the next true answer, inputs 0.4 to 0.6",
+                "distance from the mean of one Gaussian to the nearest true answer, inputs 0.4 to 0.6",
                 report.miss_of_the_mean,
                 Bound::AtLeast(0.08),
                 BoundSource::Pilot, // seeds 100 to 104: 0.118 ± 0.009

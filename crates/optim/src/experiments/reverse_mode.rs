@@ -324,6 +324,11 @@ fn graph() -> Result<DrawnGraph, crate::Error> {
     })
 }
 
+/// Two decimals, with a minus sign and not a hyphen.
+fn signed(value: f64) -> String {
+    format!("{value:.2}").replace('-', "−")
+}
+
 fn graph_figure(graph: &DrawnGraph) -> Figure {
     let levels = graph.places.iter().map(|place| place.0 as usize).max().unwrap_or(0);
     let lowest = graph.places.iter().map(|place| place.1).fold(0.0, f64::min);
@@ -339,8 +344,8 @@ fn graph_figure(graph: &DrawnGraph) -> Figure {
     for ((name, value, adjoint), place) in graph.nodes.iter().zip(&graph.places) {
         let (x, y) = down(*place);
         plot = plot
-            .text(format!("{name}  {value:.2}"), (x, y - 0.2))
-            .text(format!("∂ {adjoint:.2}"), (x, y + 0.33));
+            .text(format!("{name}: {}", signed(*value)), (x, y - 0.2))
+            .text(format!("∂ {}", signed(*adjoint)), (x, y + 0.33));
     }
     Figure::new(
         "graph",
