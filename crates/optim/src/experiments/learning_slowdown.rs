@@ -263,6 +263,7 @@ impl Experiment for LearningSlowdown {
                 neurons,
             ),
             saturation_figure(),
+            starts_figure(),
             activations_figure(),
         ]
     }
@@ -310,6 +311,25 @@ fn loss(net: &Net, set: &Digits, cost: Cost, rows: &[usize]) -> Loss {
     }
 }
 // ANCHOR_END: loss
+
+/// Nielsen's example: a thousand inputs, half of them on.
+fn starts_figure() -> Figure {
+    let density = |variance: f64| {
+        let at = move |z: f64| (-0.5 * z * z / variance).exp() / (std::f64::consts::TAU * variance).sqrt();
+        (-240..=240).map(move |i| f64::from(i) / 4.0).map(move |z| (z, at(z)))
+    };
+    Figure::new(
+        "starts",
+        "With weights from N(0, 1) nearly every vote falls where the sigmoid is flat; with the variance divided by the \
+         number of inputs it falls where the slope is. Density of the first votes of a unit with 1,000 inputs, half of \
+         them on and the others off, and a bias from N(0, 1).",
+        "Two bell curves over the vote from -60 to 60. One is wide and so low that it hardly leaves the axis; the other is \
+         a narrow peak between -4 and 4.",
+        Plot::new(Axis::linear("vote z").range(-60.0, 60.0), Axis::linear("density"))
+            .line(Line::new("weights N(0, 1)", density(501.0)))
+            .line(Line::new("weights N(0, 1/1000)", density(1.5))),
+    )
+}
 
 fn saturation_figure() -> Figure {
     let at = |i: i32| f64::from(i) / 10.0;
