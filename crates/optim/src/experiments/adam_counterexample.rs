@@ -98,6 +98,8 @@ pub struct Walk {
     pub name: String,
     /// (step, position), positions to four decimals.
     pub positions: Vec<(usize, f64)>,
+    /// (step, loss per step so far above that of the best fixed point), after whole cycles of three steps.
+    pub regrets: Vec<(usize, f64)>,
     /// The last position.
     pub end: f64,
     /// Loss per step above that of the best fixed point, −1.
@@ -213,6 +215,10 @@ impl Experiment for AdamCounterexample {
         for walk in &report.random_walks {
             random = random.line(line(walk));
         }
+        let regrets = |walk: &Walk| Line::new(&walk.name, walk.regrets.iter().map(|&(t, r)| (t as f64, r)));
+        let regret = Plot::new(Axis::logarithmic("step"), Axis::linear("regret per step"))
+            .horizontal("2(C − 2)/3", report.three.predicted_regret);
+        let regret = report.three.walks.iter().fold(regret, |plot, walk| plot.line(regrets(walk)));
         vec![
             Figure::new(
                 "theorem",
@@ -225,6 +231,14 @@ impl Experiment for AdamCounterexample {
                 "Three curves start at 0. Adam's climbs in small jumps to +1 and stays; those of AMSGrad and of plain \
                  gradient descent fall to -1 and stay.",
                 theorem,
+            ),
+            Figure::new(
+                "regret",
+                "Adam's regret does not go away: it comes to the predicted height and stays there. Loss so far above that of \
+                 the best fixed point, per step, on the same losses, after whole cycles of three steps.",
+                "Three curves against the step on a logarithmic axis. Adam's rises to a dotted line near two thirds; those of \
+                 AMSGrad and of gradient descent come down to zero.",
+                regret,
             ),
             Figure::new(
                 "random",
@@ -290,11 +304,18 @@ fn walk<R: Rule>(
     let mut optimizer = Optim::try_new(&x, rule)?.constraint(Constraint::Interval(-1.0, 1.0))?;
     let mut gradients = Gradients::leaky();
     let (mut regret, mut positions, mut next) = (0.0, vec![], 1.0_f64);
+    let (mut regrets, mut cycles) = (vec![], 0.0);
     for t in 1..=steps as u64 {
         let slope = slope(t);
         let position = x.array()[0];
         regret += slope * (position + 1.0);
+        if t % 3 == 0 {
+            cycles = regret / t as f64;
+        }
         if t as f64 >= next {
+            if t >= 3 {
+                regrets.push((t as usize, (cycles * 1e4).round() / 1e4));
+            }
             positions.push((t as usize, (position * 1e4).round() / 1e4));
             next *= 1.03;
         }
@@ -303,5 +324,5 @@ fn walk<R: Rule>(
         optimizer.step(&mut x, &mut gradients)?;
     }
     let end = x.array()[0];
-    Ok(Walk { name: name.to_string(), positions, end, regret: regret / steps as f64 })
+    Ok(Walk { name: name.to_string(), positions, regrets, end, regret: regret / steps as f64 })
 }

@@ -8,7 +8,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{at_least_one, at_least_two};
-use crate::sgd::gradient_noise::{covariance, minibatch_share};
+use crate::sgd::gradient_noise::{covariance, minibatch_share, stationary};
 use crate::sgd::stochastic::{Descent, Sampling, StepSize};
 use crate::sgd::{FiniteSum, LeastSquares};
 
@@ -51,6 +51,9 @@ const PAIR: (usize, usize) = (4, 5);
 /// Start, rate and steps of the paths in their plane.
 const PATH: ((f64, f64), f64, u64) = ((1.6, 0.6), 0.05, 400);
 
+/// Rate of the descent that never comes to rest, and its steps for each minibatch that is drawn otherwise.
+const CLOUD: (f64, u64) = (0.02, 100);
+
 /// Sizes of minibatches.
 const BATCHES: [usize; 4] = [1, 4, 16, 64];
 
@@ -76,6 +79,8 @@ pub struct GradientNoiseReport {
     pub plane: Plane,
     /// Examples in a step, and the weights after each step, from the same start with the same rate.
     pub paths: Vec<(usize, Vec<(f64, f64)>)>,
+    /// Where single examples at a constant rate keep the weights of the same plane.
+    pub cloud: Cloud,
     /// As text.
     pub table: Table,
 }
@@ -88,6 +93,31 @@ pub struct Plane {
     pub hessian: [f64; 3],
     /// $w^*$.
     pub minimiser: (f64, f64),
+}
+
+impl Plane {
+    /// Loss above the minimum.
+    fn excess(&self, x: f64, y: f64) -> f64 {
+        let [h11, h12, h22] = self.hessian;
+        let (dx, dy) = (x - self.minimiser.0, y - self.minimiser.1);
+        0.5 * (h11 * dx * dx + 2.0 * h12 * dx * dy + h22 * dy * dy)
+    }
+}
+
+/// The weights around the minimiser under a constant rate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Cloud {
+    /// The rate.
+    pub rate: f64,
+    /// $C_{11}$, $C_{12}$, $C_{22}$ of the solution of $HC + CH = \eta\Sigma$.
+    pub covariance: [f64; 3],
+    /// $\operatorname{tr}(C^{-1}\hat C)/2$ with the covariance $\hat C$ of the steps, over seeds.
+    pub size: Measured,
+    /// Share of the steps within the ellipse of two standard deviations, over seeds.
+    pub inside: Measured,
+    /// Some of the steps of the first seed.
+    pub points: Vec<(f64, f64)>,
 }
 
 impl Experiment for GradientNoise {
@@ -124,6 +154,8 @@ impl Experiment for GradientNoise {
         let full = problem.gradient(&w);
         let (plane, paths) = paths(&problem_columns, &y, lab.key("paths")).map_err(lab::Error::unit)?;
         let seeds = lab.seeds(config.seeds);
+        let steps = CLOUD.1 * config.draws as u64;
+        let cloud = cloud(&problem_columns, &y, &seeds, steps).map_err(lab::Error::unit)?;
         let (mut with_replacement, mut without_replacement) = (Vec::new(), Vec::new());
         for (done, batch) in BATCHES.into_iter().enumerate() {
             lab.progress("batch sizes", done as u64, BATCHES.len() as u64, None)?;
@@ -172,6 +204,7 @@ impl Experiment for GradientNoise {
             printed_radius: radius(&rows, 0.05),
             plane,
             paths,
+            cloud,
             table,
         })
     }
@@ -199,6 +232,15 @@ impl Experiment for GradientNoise {
                 BoundSource::Paper,
             )
             .reason_if_failed("too few draws"),
+            Check::new(
+                "cloud",
+                "mean square of single-example steps at a constant rate, in units of the predicted covariance",
+                report.cloud.size,
+                Bound::Within(0.9, 1.1), // to first order in the rate
+                BoundSource::Paper,
+            )
+            .baseline("share within two standard deviations, 0.865 for a Gaussian", report.cloud.inside.mean)
+            .reason_if_failed("too few steps for the flat direction"),
             Check::new(
                 "critical-rate",
                 "rate above which one pass over the tutorial's rows makes errors grow",
@@ -234,6 +276,7 @@ impl Experiment for GradientNoise {
                     .line(Line::new("tr Σ / B", BATCHES.map(|b| (b as f64, report.trace / b as f64)))),
             ),
             paths_figure(report),
+            cloud_figure(report),
             Figure::new(
                 "radius",
                 "Above 1 errors grow from pass to pass. Largest eigenvalue, in size, of one pass over the tutorial's six rows \
@@ -274,18 +317,13 @@ fn paths(
 }
 
 fn paths_figure(report: &GradientNoiseReport) -> Figure {
-    let Plane { hessian: [h11, h12, h22], minimiser } = report.plane;
-    let excess = |x: f64, y: f64| {
-        let (dx, dy) = (x - minimiser.0, y - minimiser.1);
-        0.5 * (h11 * dx * dx + 2.0 * h12 * dx * dy + h22 * dy * dy)
-    };
     let (across, up) = ((-1.6, 2.2), (-1.2, 1.6));
     let levels: Vec<f64> = (0..9).map(|i| 2e-3 * 3_f64.powi(i)).collect();
     let mut plot = Plot::new(
         Axis::linear("weight of total cholesterol").range(across.0, across.1),
         Axis::linear("weight of LDL").range(up.0, up.1),
     )
-    .faint(lab::contours(across, up, &levels, excess));
+    .faint(lab::contours(across, up, &levels, |x, y| report.plane.excess(x, y)));
     for (batch, path) in report.paths.iter().rev() {
         let name = if *batch == 1 { "one example".to_owned() } else { format!("{batch} examples") };
         plot = plot.line(Line::new(name, path.iter().copied()));
@@ -298,6 +336,75 @@ fn paths_figure(report: &GradientNoiseReport) -> Figure {
         "Slanted long ellipses with three paths from the upper right. One is smooth and ends in the centre; one trembles \
          along it; the third is a scribble that fills a cloud around the centre.",
         plot,
+    )
+}
+
+/// Steps with one example each from the minimiser, without end.
+fn cloud(x: &DMatrix<f64>, y: &[f64], seeds: &[lab::Seed], steps: u64) -> Result<Cloud, crate::Error> {
+    let problem = LeastSquares::new(x.clone(), y.to_vec(), 0.5)?;
+    let centre = problem.minimiser()?;
+    let c = stationary(&problem.hessian(), &covariance(&problem, &centre), CLOUD.0)?;
+    let inverse = c.clone().try_inverse().ok_or(crate::Error::Singular { what: "the covariance" })?;
+    let descent = Descent::new(StepSize::Constant(CLOUD.0)).steps(steps);
+    let (mut sizes, mut shares, mut points) = (Vec::new(), Vec::new(), Vec::new());
+    let (skipped, every) = (steps / 10, (steps / 500).max(1));
+    for (k, seed) in seeds.iter().enumerate() {
+        let (mut total, mut inside, mut count) = (0.0, 0.0, 0.0);
+        descent.run(&problem, &centre, &mut seed.key("cloud").rng(), |at| {
+            if at.step <= skipped {
+                return;
+            }
+            let (dx, dy) = (at.w[0] - centre[0], at.w[1] - centre[1]);
+            let square =
+                inverse[(0, 0)] * dx * dx + 2.0 * inverse[(0, 1)] * dx * dy + inverse[(1, 1)] * dy * dy;
+            total += square;
+            inside += f64::from(u8::from(square < 4.0));
+            count += 1.0;
+            if k == 0 && at.step % every == 0 {
+                points.push((at.w[0], at.w[1]));
+            }
+        })?;
+        sizes.push(total / (2.0 * count));
+        shares.push(inside / count);
+    }
+    Ok(Cloud {
+        rate: CLOUD.0,
+        covariance: [c[(0, 0)], c[(0, 1)], c[(1, 1)]],
+        size: Measured::over(&sizes),
+        inside: Measured::over(&shares),
+        points,
+    })
+}
+
+fn cloud_figure(report: &GradientNoiseReport) -> Figure {
+    let ([c11, c12, c22], (x, y)) = (report.cloud.covariance, report.plane.minimiser);
+    let (a, b) = (c11.sqrt(), c12 / c11.sqrt());
+    let c = (c22 - b * b).sqrt(); // Cholesky factor, rows (a, 0) and (b, c)
+    let ellipse = (0..=120).map(|k| std::f64::consts::TAU * f64::from(k) / 120.0).map(|angle| {
+        let (sin, cos) = angle.sin_cos();
+        (x + 2.0 * a * cos, y + 2.0 * (b * cos + c * sin))
+    });
+    let reach = 3.5 * c11.max(c22).sqrt();
+    let (across, up) = ((x - reach, x + reach), (y - reach, y + reach));
+    let levels: Vec<f64> = (0..6).map(|i| 2e-4 * 3_f64.powi(i)).collect();
+    let plot = Plot::new(
+        Axis::linear("weight of total cholesterol").range(across.0, across.1),
+        Axis::linear("weight of LDL").range(up.0, up.1),
+    )
+    .faint(lab::contours(across, up, &levels, |x, y| report.plane.excess(x, y)));
+    let within = |&(px, py): &(f64, f64)| (px - x).abs() < reach && (py - y).abs() < reach;
+    Figure::new(
+        "cloud",
+        format!(
+            "A constant rate leaves a cloud whose size and shape can be computed; it is nearly round, though the valley is \
+             narrow. Some of many steps with one example each at the rate {}, and the ellipse of two standard deviations by \
+             the equation; lines of equal loss as before.",
+            report.cloud.rate
+        ),
+        "Points in a nearly round heap, most of them within an ellipse that is almost a circle. Slanted lines of equal loss, \
+         much longer than wide, pass behind.",
+        plot.scatter("steps", report.cloud.points.iter().copied().filter(within))
+            .line(Line::new("two deviations", ellipse)),
     )
 }
 
