@@ -22,6 +22,8 @@
 //! | 5 | [`MixtureDensity`] | a mixture answers where one input has several answers |
 //! | 5 | [`Calibration`] | one temperature makes a network as certain as it is right |
 //! | 6 | [`DropoutEqualises`] | dropout makes units equal and prunes rank, as a closed form says |
+//! | 6 | [`Overfitting`] | in 400 passes the loss keeps falling, the reading does not get better |
+//! | 6 | [`RetrainAfterStopping`] | held-out digits are worth training with after the stop |
 //! | 6 | [`WidthWithoutOverfitting`] | more hidden units than needed, and fewer errors |
 //! | 6 | [`PathDescent`] | Path-SGD does not see how weights are scaled |
 //! | 6 | [`Memorisation`] | real data and noise are learnt differently |
@@ -82,9 +84,11 @@ mod nielsen_digits;
 mod no_free_lunch;
 mod optimizer_paths;
 mod optimizer_race;
+mod overfitting;
 mod path_descent;
 mod perceptron_bound;
 mod regulariser_league;
+mod retrain_after_stopping;
 mod reverse_mode;
 mod saddle_escape;
 mod second_order_digits;
@@ -135,9 +139,13 @@ pub use nielsen_digits::{NielsenDigits, NielsenDigitsConfig, NielsenDigitsReport
 pub use no_free_lunch::{NoFreeLunch, NoFreeLunchConfig, NoFreeLunchReport};
 pub use optimizer_paths::{OptimizerPaths, OptimizerPathsConfig, OptimizerPathsReport};
 pub use optimizer_race::{OptimizerRace, OptimizerRaceConfig, OptimizerRaceReport};
+pub use overfitting::{Overfitting, OverfittingConfig, OverfittingReport};
 pub use path_descent::{PathDescent, PathDescentConfig, PathDescentReport};
 pub use perceptron_bound::{PerceptronBound, PerceptronBoundConfig, PerceptronBoundReport};
 pub use regulariser_league::{RegulariserLeague, RegulariserLeagueConfig, RegulariserLeagueReport};
+pub use retrain_after_stopping::{
+    RetrainAfterStopping, RetrainAfterStoppingConfig, RetrainAfterStoppingReport,
+};
 pub use reverse_mode::{ReverseMode, ReverseModeConfig, ReverseModeReport};
 pub use saddle_escape::{SaddleEscape, SaddleEscapeConfig, SaddleEscapeReport};
 pub use second_order_digits::{SecondOrderDigits, SecondOrderDigitsConfig, SecondOrderDigitsReport};
@@ -177,6 +185,8 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<MixtureDensity>(),
         lab::entry::<Calibration>(),
         lab::entry::<DropoutEqualises>(),
+        lab::entry::<Overfitting>(),
+        lab::entry::<RetrainAfterStopping>(),
         lab::entry::<WidthWithoutOverfitting>(),
         lab::entry::<PathDescent>(),
         lab::entry::<Memorisation>(),
