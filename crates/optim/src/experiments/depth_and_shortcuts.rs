@@ -31,6 +31,9 @@ pub struct DepthAndShortcutsConfig {
     /// Runs of each network, at least 2
     #[arg(long)]
     pub seeds: usize,
+    /// Runs of the two networks of sixteen layers, whose accuracy varies most; at least as many
+    #[arg(long)]
+    pub deep_seeds: usize,
     /// Passes of the networks of growing depth
     #[arg(long)]
     pub epochs: usize,
@@ -44,19 +47,23 @@ pub struct DepthAndShortcutsConfig {
 
 impl Default for DepthAndShortcutsConfig {
     fn default() -> Self {
-        Self { seeds: 3, epochs: 4, train_images: 4000, test_images: 5000 }
+        Self { seeds: 3, deep_seeds: 20, epochs: 4, train_images: 4000, test_images: 5000 }
     }
 }
 
 impl ExperimentConfig for DepthAndShortcutsConfig {
     fn quick() -> Self {
-        Self { seeds: 2, epochs: 1, train_images: 500, test_images: 500 }
+        Self { seeds: 2, deep_seeds: 2, epochs: 1, train_images: 500, test_images: 500 }
     }
 
     fn check(self) -> Result<Self, lab::Error> {
         if self.seeds < 2 {
             let value = self.seeds.to_string();
             return Err(lab::Error::Config { field: "seeds", rule: "at least 2, to have a spread", value });
+        }
+        if self.deep_seeds < self.seeds {
+            let value = self.deep_seeds.to_string();
+            return Err(lab::Error::Config { field: "deep_seeds", rule: "at least as many as seeds", value });
         }
         at_least_one("epochs", self.epochs)?;
         at_least_one("train_images", self.train_images)?;
@@ -146,16 +153,18 @@ impl Experiment for DepthAndShortcuts {
 
     fn run(config: &Self::Config, lab: &mut Lab) -> Result<Self::Report, lab::Error> {
         let (train_set, test) = Digits::split(Data::Mnist, config.train_images, config.test_images)?;
-        let seeds = lab.seeds(config.seeds);
+        let all_seeds = lab.seeds(config.deep_seeds);
+        let seeds = &all_seeds[..config.seeds];
         let (mut accuracies, mut ratios) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
         let total = (2 * DEPTHS.len() + MATCHED.len()) as u64;
         for (index, depth) in DEPTHS.into_iter().enumerate() {
+            let seeds = if index == DEEP { &all_seeds } else { seeds };
             for which in 0..2 {
                 lab.progress("networks", (2 * index + which) as u64, total, None)?;
                 let shortcut =
                     if which == 0 { Shortcut::None } else { Shortcut::Add((depth as f64).sqrt().recip()) };
                 let (mut right, mut ratio) = (Vec::new(), Vec::new());
-                for &seed in &seeds {
+                for &seed in seeds {
                     let mut widths = vec![train_set.features];
                     widths.extend(vec![WIDTH; depth + 1]);
                     widths.push(CLASSES);
@@ -168,7 +177,7 @@ impl Experiment for DepthAndShortcuts {
             }
         }
         let (mut zero_start, mut scales) = (Vec::new(), Vec::new());
-        for &seed in &seeds {
+        for &seed in seeds {
             let (right, scale) = from_zero(config.epochs, &train_set, &test, seed)?;
             zero_start.push(right);
             scales.push(scale);
@@ -181,7 +190,7 @@ impl Experiment for DepthAndShortcuts {
             widths.extend(vec![width; depth]);
             widths.push(CLASSES);
             let (mut right, mut parameters) = (Vec::new(), 0);
-            for &seed in &seeds {
+            for &seed in seeds {
                 let net = he_net(&widths, ActivationKind::Relu, seed.key("weights"))?;
                 parameters = net.parameters();
                 let epochs = config.epochs * 3 / 2;
@@ -245,8 +254,8 @@ impl Experiment for DepthAndShortcuts {
             .reason_if_failed("widths that do not match"),
         ];
         if report.is_full {
-            // Pilot in PyTorch, 3 seeds, depth 16: 51 ± 18 plain, 90.0 ± 1.9 residual; at about 101 k parameters 2 × 110
-            // 92.6 ± 0.16, 8 × 77 89.9 ± 1.0.
+            // Pilot in PyTorch, 3 seeds, depth 16: 51 ± 18 plain, 90.0 ± 1.9 residual (5 seeds later: 76 ± 21, one of them
+            // at 40); at about 101 k parameters 2 × 110 92.6 ± 0.16, 8 × 77 89.9 ± 1.0.
             checks.push(
                 Check::new(
                     "shortcuts-help-at-depth",
@@ -256,7 +265,9 @@ impl Experiment for DepthAndShortcuts {
                     BoundSource::Pilot,
                 )
                 .baseline("plain, %", report.plain[DEEP].mean)
-                .reason_if_failed("with more epochs the plain network trains too"),
+                .reason_if_failed(
+                    "with a fixed factor some starts end far below the others, as they do without shortcuts",
+                ),
             );
             checks.push(
                 Check::new(
@@ -267,7 +278,9 @@ impl Experiment for DepthAndShortcuts {
                     BoundSource::Pilot,
                 )
                 .baseline("one hidden layer, %", report.residual[0].mean)
-                .reason_if_failed("a learning rate that is too large for the depth"),
+                .reason_if_failed(
+                    "some starts end far below the others, and a pilot of three seeds had met none of them",
+                ),
             );
             // Pilot on seeds 100 to 102: 90.8 ± 0.4 %, against 26 ± 22 % with a fixed factor.
             checks.push(
@@ -305,12 +318,13 @@ impl Experiment for DepthAndShortcuts {
         vec![Figure::new(
             "depth",
             format!(
-                "A shortcut around each layer carries sixteen layers that would not train without. Test accuracy against \
-                 the number of hidden layers, {} units each, same budget; mean and one standard deviation of {} seeds.",
-                report.width, report.gain.n
+                "A shortcut with a fixed factor does not carry sixteen layers reliably: some starts end far below the others. \
+                 Test accuracy against the number of hidden layers, {} units each, same budget; mean and one standard \
+                 deviation of {} seeds, at 16 layers of {}.",
+                report.width, report.residual[0].n, report.gain.n
             ),
-            "Two curves over the number of hidden layers, both near 90 per cent at 1 and 4. The plain one falls far at 16 \
-             and 32; the one with shortcuts holds at 16.",
+            "Two curves over the number of hidden layers, both near 90 per cent at 1 and 4. Both fall far at 16, where their \
+             bands are wide and overlap, and further at 32.",
             Plot::new(Axis::logarithmic("hidden layers"), Axis::linear("test accuracy, %").range(0.0, 100.0))
                 .line(line("plain", &report.plain))
                 .line(line("with shortcuts", &report.residual)),
