@@ -188,8 +188,8 @@ impl Experiment for GradientNorms {
             "Three curves over the passes on a logarithmic axis. The loss falls most; the gradient of all images falls less; \
              the mean gradient of minibatches falls least and stays far above the others.",
             Plot::new(Axis::linear("passes"), Axis::logarithmic("loss, nats; length of the gradient"))
-                .line(line("gradients of minibatches", 1, &report.noisy))
-                .line(line("gradient of all images", 0, &report.full))
+                .line(line("gradient, minibatch", 1, &report.noisy))
+                .line(line("gradient, all images", 0, &report.full))
                 .line(line("training loss", 0, &report.losses)),
         )]
     }

@@ -27,6 +27,7 @@
 //! | 6 | [`WidthWithoutOverfitting`] | more hidden units than needed, and fewer errors |
 //! | 6 | [`PathDescent`] | Path-SGD does not see how weights are scaled |
 //! | 6 | [`Memorisation`] | real data and noise are learnt differently |
+//! | 6 | [`MemorisingWithDropout`] | dropout lets digits pass and hinders learning noise by heart |
 //! | 6 | [`RegulariserLeague`] | what helps on 500 digits, and what does not |
 //! | 6 | [`BatchNormRates`] | batch norm trains at every learning rate from 0.01 to 3 |
 //! | 7 | [`DepthAndShortcuts`] | shortcuts carry depth; depth alone buys nothing on flat digits |
@@ -78,6 +79,7 @@ mod learning_rate_schedules;
 mod learning_slowdown;
 mod loss_band;
 mod memorisation;
+mod memorising_with_dropout;
 mod mixture_density;
 mod mnist_runs;
 mod nielsen_digits;
@@ -134,6 +136,9 @@ pub use learning_rate_schedules::{
 pub use learning_slowdown::{LearningSlowdown, LearningSlowdownConfig, LearningSlowdownReport};
 pub use loss_band::{LossBand, LossBandConfig, LossBandReport};
 pub use memorisation::{Memorisation, MemorisationConfig, MemorisationReport};
+pub use memorising_with_dropout::{
+    MemorisingWithDropout, MemorisingWithDropoutConfig, MemorisingWithDropoutReport,
+};
 pub use mixture_density::{MixtureDensity, MixtureDensityConfig, MixtureDensityReport};
 pub use nielsen_digits::{NielsenDigits, NielsenDigitsConfig, NielsenDigitsReport};
 pub use no_free_lunch::{NoFreeLunch, NoFreeLunchConfig, NoFreeLunchReport};
@@ -190,6 +195,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<WidthWithoutOverfitting>(),
         lab::entry::<PathDescent>(),
         lab::entry::<Memorisation>(),
+        lab::entry::<MemorisingWithDropout>(),
         lab::entry::<RegulariserLeague>(),
         lab::entry::<BatchNormRates>(),
         lab::entry::<DepthAndShortcuts>(),
