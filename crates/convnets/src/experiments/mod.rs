@@ -11,11 +11,13 @@
 //! | [`GradientsThroughDepth`] | what shortcuts do to gradients before the first step |
 //! | [`ResidualDegradation`] | a deeper plain network trains worse, a residual one does not suffer so |
 //! | [`UnetNuclei`] | weights on the borders keep touching cells apart |
+//! | [`ElasticDeformation`] | what bending the training picture brings |
 //! | [`FavouritePictures`] | what LeNet's classes and maps like best |
 //! | [`SaliencyMaps`] | which maps say something about the network, and which only about the image |
 mod atlas;
 mod clothes;
 mod costs;
+mod deformation;
 mod degradation;
 mod depths;
 mod favourites;
@@ -28,6 +30,7 @@ mod saliency;
 
 pub use atlas::{NetworkAtlas, NetworkAtlasConfig, NetworkAtlasReport};
 pub use costs::{ConvolutionCosts, ConvolutionCostsConfig, ConvolutionCostsReport};
+pub use deformation::{ElasticDeformation, ElasticDeformationConfig, ElasticDeformationReport};
 pub use degradation::{ResidualDegradation, ResidualDegradationConfig, ResidualDegradationReport};
 pub use depths::{GradientsThroughDepth, GradientsThroughDepthConfig, GradientsThroughDepthReport};
 pub use favourites::{FavouritePictures, FavouritePicturesConfig, FavouritePicturesReport};
@@ -52,6 +55,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<ResidualDegradation>(),
         lab::entry::<GradientsThroughDepth>(),
         lab::entry::<UnetNuclei>(),
+        lab::entry::<ElasticDeformation>(),
         lab::entry::<SaliencyMaps>(),
         lab::entry::<FavouritePictures>(),
     ]
