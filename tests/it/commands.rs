@@ -57,6 +57,7 @@ fn wrong_names_flags_and_values_are_one_clear_error_each() {
     for (arguments, code, part) in [
         (&["run", "nielsen-digit"][..], 2, "'nielsen-digits'"),
         (&["run", "xor", "--epoch", "3"], 2, "'--epochs'"),
+        (&["run", "--quick"], 2, "no experiment is chosen"),
         (&["run", "xor", "--quick", "--epochs", "0"], 2, "at least 1, got 0"),
         (&["run", "xor", "--quick", "--device", "cuda"], 2, "--features cuda"),
         (&["run", "xor", "--quick", "--out", "/dev/null/x"], 1, "a file stands where a folder is needed"),

@@ -6,6 +6,7 @@ mod compile_errors;
 mod coverage;
 mod house;
 mod outside;
+mod peers;
 mod predict;
 mod readme;
 mod support;

@@ -1,5 +1,5 @@
 //! The example that reads a PNG: right answers for good pictures of any kind, one clear line for each broken one.
-use crate::support::{binary, output, text};
+use crate::support::{binary, crc32, output, text};
 use std::path::{Path, PathBuf};
 
 /// Runs the example; its output and exit code.
@@ -105,7 +105,7 @@ fn broken_files_and_slips_are_one_clear_line_each() {
     // The header of a picture of 60,000 x 60,000 pixels, with its checksum, and nothing else that is true.
     let mut huge = bytes.clone();
     huge[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
-    let sum = crc(&huge[12..29]);
+    let sum = crc32(&huge[12..29]);
     huge[29..33].copy_from_slice(&sum.to_be_bytes());
     let mut flipped = bytes.clone();
     let end = flipped.len();
@@ -155,11 +155,4 @@ fn help_is_no_mistake() {
         let (said, code) = predict(words);
         assert!(code == 0 && said.contains("Usage: predict"), "{code}: {said}");
     }
-}
-
-/// The checksum of PNG's chunks (ISO 3309).
-fn crc(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
-    })
 }
