@@ -42,8 +42,10 @@ pub(crate) fn command(units: &[Unit]) -> Command {
             .value_parser(PossibleValuesParser::new(DISK_SETS.iter().map(|set| set.name)))
     };
     let any_set = || {
-        let embedded = descriptions().iter().map(|set| set.name);
-        let names = embedded.chain(DISK_SETS.iter().map(|set| set.name));
+        let embedded = || descriptions().iter().map(|set| set.name);
+        let on_disk =
+            DISK_SETS.iter().map(|set| set.name).filter(|name| embedded().all(|known| known != *name));
+        let names = embedded().chain(on_disk);
         Arg::new("name").value_name("NAME").value_parser(PossibleValuesParser::new(names))
     };
     let data = Command::new("data")
@@ -135,6 +137,7 @@ fn common() -> [Arg; 6] {
             .value_name("N")
             .default_value("0")
             .value_parser(whole_number)
+            .allow_negative_numbers(true) // so that our own message refuses them
             .help("The first seed; an experiment over n seeds uses N to N + n − 1"),
         Arg::new("device")
             .long("device")

@@ -85,7 +85,10 @@ pub fn execute(
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
     let program = [OsString::from("course")];
-    let matches = command_line::command(units).try_get_matches_from(program.iter().chain(arguments))?;
+    let is_run = arguments.first().is_some_and(|word| word == "run");
+    let matches = command_line::command(units)
+        .try_get_matches_from(program.iter().chain(arguments))
+        .map_err(|error| if is_run { Error::of_run(error) } else { Error::Usage(error) })?;
     let house = || House::find(folder);
     match matches.subcommand() {
         Some(("list", _)) => list::list(units, &house()?, out),

@@ -8,6 +8,9 @@ use lab::{CheckpointEvery, Entry, Progress, ResultFile, RunOptions};
 use std::io::Write;
 use std::path::PathBuf;
 
+/// Flags that every experiment takes.
+const COMMON: &[&str] = &["quick", "seed", "device", "out", "runs", "fresh"];
+
 /// Runs what is asked for; without a name, `--unit` or `--missing`, lists what could be run.
 pub(crate) fn run(
     units: &[Unit],
@@ -15,13 +18,20 @@ pub(crate) fn run(
     matches: &ArgMatches,
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
+    let (unit, is_missing) = (matches.get_one::<String>("unit"), matches.get_flag("missing"));
+    let choice = if is_missing { Some("--missing") } else { unit.map(|_| "--unit") };
     if let Some((name, matches)) = matches.subcommand() {
+        if let Some(flag) = choice {
+            return Err(Error::ChosenTwice { name: name.into(), flag });
+        }
         let entry = units.iter().flat_map(|unit| &unit.experiments).find(|entry| entry.about().name == name);
         let entry = entry.expect("clap accepts names of experiments only");
         return run_one(house, entry, matches, out);
     }
-    let (unit, is_missing) = (matches.get_one::<String>("unit"), matches.get_flag("missing"));
-    if unit.is_none() && !is_missing {
+    if choice.is_none() {
+        if let Some(flag) = typed(matches, COMMON).into_iter().next() {
+            return Err(Error::NothingToRun { flag });
+        }
         list::list(units, house, out)?;
         writeln!(out, "\nrun one: cargo xtask run NAME [--quick]; its flags: cargo xtask run NAME --help")?;
         return Ok(OK);
@@ -55,7 +65,7 @@ fn is_due(house: &House, entry: &Entry) -> Result<bool, Error> {
 fn without_flags(entry: &Entry, shared: &ArgMatches) -> Result<ArgMatches, Error> {
     let unit = [Unit { name: "", experiments: vec![*entry] }];
     let mut arguments: Vec<String> = vec!["course".into(), "run".into(), entry.about().name.into()];
-    arguments.extend(typed(shared, &["quick", "seed", "device", "out", "runs", "fresh"]));
+    arguments.extend(typed(shared, COMMON));
     let matches = crate::command_line::command(&unit).try_get_matches_from(arguments)?;
     let (_, run) = matches.subcommand().expect("the arguments begin with `run`");
     let (_, one) = run.subcommand().expect("the arguments name an experiment");

@@ -5,6 +5,8 @@
 //! ```
 //! Each line is the median of many runs in turns, in microseconds, and the ratio of the two. The spread is the 90th
 //! over the 10th percentile of ours: far above 1.5 means that something else used the cores.
+mod support;
+
 use dfdx::prelude::*;
 use kernels::{Gelu, InputGradient, Relu, Tanh, activate, linear, random::Key};
 use std::hint::black_box;
@@ -39,6 +41,7 @@ fn compare<A, B>(name: &str, dfdx: impl Fn() -> A, ours: impl Fn() -> B) {
 }
 
 fn main() {
+    support::no_arguments(include_str!("compare_with_dfdx.rs"));
     let device = Cpu::default();
     device.enable_cache();
     println!(

@@ -8,6 +8,8 @@
 //! with a thread that computes on one core all the time. The ways take turns for some seconds, so that a mode that
 //! lasts is seen in all of them. Times in microseconds: one thread, then the 10th, 50th and 90th percentile with all
 //! threads, and the 90th over the 10th, which above 1.5 is a defect on an idle machine.
+mod support;
+
 use kernels::pool::{parallel, threads, with_threads};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -86,6 +88,7 @@ fn at(sorted: &[f64], share: f64) -> f64 {
 }
 
 fn main() {
+    support::no_arguments(include_str!("pool_modes.rs"));
     let (short, long) = (2_000, 50_000);
     let millisecond = Duration::from_millis(1);
     let way = |name, parts, work, pause| Way { name, parts, work, pause, fresh_thread: false, load: false };

@@ -5,6 +5,8 @@
 //! ```
 //! Each line: the shape `m x k x n` (`T` behind an operand that is read transposed), microseconds of one call with one
 //! thread and with all, GFLOP/s with all, and the 90th over the 10th percentile. Medians of many calls.
+mod support;
+
 use dfdx::prelude::*;
 use kernels::pool::with_threads;
 use kernels::random::Key;
@@ -43,6 +45,7 @@ fn report(name: &str, multiplications: usize, f: impl Fn()) {
 }
 
 fn main() {
+    support::no_arguments(include_str!("product_shapes.rs"));
     let device = Cpu::default();
     device.enable_cache();
     let warm = operand(&device, 512, 512, false);

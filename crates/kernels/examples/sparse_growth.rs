@@ -8,6 +8,8 @@
 //! the features of neither graph fit into a cache: 1 is linear. The operations are what a layer of attention on a graph
 //! asks for: rows sorted, transposed, multiplied with the backward pass, a score for each edge, scores normalised over
 //! the neighbours. Needs 2 GB of memory.
+mod support;
+
 use dfdx::prelude::*;
 use kernels::random::Key;
 use kernels::sparse::{Csr, Pattern, sddmm, segment_softmax, spmm};
@@ -74,6 +76,7 @@ fn measure(device: &Cpu, edges: usize) -> Vec<(&'static str, f64)> {
 }
 
 fn main() {
+    support::no_arguments(include_str!("sparse_growth.rs"));
     let device = Cpu::default();
     device.enable_cache();
     let all = EDGES.map(|edges| {

@@ -197,11 +197,15 @@ fn changed_sources_make_a_result_stale_and_due() {
 fn bad_use_ends_with_code_2_and_names_the_nearest() {
     let house = house();
     let cases = [
-        ("run random-wlk", "random-walk"),
+        ("run random-wlk", "there is no experiment 'random-wlk'; did you mean 'random-walk'?"),
+        ("run nothing", "there is no experiment 'nothing'; `cargo xtask run` lists them"),
+        ("run --quick", "`--quick` is for a run, and no experiment is chosen"),
+        ("run --unit walks random-walk", "`--unit` chooses experiments, and 'random-walk' is named"),
+        ("run --missing random-walk", "`--missing` chooses experiments"),
         ("run random-walk --step 4", "--steps"),
         ("run random-walk --steps many", "invalid digit"),
         ("run random-walk --steps 0", "steps must be at least 1, got 0"),
-        ("run random-walk --seed -1", "-1"),
+        ("run random-walk --seed -1", "a seed is a whole number from 0"),
         ("run random-walk --device gpu", "cpu"),
         ("run --unit walk", "walks"),
         ("figures random-wolk", "random-walk"),
