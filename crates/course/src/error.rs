@@ -68,7 +68,8 @@ impl Error {
     pub(crate) fn of_run(error: clap::Error) -> Self {
         let word = |kind| match error.get(kind) {
             Some(ContextValue::String(word)) => Some(word.clone()),
-            Some(ContextValue::Strings(words)) => words.first().cloned(),
+            // in ascending order of likeness
+            Some(ContextValue::Strings(words)) => words.last().cloned(),
             _ => None,
         };
         match (error.kind(), word(ContextKind::InvalidSubcommand)) {
