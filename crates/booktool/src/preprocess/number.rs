@@ -45,6 +45,17 @@ pub fn formatted(value: f64, format: &str, in_maths: bool) -> Result<String, Fau
     Ok(if in_maths { text } else { typeset(&text) })
 }
 
+/// A mean and its standard deviation, both as [`formatted`]; without spread the number alone.
+///
+/// # Errors
+/// Those of [`formatted`].
+pub fn with_spread(mean: f64, sd: Option<f64>, format: &str, in_maths: bool) -> Result<String, Fault> {
+    let mean = formatted(mean, format, in_maths)?;
+    let Some(sd) = sd else { return Ok(mean) };
+    let sd = formatted(sd, format, in_maths)?;
+    Ok(if in_maths { format!("{mean} \\pm {sd}") } else { format!("{mean}\u{a0}±\u{a0}{sd}") })
+}
+
 /// A text with its numbers in print; code, formulas and markup stay as they are.
 pub fn typeset(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

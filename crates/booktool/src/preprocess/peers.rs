@@ -63,12 +63,7 @@ impl Peers {
             has: recorded.values.keys().cloned().collect::<Vec<_>>().join(", "),
         })?;
         let Measured { mean, sd, n } = *measured;
-        let show = |value| number::formatted(value, format, in_maths);
-        Ok(match (n, in_maths) {
-            (..2, _) => show(mean)?,
-            (_, true) => format!("{} \\pm {}", show(mean)?, show(sd)?),
-            (_, false) => number::cell(&format!("{} ± {}", show(mean)?, show(sd)?)),
-        })
+        number::with_spread(mean, (n > 1).then_some(sd), format, in_maths)
     }
 }
 

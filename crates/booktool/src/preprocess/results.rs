@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `{{result NAME.report.accuracy.mean:.3}}` | a number with 3 decimals |
 //! | `{{result NAME.report.accuracy.mean:%1}}` | a fraction in percent with 1 decimal |
+//! | `{{result NAME.report.accuracy:.3}}` | a mean with its standard deviation, 3 decimals |
 //! | `{{result NAME.report.bytes:MB1}}` | bytes as megabytes with 1 decimal |
 //! | `{{result NAME.report.distance:e1}}` | a number of any size with 1 decimal and a power of ten |
 //! | `{{result NAME.config.epochs}}` | an integer, a word, or a short number as it is |
@@ -122,6 +123,11 @@ impl Results {
         let value = self.at(path)?;
         let float =
             || value.as_f64().ok_or_else(|| Fault::NotANumber { path: path.into(), value: brief(value) });
+        if let (true, Ok(Measured { mean: Some(mean), sd: Some(sd), n })) =
+            (value.is_object() && argument.contains(':'), Measured::deserialize(value))
+        {
+            return number::with_spread(mean, (n > 1).then_some(sd), format, in_maths);
+        }
         if argument.contains(':') {
             return number::formatted(float()?, format, in_maths);
         }
@@ -132,7 +138,7 @@ impl Results {
         Ok(if in_maths { text } else { number::typeset(&text) })
     }
 
-    /// The table at `path` as Markdown; columns of numbers are aligned to the right.
+    /// The table at `path` as Markdown; columns of numbers are aligned to the right, those without a value left out.
     pub fn table(&self, path: &str) -> Result<String, Fault> {
         let table =
             Table::deserialize(self.at(path)?).map_err(|_| Fault::NotATable { path: path.to_owned() })?;
@@ -146,7 +152,10 @@ impl Results {
                 row.iter().map(|cell| number::cell(cell.as_str().unwrap_or(&cell.to_string()))).collect()
             })
             .collect();
-        Ok(markdown_table(&table.columns, &rows))
+        let is_empty = |&column: &usize| !rows.is_empty() && rows.iter().all(|row| row[column].is_empty());
+        let shown: Vec<usize> = (0..table.columns.len()).filter(|column| !is_empty(column)).collect();
+        let of = |row: &[String]| shown.iter().map(|&column| row[column].clone()).collect::<Vec<_>>();
+        Ok(markdown_table(&of(&table.columns), &rows.iter().map(|row| of(row)).collect::<Vec<_>>()))
     }
 
     /// The checks of one experiment, with the command that repeats it.
@@ -164,10 +173,9 @@ impl Results {
             format!("**{} listed, {} hold, {} do not.**\n", all.listed, all.hold, all.listed - all.hold);
         for (name, head) in heads {
             let (heading, paper) = match head.lecture {
-                Some(lecture) => (
-                    format!("Lecture {lecture}"),
-                    format!("Paper: {}.\n\n", head.paper.trim_end_matches('.')),
-                ),
+                Some(lecture) => {
+                    (format!("Lecture {lecture}"), format!("Paper: {}\n\n", sentence(&head.paper)))
+                }
                 None => ("Measurement".to_owned(), String::new()),
             };
             write!(
@@ -327,6 +335,11 @@ pub fn json_files(folder: &Path) -> Result<Vec<(PathBuf, String, String)>, Error
     Ok(files)
 }
 
+/// A text with a mark at its end.
+fn sentence(text: &str) -> String {
+    if text.ends_with(['.', '?', '!']) { text.to_owned() } else { format!("{text}.") }
+}
+
 /// An integer, a word, or a number with few digits.
 fn plain(path: &str, value: &Value) -> Result<String, Fault> {
     match value {
@@ -390,6 +403,7 @@ mod tests {
                 "accuracy": { "mean": 0.93456, "sd": 0.0123 }, "gain": -0.25, "broken": null,
                 "third": 0.3333333333333333,
                 "confusion": { "columns": ["digit", "read"], "rows": [["a|b", "9"], ["c", 10]] },
+                "gaps": { "columns": ["a", "never", "b"], "rows": [["x", "", ""], ["y", "", 2]] },
                 "ragged": { "columns": ["a"], "rows": [["1", "2"]] }
             },
             "checks": [
@@ -413,6 +427,7 @@ mod tests {
             ("digits.report.gain:.1", "−0.2", "-0.2"),
             ("digits.report.third:.0", "under 1", "0"),
             ("digits.report.gain:e1", "−0.25", "-2.5 \\cdot 10^{-1}"),
+            ("digits.checks.0.measured:.2", "0.93\u{a0}±\u{a0}0.01", "0.93 \\pm 0.01"),
             ("digits.config.bytes:MB1", "25.7\u{202f}MB", "25.7\\,\\text{MB}"),
             ("digits.config.epochs", "30", "30"),
             ("digits.config.learning_rate", "3", "3"),
@@ -452,6 +467,8 @@ mod tests {
     fn tables_align_numbers_and_escape_bars() {
         let expected = "| digit | read |\n| --- | --: |\n| a\\|b | 9 |\n| c | 10 |\n";
         assert_eq!(results().table("digits.report.confusion").unwrap(), expected);
+        let expected = "| a | b |\n| --- | --: |\n| x |  |\n| y | 2 |\n";
+        assert_eq!(results().table("digits.report.gaps").unwrap(), expected);
         for path in ["digits.report.ragged", "digits.report.accuracy"] {
             assert_eq!(results().table(path), Err(Fault::NotATable { path: path.into() }));
         }
@@ -485,6 +502,8 @@ mod tests {
             claims.contains("## Lecture 1: digits {#claim-digits}") && claims.contains("✗ fails"),
             "{claims}"
         );
+        assert!(claims.contains("\n\nPaper: Nielsen 2015.\n\n"), "{claims}");
+        assert_eq!(sentence("Is it meaningful?"), "Is it meaningful?");
         assert_eq!(results().score(1), Score { hold: 1, listed: 2 });
         assert_eq!(results().score(2), Score::default());
     }
