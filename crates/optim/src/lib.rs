@@ -6,7 +6,7 @@
 //! | 2 | machine-learning basics | [`learning`] |
 //! | 3 | stochastic gradient descent, linear regression | [`sgd`] |
 //! | 4 | back-propagation and automatic differentiation | [`autodiff`] |
-//! | 5 | losses, activations, initialisation | `layers::{losses, activation, init}`, [`saturation`], [`mean_field`], [`init`], [`mixture`], [`calibration`] |
+//! | 5 | losses, activations, initialisation | `layers::{losses, activation, init}`, [`saturation`], [`mean_field`], [`init`], [`sparse_start`], [`mixture`], [`calibration`], [`summation`] |
 //! | 6 | regularisation | [`regularize`], [`chain`] |
 //! | 7 | architectures and the project proposal | [`architecture`] |
 //! | 8 | variations on stochastic gradient descent | [`optimizers`], [`schedules`], [`range_test`], [`search`], [`second_order`], [`descent`], [`problems`], [`landscape`], [`loss_scale`], [`master_copy`] |
@@ -44,6 +44,8 @@ pub mod schedules;
 pub mod search;
 pub mod second_order;
 pub mod sgd;
+pub mod sparse_start;
+pub mod summation;
 
 pub use error::Error;
 

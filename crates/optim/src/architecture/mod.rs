@@ -5,6 +5,8 @@
 //! | parameters, multiply-adds, memory, receptive field of a description | [`count`] |
 //! | the descriptions of the networks that the course names | [`zoo`] |
 //! | shortcuts around layers | [`skip`] for a depth known at run time, [`blocks`] as dfdx modules |
+//! | a deep residual network without normalisation | [`fixup`] |
+//! | both sides of a rectifier | [`crelu`] |
 //! | a proposal that refuses to be vague | [`proposal`] |
 //!
 //! For a built model: `layers::params::count`; for a type at compile time: `layers::Cost`.
@@ -39,6 +41,8 @@
 //! ```
 pub mod blocks;
 pub mod count;
+pub mod crelu;
+pub mod fixup;
 pub mod proposal;
 pub mod skip;
 pub mod zoo;

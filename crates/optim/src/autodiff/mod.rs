@@ -9,6 +9,7 @@
 //! | [`graph`] | order, depth, memory, simplification and picture of a graph | petgraph |
 //! | [`checkpoint`] | gradient of a long chain in little memory | recomputation, uniform or optimal |
 //! | [`hvp`] | Hessian times vector by hand | Pearlmutter's R-operator for one hidden layer |
+//! | [`hessian_times_model`] | Hessian of any dfdx model times a model | [`layers::Dual`] |
 //! | [`spectrum`] | eigenvalues of a Hessian that is never formed | Lanczos, power iteration |
 //! | [`gradcheck`] | is a gradient the derivative? | central differences |
 //!
@@ -47,6 +48,8 @@ mod model;
 pub mod scalar;
 pub mod spectrum;
 pub mod tensor;
+
+pub use model::hessian_times_model;
 
 use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Neg, Sub};

@@ -5,6 +5,7 @@
 //! | time to tune a learning rate and its schedule | [`Sgd`] with Nesterov's momentum |
 //! | no time to tune, gradients of different scales | [`AdamW`], or [`Lion`] at a third of its learning rate |
 //! | sparse features, embeddings | [`AdaGrad`], [`SparseAdam`] |
+//! | a run that should be useful at several lengths | [`AdamW`] with [`WarmRestarts`] |
 //! | no schedule at all | [`ScheduleFreeAdamW`]; evaluate [`Optim::evaluation`] |
 //! | very large batches | [`Lars`], [`Lamb`] |
 //! | little memory | [`Adafactor`], [`Lion`], [`Sgd`] |
@@ -66,6 +67,7 @@ mod as_dfdx;
 mod layerwise;
 mod matrix;
 mod momentum;
+mod restarts;
 pub mod schedule_free;
 mod sign;
 
@@ -86,6 +88,7 @@ pub use matrix::{
     SparseAdamConfig, orthogonalise,
 };
 pub use momentum::{AggMo, AggMoConfig, Asgd, AsgdConfig, NesterovAgd, NesterovAgdConfig, Qhm, QhmConfig};
+pub use restarts::{WarmRestarts, normalised_decay};
 pub use schedule_free::{ScheduleFreeAdamW, ScheduleFreeAdamWConfig, ScheduleFreeSgd, ScheduleFreeSgdConfig};
 pub use sign::{Lion, LionConfig, Rprop, RpropConfig};
 

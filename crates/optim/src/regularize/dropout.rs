@@ -1,6 +1,7 @@
 //! Dropout after training: many masks for one input, and ridge regression in disguise.
 //!
-//! The layers themselves are `layers::modules::{Dropout, GaussianDropout, AlphaDropout, FeatureDropout}`; what training
+//! The layers themselves are `layers::modules::{Dropout, GaussianDropout, AlphaDropout, FeatureDropout}`, the last of which drops
+//! whole channels and is known as spatial dropout (Tompson et al. 2015, arXiv 1411.4280); what training
 //! with them does to a linear network stands in [`super::dropout_theory`].
 //!
 //! **Dropping inputs of a linear model is ridge regression**: with $\theta$ the probability to keep and

@@ -3,7 +3,6 @@ use layers::prelude::*;
 use layers::{Along, Dual, assert_close, hessian_vector_product, params, testing::Golden};
 use nalgebra::DMatrix;
 use optim::Error;
-use optim::autodiff::Number;
 use optim::autodiff::checkpoint::{self, ChainStep, Plan, optimal_steps};
 use optim::autodiff::dual::{DualNumber, gradient, gradient_and_hessian};
 use optim::autodiff::gradcheck::gradcheck;
@@ -11,6 +10,7 @@ use optim::autodiff::graph::ComputationGraph;
 use optim::autodiff::hvp::{Sizes, second_order};
 use optim::autodiff::scalar::{ScalarTape, Var as ScalarVar};
 use optim::autodiff::tensor::{Tape, Var};
+use optim::autodiff::{Number, hessian_times_model};
 use optim::learning::one_hot;
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -230,7 +230,15 @@ fn second_order_of_a_network_agrees_with_jax_three_times() {
     let got = hessian_vector_product(&model, &v, |model, direction| {
         model.along(direction, Dual::constant(batch.leaky_trace())).cross_entropy_mean(&labels)
     });
-    assert_close!(got.unwrap(), hand.hessian_vector, 1e-12, 1e-15);
+    let got = got.unwrap();
+    assert_close!(got, hand.hessian_vector, 1e-12, 1e-15);
+    // The same as a model.
+    let mut direction = model.clone();
+    params::unflatten(&mut direction, &v).unwrap();
+    let product = hessian_times_model(&model, &direction, |model, direction| {
+        model.along(direction, Dual::constant(batch.leaky_trace())).cross_entropy_mean(&labels)
+    });
+    assert_eq!(params::flatten(&product.unwrap()), got);
     for key in ["source", "scalars", "mlp/layout"] {
         golden.skip(key);
     }
@@ -245,7 +253,7 @@ fn random_graph<T: Number>(x: &[T], choices: &[(u8, u16, u16)]) -> T {
         let bounded = b.tanh();
         values.push(match op % 9 {
             0 => (a + b) * T::from(0.5), // sums must not double from node to node
-            1 => (a - b) * T::from(0.5),
+            1 => (a - b).tanh() + (b - a).sin() * T::from(0.5), // two nodes that differ in the order only
             2 => a.tanh() * bounded,
             3 => a / (one::<T>() + b * b),
             4 => -a,
@@ -346,7 +354,7 @@ fn random_tensors<'t>(x: &[Var<'t>], choices: &[(u8, u16, u16)]) -> Var<'t> {
         let (a, b) = (values[i as usize % values.len()], values[j as usize % values.len()]);
         values.push(match op % 9 {
             0 => (a + b).scale(0.5),
-            1 => (a - b).scale(0.5),
+            1 => (a - b).tanh() + (b - a).sin().scale(0.5),
             2 => a.tanh() * b.tanh(),
             3 => a / (b * b).shift(1.0),
             4 => -a,
@@ -418,7 +426,8 @@ proptest! {
         let y = random_tensors(&vars, &choices);
         let forward = tape.cost();
         let slopes = tape.gradient(y, &vars);
-        prop_assert!(tape.cost() - forward <= 5 * forward, "{} after {forward}", tape.cost() - forward);
+        let backward = tape.cost() - forward;
+        prop_assert!(backward <= 5 * forward, "{backward} after {forward}");
         let names = [(vars[0], "a \\ and \"b\""), (vars[1], "line\nfeed"), (vars[2], "z")];
         for (i, result) in [y, slopes[0], slopes[1], slopes[2]].into_iter().enumerate() {
             let graph = ComputationGraph::from_tape(&tape, result, &names);
@@ -496,6 +505,31 @@ fn graphs_are_ordered_simplified_and_drawn() {
     assert_eq!(simple.graph().node_count(), 7);
     assert_eq!(simple.depth().unwrap(), 4);
     assert!(simple.peak_memory().unwrap() <= graph.peak_memory().unwrap());
+}
+
+/// Operations that differ in the order of their arguments are two operations: of a pair in both orders neither goes.
+#[test]
+fn simplification_keeps_the_order_of_arguments() {
+    let tape = Tape::new();
+    let [a, b] = [3.0, 5.0].map(|x| tape.input(DMatrix::from_row_slice(2, 2, &[x, 1.0, 0.5, -x])));
+    type Pair<'t> = fn(Var<'t>, Var<'t>) -> Var<'t>;
+    let pairs: [(Pair<'_>, Pair<'_>); 4] = [
+        (|a, b| a - b, |a, b| b - a),
+        (|a, b| a / b, |a, b| b / a),
+        (|a, b| a.matmul(b), |a, b| b.matmul(a)),
+        (|a, b| a.stack(b), |a, b| b.stack(a)),
+    ];
+    for (i, (one, other)) in pairs.into_iter().enumerate() {
+        let result = (one(a, b).sin() * other(a, b)).sum();
+        let twice = (one(a, b).sin() * one(a, b)).sum();
+        let graph = ComputationGraph::from_tape(&tape, result, &[]).simplify().unwrap();
+        assert_eq!(graph.graph().node_count(), 2 + 2 + 4, "pair {i}"); // inputs, the pair, sine, product, two sums
+        let inputs = [a, b].map(|x| x.value().as_ref().clone());
+        assert_close!(graph.evaluate(&inputs).unwrap()[0], result.number(), 1e-15, 0.0, "pair {i}");
+        let one = ComputationGraph::from_tape(&tape, twice, &[]).simplify().unwrap();
+        assert_eq!(one.graph().node_count(), 2 + 1 + 4, "pair {i}: the same operation twice is one");
+        assert!((result.number() - twice.number()).abs() > 0.1, "pair {i}");
+    }
 }
 
 /// tanh(w x + b) on a vector of two, parameters w (2 × 2) and b.

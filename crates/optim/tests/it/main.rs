@@ -2,6 +2,7 @@
 mod adapters;
 mod architecture;
 mod autodiff;
+mod derivatives;
 #[cfg(feature = "experiments")]
 mod experiments;
 mod facts;
@@ -11,6 +12,7 @@ mod kfac;
 mod landscape;
 mod laws;
 mod learning;
+mod mixing;
 mod optimizers;
 mod outputs;
 mod problems;
@@ -22,5 +24,8 @@ mod schedules;
 mod search;
 mod second_order;
 mod sgd;
+mod starts;
+mod sums;
 #[cfg(feature = "experiments")]
 mod trainer;
+mod unlabelled;
