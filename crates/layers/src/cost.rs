@@ -114,6 +114,24 @@ mod sequence {
     }
 }
 
+/// Per node. The sums over neighbours depend on the graph, which no type knows: min(`I`, `O`) additions for each entry.
+mod graph {
+    use super::{Cost, Dtype, Storage};
+    use crate::{graph, modules};
+
+    cost_of! {
+        [const I: usize, const O: usize, A,] graph::builder::GraphConvolution<I, O, A>,
+            [E: Dtype, D: Storage<E>] modules::GraphConvolution<I, O, E, D, A>: I * O + O, I * O;
+        [const I: usize, const O: usize, A,] graph::builder::NeighbourConvolution<I, O, A>,
+            [E: Dtype, D: Storage<E>] modules::NeighbourConvolution<I, O, E, D, A>: 2 * I * O + O, 2 * I * O;
+    }
+
+    impl<L: Cost> Cost for graph::PerNode<L> {
+        const PARAMS: usize = L::PARAMS;
+        const MACS: usize = L::MACS;
+    }
+}
+
 macro_rules! free {
     ($($module:ty)*) => {$(
         impl Cost for $module {
@@ -122,7 +140,7 @@ macro_rules! free {
         }
     )*};
 }
-free!(() crate::embedding::SinusoidalPositions AlphaDropout Dropout FeatureDropout GaussianDropout GaussianNoise
+free!(() crate::embedding::SinusoidalPositions crate::graph::SumReadout crate::graph::MeanReadout crate::graph::MaxReadout AlphaDropout Dropout FeatureDropout GaussianDropout GaussianNoise
       Identity Relu LeakyRelu Sigmoid Tanh Gelu Silu Softplus
       activation::Relu6 activation::ReluSquared activation::Selu activation::Elu activation::Celu
       activation::LogSigmoid activation::LecunTanh activation::GeluTanh activation::Swish activation::Mish

@@ -5,6 +5,7 @@
 //! | a fully connected layer, fused with its activation | [`modules::Linear`], built from [`builders::Linear`] |
 //! | tokens, recurrent layers, attention, Transformer blocks | [`embedding`], [`recurrent`], [`attention`], [`transformer`] |
 //! | convolutions of images and sequences, transposed too, flattening | [`convolution`] |
+//! | layers on graphs, readouts | [`graph`] |
 //! | activation functions as modules | [`activation`] |
 //! | dropout and noise, by key | [`dropout`] |
 //! | batch, layer, group, instance, RMS, response, spectral and weight normalisation | [`normalisation`] |
@@ -40,6 +41,7 @@ pub mod dropout;
 pub mod dual;
 pub mod embedding;
 pub mod gated;
+pub mod graph;
 pub mod init;
 pub mod linear;
 pub mod losses;
@@ -90,6 +92,9 @@ pub mod modules {
     pub use crate::dropout::{AlphaDropout, Dropout, FeatureDropout, GaussianDropout, GaussianNoise};
     pub use crate::embedding::{Embedding, LearnedPositions, SinusoidalPositions};
     pub use crate::gated::{Glu, Maxout};
+    pub use crate::graph::{
+        GraphConvolution, MaxReadout, MeanReadout, NeighbourConvolution, PerNode, SumReadout,
+    };
     pub use crate::linear::Linear;
     pub use crate::normalisation::{
         BatchNorm, BatchNorm1D, BatchNorm2D, GroupNorm, InstanceNorm2D, LayerNorm1D, LocalResponseNorm,
@@ -127,6 +132,8 @@ pub mod builders {
     pub use crate::embedding::SinusoidalPositions;
     pub use crate::embedding::builder::{Embedding, LearnedPositions};
     pub use crate::gated::{Glu, Maxout};
+    pub use crate::graph::builder::{GraphConvolution, NeighbourConvolution};
+    pub use crate::graph::{MaxReadout, MeanReadout, PerNode, SumReadout};
     pub use crate::linear::builder::Linear;
     pub use crate::normalisation::builder::{
         BatchNorm, BatchNorm1D, BatchNorm2D, GroupNorm, LayerNorm1D, RMSNorm, SpectralNorm, WeightNorm,

@@ -27,6 +27,7 @@
 //! **Cost**: value and tangent together take two to three times the work and memory of the value.
 pub(crate) mod along;
 mod dfdx_layers;
+mod graph;
 mod operations;
 pub(crate) mod own_layers;
 mod second_order;

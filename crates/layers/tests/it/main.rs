@@ -4,6 +4,7 @@ mod convolution;
 mod cost;
 mod dropout;
 mod dual;
+mod graph;
 mod init;
 mod line;
 mod modules;

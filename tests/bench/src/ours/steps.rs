@@ -7,6 +7,7 @@ use kernels::sequence::gather_rows;
 use kernels::sparse::{Csr, Segments, segment_mean, spmm};
 use kernels::{Identity as NoActivation, InputGradient};
 use layers::attention::Causal;
+use layers::graph::OnGraph;
 use layers::prelude::*;
 use layers::recurrent::Recurrent;
 use layers::transformer::PreNorm;
@@ -339,27 +340,17 @@ fn normalised(graph: &NodeGraph) -> Csr<f32> {
 }
 
 fn gcn() -> Case {
-    type Gcn = (Linear<500, 16>, Linear<16, 9>);
+    type Gcn = (GraphConvolution<500, 16, Relu>, GraphConvolution<16, 9>);
     let graph = debian();
-    let model = fill(device().build_module::<Gcn, f32>(), 100);
+    let mut model = fill(device().build_module::<Gcn, f32>(), 100);
+    model.0.input_gradient = InputGradient::Skipped;
     let (x, adjacency, trained) = (features(graph), normalised(graph), graph.split().train);
     let y: Vec<usize> = trained.iter().map(|&node| graph.label(node)).collect();
-    let none = (device().zeros(), device().zeros());
     let optimizer = adam(&model);
     training(model, optimizer, move |model, gradients| {
-        let (first, second) = (&model.0, &model.1);
-        let x = x.trace(gradients);
-        let h = kernels::linear(x, &first.weight, &none.0, NoActivation, InputGradient::Skipped);
-        let h = kernels::activate(add_row(spmm(&adjacency, h), &first.bias), kernels::Relu);
-        let h = kernels::linear(h, &second.weight, &none.1, NoActivation, InputGradient::Needed);
-        let logits = add_row(spmm(&adjacency, h), &second.bias);
+        let logits = model.forward(OnGraph { x: x.trace(gradients), graph: &adjacency }).x;
         kernels::cross_entropy_mean(gather_rows(logits, &trained), &y)
     })
-}
-
-/// x + b in every row.
-fn add_row<const F: usize>(x: Taped<(usize, Const<F>)>, b: &Array<Rank1<F>>) -> Taped<(usize, Const<F>)> {
-    kernels::add_along(x, b.clone(), Axis::<0>)
 }
 
 fn graphsage() -> Case {
