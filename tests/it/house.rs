@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("bench-protocol", &[]),
     ("pool-models", &[]),
     ("fake-gpu", &["kernels"]),
-    ("bench", &["bench-protocol", "datasets", "kernels", "layers"]),
+    ("bench", &["bench-protocol", "datasets", "kernels", "layers", "optim"]),
     ("course-tests", &["kernels", "lab", "layers", UNITS]),
 ];
 

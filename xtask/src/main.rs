@@ -171,7 +171,7 @@ const CASES: &str = include_str!("../../tests/bench/cases.txt");
 
 /// What is timed is compiled with all optimisations, for minutes: a word that names nothing is refused before.
 fn bench(arguments: &[String]) -> Exit {
-    let mut known = vec!["steps", "operations", "growth"];
+    let mut known = vec!["steps", "operations", "growth", "ways"];
     for case in CASES.lines() {
         known.push(case);
         known.extend(case.split_once('/').map(|(family, _)| family));

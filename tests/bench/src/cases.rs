@@ -10,13 +10,15 @@ pub(crate) enum Group {
     Steps,
     /// One operation, with its backward pass where it has one.
     Operations,
-    /// One model or operation at sizes that grow by a factor of four.
+    /// One model or operation at sizes that grow.
     Growth,
+    /// The same numbers found in several ways of ours: what an idea of a lecture gains over the plain way.
+    Ways,
 }
 
 impl Group {
     /// All of them, in the order in which they run.
-    pub(crate) const ALL: [Self; 3] = [Self::Steps, Self::Operations, Self::Growth];
+    pub(crate) const ALL: [Self; 4] = [Self::Steps, Self::Operations, Self::Growth, Self::Ways];
 
     /// What a person types, and the end of the result's name.
     pub(crate) fn name(self) -> &'static str {
@@ -24,6 +26,7 @@ impl Group {
             Self::Steps => "steps",
             Self::Operations => "operations",
             Self::Growth => "growth",
+            Self::Ways => "ways",
         }
     }
 
@@ -32,6 +35,7 @@ impl Group {
         match case.split_once('/') {
             None => Self::Steps,
             Some((family, _)) if GROWING.iter().any(|growing| growing.family == family) => Self::Growth,
+            Some(_) if WAYS.iter().any(|way| way.case == case) => Self::Ways,
             Some(_) => Self::Operations,
         }
     }
@@ -71,7 +75,45 @@ pub(crate) const GROWING: &[Growing] = &[
     Growing { family: "batch", what: "batch of a 64-64-1 network", exponent: 1.0 },
     Growing { family: "width", what: "width of a w-w-1 network, batch 64", exponent: 2.0 },
     Growing { family: "attention", what: "length of causal attention", exponent: 2.0 },
-    Growing { family: "edges", what: "edges of a graph, SpMM of 16 features", exponent: 1.0 },
+    Growing { family: "edges", what: "edges and nodes of a graph, SpMM of 16 features", exponent: 1.0 },
+    Growing { family: "density", what: "edges between a million nodes, the same SpMM", exponent: 1.0 },
+];
+
+/// One way to the numbers of a case of [`Group::Ways`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Described {
+    /// The case.
+    pub(crate) case: &'static str,
+    /// What it computes.
+    pub(crate) what: &'static str,
+    /// The side that goes this way.
+    pub(crate) side: &'static str,
+    /// How it does.
+    pub(crate) how: &'static str,
+    /// How often it has to, until everything that the first way finds at once is found.
+    pub(crate) passes: u32,
+}
+
+const fn way([case, what, side, how]: [&'static str; 4], passes: u32) -> Described {
+    Described { case, what, side, how, passes }
+}
+
+const GRADIENT: &str = "gradient of a 784-100-10 network, batch 32";
+const CHAIN: &str = "derivative through a million operations";
+const TEN: &str = "training step of a 784-30-10 network, batch 10";
+const HUNDRED: &str = "the same, batch 100";
+
+/// The ways of [`Group::Ways`], ours first in each case.
+pub(crate) const WAYS: &[Described] = &[
+    way(["gradient/784-100-10", GRADIENT, "ours", "dfdx's tape, our kernels"], 1),
+    way(["gradient/784-100-10", GRADIENT, "graph", "tape of matrices"], 1),
+    way(["gradient/784-100-10", GRADIENT, "duals", "dual numbers"], 79_510),
+    way(["chain/1m", CHAIN, "ours", "tape of numbers"], 1),
+    way(["chain/1m", CHAIN, "duals", "dual numbers"], 1),
+    way(["minibatch/10", TEN, "ours", "examples as rows of a matrix"], 1),
+    way(["minibatch/10", TEN, "loop", "one example after the other"], 1),
+    way(["minibatch/100", HUNDRED, "ours", "examples as rows of a matrix"], 1),
+    way(["minibatch/100", HUNDRED, "loop", "one example after the other"], 1),
 ];
 
 /// The cases that `wanted` selects: a case, everything before a slash, or the name of a group; all without a word.

@@ -25,11 +25,12 @@ mod sides;
 mod statistics;
 mod worker;
 
+use cases::Group;
 use clap::{Parser, Subcommand};
 use error::Error;
 use measure::{Effort, measure};
 use report::{Report, Run};
-use sides::Peer;
+use sides::{Peer, Way};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -39,7 +40,7 @@ use worker::Worker;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench", disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
 struct Arguments {
-    /// Cases, families (what stands before a slash) or groups: steps, operations, growth [default: all]
+    /// Cases, families (what stands before a slash) or groups: steps, operations, growth, ways [default: all]
     #[arg(value_name = "CASE")]
     cases: Vec<String>,
     /// Whom to compare with
@@ -58,13 +59,17 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Serve {
     /// Be our side of a comparison: commands on standard input, answers on standard output
-    Serve,
+    Serve {
+        /// Or another way of ours
+        #[arg(value_enum)]
+        way: Option<Way>,
+    },
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if arguments.serve.is_some() {
-        return match ours::serve() {
+    if let Some(Serve::Serve { way }) = arguments.serve {
+        return match ours::serve(way) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE, // whoever asked is gone
         };
@@ -94,9 +99,17 @@ fn bench(arguments: &Arguments) -> Result<(), Error> {
     }
     let logs = root.join("target/bench");
     std::fs::create_dir_all(&logs).map_err(|source| Error::Write { path: logs.clone(), source })?;
-    let mut all = vec![sides::ours()?];
-    for peer in &arguments.peers {
-        all.push(peer.prepare(root)?);
+    let has = |group: fn(Group) -> bool| chosen.iter().any(|case| group(Group::of(case)));
+    let mut all = vec![sides::ours(None)?];
+    if has(|group| group != Group::Ways) {
+        for peer in &arguments.peers {
+            all.push(peer.prepare(root)?);
+        }
+    }
+    if has(|group| group == Group::Ways) {
+        for way in Way::ALL {
+            all.push(sides::ours(Some(way))?);
+        }
     }
     let load = machine::load();
     println!("{}; load before the start {}", machine::processor(), report::load(load));
@@ -111,8 +124,13 @@ fn bench(arguments: &Arguments) -> Result<(), Error> {
     println!("{}", report::header(&workers));
     for case in &chosen {
         // A fresh process for each case of ours: no memory of an earlier one.
-        let log = logs.join(format!("{}.log", sides::OURS));
-        workers[0] = Worker::start(sides::ours()?, &log)?;
+        for way in [None].into_iter().chain(Way::ALL.map(Some)) {
+            let side = sides::ours(way)?;
+            if let Some(worker) = workers.iter_mut().find(|worker| worker.name == side.name) {
+                let log = logs.join(format!("{}.log", side.name));
+                *worker = Worker::start(side, &log)?;
+            }
+        }
         let found = measure(&mut workers, case, effort)?;
         println!("{}", report::row(&found, &workers));
         measured.push(found);
@@ -163,7 +181,9 @@ mod tests {
 
     #[test]
     fn our_side_is_a_command_of_its_own() {
-        assert!(parsed(&["serve"]).unwrap().serve.is_some());
+        assert!(matches!(parsed(&["serve"]).unwrap().serve, Some(Serve::Serve { way: None })));
+        let way = parsed(&["serve", "duals"]).unwrap().serve;
+        assert!(matches!(way, Some(Serve::Serve { way: Some(Way::Duals) })));
         assert!(parsed(&["serve", "mlp"]).is_err());
     }
 }

@@ -1,8 +1,8 @@
 //! The table that a person reads, the result files that the book reads, and the closing line.
-use crate::cases::{GROWING, Group, STEPS};
+use crate::cases::{Described, GROWING, Group, STEPS, WAYS};
 use crate::machine::{self, MOST_LOAD, THREADS};
 use crate::measure::{Effort, Measured, Timed};
-use crate::sides::OURS;
+use crate::sides::{OURS, Way};
 use crate::statistics::{geometric_mean, slope};
 use crate::worker::Worker;
 use crate::{Error, figure, ours};
@@ -21,6 +21,12 @@ const LEAST_MEAN: f64 = 1.5;
 const LEAST_WORST: f64 = 0.8;
 const LEAST_RUST: f64 = 3.0;
 const MOST_MEMORY: f64 = 1.0;
+
+/// Goals of the ways: the tape of matrices over dfdx's, milliseconds of a million operations on the tape of numbers, one
+/// example after the other over all as one matrix (what Nielsen's problem promises).
+const MOST_GRAPH: f64 = 2.0;
+const MOST_MILLION: f64 = 30.0;
+const LEAST_MATRIX: f64 = 5.0;
 
 /// Peaks below this are the allocator's and the threads' and say nothing about a case.
 const LEAST_PEAK: u64 = 4 << 20;
@@ -112,12 +118,19 @@ impl Report {
             if cases.is_empty() {
                 continue;
             }
-            for peer in self.peers() {
+            for peer in self.peers(group).filter(|_| group != Group::Ways) {
                 println!("{}", self.summary(group, peer));
             }
-            let is_whole = ours::names().iter().filter(|name| Group::of(name) == group).all(|name| {
-                cases.iter().any(|measured| measured.case == *name && measured.side(TORCH).is_some())
-            });
+            let is_whole = if group == Group::Ways {
+                let is_there = |case: &str, side: &str| {
+                    cases.iter().any(|measured| measured.case == case && measured.side(side).is_some())
+                };
+                WAYS.iter().all(|way| is_there(way.case, way.side))
+            } else {
+                ours::names().iter().filter(|name| Group::of(name) == group).all(|name| {
+                    cases.iter().any(|measured| measured.case == *name && measured.side(TORCH).is_some())
+                })
+            };
             let book = root.join("book");
             let (results, figures) = if self.run.is_valid() && is_whole {
                 (book.join("results"), book.join("src/figures"))
@@ -128,7 +141,7 @@ impl Report {
             let text =
                 serde_json::to_string_pretty(&self.json(group)).expect("numbers and words are JSON") + "\n";
             write(&results.join(format!("{name}.json")), &text)?;
-            if group != Group::Growth {
+            if has_figure(group) {
                 write(&figures.join(format!("{name}-ratios.svg")), &figure::ratios(&self.ratios(group)))?;
             }
             println!(
@@ -144,8 +157,11 @@ impl Report {
         self.measured.iter().filter(|measured| Group::of(&measured.case) == group).collect()
     }
 
-    fn peers(&self) -> impl Iterator<Item = &'static str> {
-        self.run.versions.iter().map(|(name, _)| *name).filter(|name| *name != OURS)
+    /// Who is compared with ours in a group: other libraries, or other ways of our own.
+    fn peers(&self, group: Group) -> impl Iterator<Item = &'static str> {
+        let is_way = |name: &str| Way::ALL.iter().any(|way| way.name() == name);
+        let names = self.run.versions.iter().map(|(name, _)| *name).filter(|name| *name != OURS);
+        names.filter(move |name| is_way(name) == (group == Group::Ways))
     }
 
     /// Case and ratio of one peer's time to ours.
@@ -158,7 +174,7 @@ impl Report {
     fn ratios(&self, group: Group) -> Vec<figure::Row> {
         let row = |measured: &&Measured| {
             measured.side(OURS)?;
-            let peers = self.peers().filter_map(|peer| {
+            let peers = self.peers(group).filter_map(|peer| {
                 let t = measured.side(peer)?;
                 Some(figure::Dot { peer, ratio: t.ratio, low: t.ratio_p10, high: t.ratio_p90 })
             });
@@ -194,7 +210,7 @@ impl Report {
     fn slopes(&self) -> Vec<Slope> {
         let mut slopes = Vec::new();
         for growing in GROWING {
-            for side in [OURS].into_iter().chain(self.peers()) {
+            for side in [OURS].into_iter().chain(self.peers(Group::Growth)) {
                 let mut points: Vec<(f64, &Timed)> = self
                     .measured
                     .iter()
@@ -243,7 +259,7 @@ impl Report {
     fn json(&self, group: Group) -> Value {
         let name = format!("bench-{}", group.name());
         let peers: serde_json::Map<String, Value> = self
-            .peers()
+            .peers(group)
             .filter(|peer| !self.against(group, peer).is_empty())
             .map(|peer| (peer.to_owned(), self.against_json(group, peer)))
             .collect();
@@ -254,6 +270,7 @@ impl Report {
             Group::Steps => "Training steps take less time and memory than PyTorch's.",
             Group::Operations => "Operations take less time than PyTorch's.",
             Group::Growth => "Time grows as the arithmetic does.",
+            Group::Ways => "Each idea takes less time than what it replaces.",
         };
         json!({
             "format": 1,
@@ -268,14 +285,15 @@ impl Report {
             "report": {
                 "peers": peers,
                 "planned": if group == Group::Steps { STEPS.len() } else { self.of(group).len() },
-                "table": self.table(group),
+                "table": if group == Group::Ways { self.way_table() } else { self.table(group) },
+                "ways": if group == Group::Ways { self.ways() } else { Value::Null },
                 "slopes": self.slope_table(),
                 "cases": self.of(group),
                 "machine": machine::processor(),
                 "load": self.run.load,
             },
             "checks": self.checks(group),
-            "figures": if group == Group::Growth { vec![] } else { vec![format!("{name}-ratios.svg")] },
+            "figures": if has_figure(group) { vec![format!("{name}-ratios.svg")] } else { vec![] },
             "versions": versions,
             "unstable": { "wall_seconds": self.run.wall_seconds, "commit": commit(), "machine": machine::processor() },
         })
@@ -295,7 +313,7 @@ impl Report {
 
     /// Columns and rows as the book shows them.
     fn table(&self, group: Group) -> Value {
-        let peers: Vec<&str> = self.peers().collect();
+        let peers: Vec<&str> = self.peers(group).collect();
         let mut columns = vec!["case".to_owned(), "ours, ms".to_owned(), "90/10".to_owned()];
         columns.extend(peers.iter().map(|peer| format!("{peer} / ours")));
         columns.push("peak ours, MB".to_owned());
@@ -318,6 +336,41 @@ impl Report {
         json!({ "columns": columns, "rows": self.of(group).iter().filter_map(row).collect::<Vec<_>>() })
     }
 
+    /// Every way with its time, in the order of [`WAYS`].
+    fn ways_found(&self) -> impl Iterator<Item = (&'static Described, &Timed)> {
+        WAYS.iter().filter_map(|way| {
+            let measured = self.measured.iter().find(|measured| measured.case == way.case)?;
+            Some((way, measured.side(way.side)?))
+        })
+    }
+
+    /// Each way by the name of its case and of its side, for the text: milliseconds of a pass and of all passes.
+    fn ways(&self) -> Value {
+        let mut cases = serde_json::Map::new();
+        for (way, timed) in self.ways_found() {
+            let numbers = json!({
+                "milliseconds": 1e3 * timed.p50,
+                "ratio": timed.ratio,
+                "passes": way.passes,
+                "all_seconds": timed.p50 * f64::from(way.passes),
+                "peak_megabytes": timed.peak_bytes as f64 / 1e6,
+            });
+            let case = cases.entry(way.case.replace(['/', '-'], "_")).or_insert_with(|| json!({}));
+            case[way.side] = numbers;
+        }
+        Value::Object(cases)
+    }
+
+    fn way_table(&self) -> Value {
+        let columns = ["what is computed", "way", "a pass, ms", "passes", "all of it, ms", "peak memory, MB"];
+        let row = |(way, timed): (&Described, &Timed)| {
+            let all = milliseconds(timed.p50 * f64::from(way.passes));
+            let peak = format!("{:.1}", timed.peak_bytes as f64 / 1e6);
+            [way.what.into(), way.how.into(), milliseconds(timed.p50), way.passes.to_string(), all, peak]
+        };
+        json!({ "columns": columns, "rows": self.ways_found().map(row).collect::<Vec<[String; 6]>>() })
+    }
+
     fn slope_table(&self) -> Value {
         let rows: Vec<[String; 6]> = self
             .slopes()
@@ -335,13 +388,41 @@ impl Report {
     fn checks(&self, group: Group) -> Vec<Value> {
         let mut checks = Vec::new();
         let mut check = |id: String, claim: String, value: f64, n: usize, bound: Value, holds: bool| {
-            let reason = (!holds).then_some("see the table: the slowest rows say where the time goes");
+            let reason = (!holds).then_some(match (group, id.rsplit('-').next()) {
+                (Group::Ways, Some("graph")) => {
+                    "its products are nalgebra's, on one thread; those of our kernels use both and wider vectors"
+                }
+                (Group::Ways, _) => {
+                    "an example of so small a network is over in microseconds, and the weights stay in a cache between \
+                     examples: there is little that a larger product can save"
+                }
+                _ => "the slowest rows are products and sums, which the processor and its memory bound on every side",
+            });
             checks.push(json!({
                 "id": id, "claim": claim, "measured": { "mean": value, "sd": null, "n": n }, "bound": bound,
                 "bound_source": "goal", "baseline": null, "holds": holds, "reason_if_failed": reason,
             }));
         };
-        for peer in self.peers().filter(|_| group != Group::Growth) {
+        for (way, timed) in self.ways_found().filter(|_| group == Group::Ways) {
+            let (claim, value, bound) = match (way.case, way.side) {
+                (_, "graph") => ("time of the tape of matrices over dfdx's", timed.ratio, Err(MOST_GRAPH)),
+                ("chain/1m", OURS) => {
+                    ("milliseconds for a million operations and back", 1e3 * timed.p50, Err(MOST_MILLION))
+                }
+                ("minibatch/10", "loop") => {
+                    ("time of ten examples one by one over one matrix", timed.ratio, Ok(LEAST_MATRIX))
+                }
+                ("minibatch/100", "loop") => ("the same for a hundred", timed.ratio, Ok(LEAST_MATRIX)),
+                _ => continue,
+            };
+            let id = format!("{}-{}", way.case.replace('/', "-"), way.side);
+            let (holds, bound) = match bound {
+                Ok(least) => (value >= least, json!({ "at_least": least })),
+                Err(most) => (value <= most, json!({ "at_most": most })),
+            };
+            check(id, claim.to_owned(), value, timed.repetitions, bound, holds);
+        }
+        for peer in self.peers(group).filter(|_| has_figure(group)) {
             let ratios: Vec<f64> = self.against(group, peer).iter().map(|(_, timed)| timed.ratio).collect();
             let least = match peer {
                 TORCH => LEAST_MEAN,
@@ -387,6 +468,11 @@ impl Report {
         }
         checks
     }
+}
+
+/// Whether the ratios of a group are drawn.
+fn has_figure(group: Group) -> bool {
+    matches!(group, Group::Steps | Group::Operations)
 }
 
 /// How the time and memory of one side grow.
@@ -465,6 +551,28 @@ mod tests {
         let wanted =
             "training steps, PyTorch time / our time: geometric mean 2.00, worst vae 1.00, cases 2/3";
         assert_eq!(report.closing(), wanted);
+    }
+
+    /// Other libraries are not asked for our own ways, nor these for the operations; passes are multiplied.
+    #[test]
+    fn ways_stand_apart() {
+        let mut all = report(vec![measured("mlp", 1.0, 4.0)]);
+        all.run.versions.extend([("graph", "0.1.0".to_owned()), ("duals", "0.1.0".to_owned())]);
+        let sides = vec![
+            timed(OURS, 1e-3, 1.0, 2_000_000),
+            timed("graph", 3e-3, 3.0, 9_000_000),
+            timed("duals", 5e-3, 5.0, 0),
+        ];
+        all.measured.push(Measured { case: "gradient/784-100-10".into(), sides, refused: vec![] });
+        assert_eq!(all.peers(Group::Steps).collect::<Vec<_>>(), [TORCH]);
+        assert_eq!(all.peers(Group::Ways).collect::<Vec<_>>(), ["graph", "duals"]);
+        let json = all.json(Group::Ways);
+        let duals = &json["report"]["ways"]["gradient_784_100_10"]["duals"];
+        assert!((duals["all_seconds"].as_f64().unwrap() - 397.55).abs() < 1e-9, "{duals}");
+        assert_eq!(json["report"]["table"]["rows"][1][4], "3.00");
+        let checks = json["checks"].as_array().unwrap();
+        assert_eq!((checks.len(), checks[0]["holds"].as_bool()), (1, Some(false)));
+        assert_eq!(all.json(Group::Steps)["checks"].as_array().unwrap().len(), 3);
     }
 
     #[test]

@@ -53,16 +53,42 @@ impl Peer {
     }
 }
 
-/// Our own side: this program again.
+/// Another way to the same numbers that is ours too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Way {
+    /// The tape of matrices of lecture 4, whose gradients are graphs.
+    Graph,
+    /// Dual numbers: forward mode.
+    Duals,
+    /// One example after the other.
+    Loop,
+}
+
+impl Way {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Graph, Self::Duals, Self::Loop];
+
+    /// Name in tables and on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Graph => "graph",
+            Self::Duals => "duals",
+            Self::Loop => "loop",
+        }
+    }
+}
+
+/// Our own side, or another way of ours: this program again.
 ///
 /// # Errors
 /// [`Error::Start`] when the path of this program is not known.
-pub(crate) fn ours() -> Result<Side, Error> {
-    let program = std::env::current_exe().map_err(|source| Error::Start { name: OURS, source })?;
+pub(crate) fn ours(way: Option<Way>) -> Result<Side, Error> {
+    let name = way.map_or(OURS, Way::name);
+    let program = std::env::current_exe().map_err(|source| Error::Start { name, source })?;
     let mut command = Command::new(program);
-    command.arg("serve");
+    command.arg("serve").args(way.map(Way::name));
     threads(&mut command);
-    Ok(Side { name: OURS, command })
+    Ok(Side { name, command })
 }
 
 /// The same number of threads everywhere.

@@ -193,12 +193,12 @@ adam("10k", 10_000)
 adam("1m", 1_000_000)
 
 
-def ten_neighbours(nodes):
-    """A random graph with ten weighted neighbours a node, one in each tenth of the nodes, in CSR."""
-    tenth = nodes // 10
-    columns = (torch.arange(10) * tenth).repeat(nodes) + labels(2, 10 * nodes, tenth)
-    starts = 10 * torch.arange(nodes + 1)
-    return torch.sparse_csr_tensor(starts, columns, uniform(3, 10 * nodes), (nodes, nodes))
+def random_graph(nodes, degree):
+    """A random graph with `degree` weighted neighbours a node, one in each of as many equal parts of the nodes, in CSR."""
+    part = nodes // degree
+    columns = (torch.arange(degree) * part).repeat(nodes) + labels(2, degree * nodes, part)
+    starts = degree * torch.arange(nodes + 1)
+    return torch.sparse_csr_tensor(starts, columns, uniform(3, degree * nodes), (nodes, nodes))
 
 
 def spmm(nodes, features):
@@ -206,7 +206,7 @@ def spmm(nodes, features):
 
     @case(f"spmm/{10 * nodes}x{features}")
     def build():
-        matrix = ten_neighbours(nodes)
+        matrix = random_graph(nodes, 10)
         x = uniform(4, nodes, features).requires_grad_()
         upstream = uniform(9, nodes, features)
 
@@ -237,12 +237,12 @@ for length in (16, 64, 256, 1024, 4096):
     attention(length)
 
 
-def edges(nodes):
+def edges(name, nodes, degree):
     """The product of a sparse matrix and one of 16 columns, without gradients."""
 
-    @case(f"edges/{10 * nodes}")
+    @case(name)
     def build():
-        matrix, x = ten_neighbours(nodes), uniform(4, nodes, 16)
+        matrix, x = random_graph(nodes, degree), uniform(4, nodes, 16)
 
         def run():
             return matrix @ x
@@ -251,7 +251,9 @@ def edges(nodes):
 
 
 for nodes in (1_000, 10_000, 100_000, 1_000_000):
-    edges(nodes)
+    edges(f"edges/{10 * nodes}", nodes, 10)
+for degree in (1, 2, 4, 8):
+    edges(f"density/{1_000_000 * degree}", 1_000_000, degree)
 
 
 def growth(name, batch, width):

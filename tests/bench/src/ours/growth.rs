@@ -1,5 +1,5 @@
 //! A network of one hidden layer, attention, and a product with a sparse matrix, at growing sizes.
-use super::operations::{both, forward, ten_neighbours};
+use super::operations::{both, forward, random_graph};
 use super::{Prepare, device, elements, fill, uniform};
 use bench_protocol::{Case, data::fingerprint};
 use kernels::InputGradient;
@@ -27,10 +27,14 @@ pub(super) fn cases() -> Vec<(&'static str, Prepare)> {
         ("attention/256", |_| causal(256)),
         ("attention/1024", |_| causal(1024)),
         ("attention/4096", |_| causal(4096)),
-        ("edges/10000", |_| edges(1_000)),
-        ("edges/100000", |_| edges(10_000)),
-        ("edges/1000000", |_| edges(100_000)),
-        ("edges/10000000", |_| edges(1_000_000)),
+        ("edges/10000", |_| edges(1_000, 10)),
+        ("edges/100000", |_| edges(10_000, 10)),
+        ("edges/1000000", |_| edges(100_000, 10)),
+        ("edges/10000000", |_| edges(1_000_000, 10)),
+        ("density/1000000", |_| edges(1_000_000, 1)),
+        ("density/2000000", |_| edges(1_000_000, 2)),
+        ("density/4000000", |_| edges(1_000_000, 4)),
+        ("density/8000000", |_| edges(1_000_000, 8)),
     ]
 }
 
@@ -49,8 +53,8 @@ fn growth<const W: usize>(batch: usize) -> Case {
     Case { values, run: Box::new(move || drop(black_box(compute()))) }
 }
 
-fn edges(nodes: usize) -> Case {
-    let (matrix, x) = (ten_neighbours(nodes), uniform(4, (nodes, Const::<16>), 1.0));
+fn edges(nodes: usize, degree: usize) -> Case {
+    let (matrix, x) = (random_graph(nodes, degree), uniform(4, (nodes, Const::<16>), 1.0));
     forward(move || kernels::sparse::spmm(&matrix, x.clone()))
 }
 

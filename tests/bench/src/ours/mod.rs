@@ -5,7 +5,9 @@
 mod growth;
 mod operations;
 mod steps;
+mod ways;
 
+use crate::sides::{OURS, Way};
 use bench_protocol::{Case, Side, data};
 use dfdx::prelude::*;
 use layers::params;
@@ -22,7 +24,7 @@ type Taped<S> = Tensor<S, f32, Cpu, OwnedTape<f32, Cpu>>;
 
 /// Every case by its name.
 fn cases() -> Vec<(String, Prepare)> {
-    let lists = [steps::cases(), operations::cases(), growth::cases()];
+    let lists = [steps::cases(), operations::cases(), growth::cases(), ways::cases(None)];
     lists.into_iter().flatten().map(|(name, prepare)| (name.to_owned(), prepare)).collect()
 }
 
@@ -31,10 +33,11 @@ pub(crate) fn names() -> Vec<String> {
     cases().into_iter().map(|(name, _)| name).collect()
 }
 
-/// Serves them on standard input and output.
-pub(crate) fn serve() -> std::io::Result<()> {
-    let cases = cases();
-    let (name, version) = ("ours", env!("CARGO_PKG_VERSION"));
+/// Serves them, or those of another way, on standard input and output.
+pub(crate) fn serve(way: Option<Way>) -> std::io::Result<()> {
+    let named = |(name, prepare): (&str, Prepare)| (name.to_owned(), prepare);
+    let cases = if way.is_some() { ways::cases(way).into_iter().map(named).collect() } else { cases() };
+    let (name, version) = (way.map_or(OURS, Way::name), env!("CARGO_PKG_VERSION"));
     let side = Side { name, version, threads: kernels::pool::threads(), cases: &cases };
     bench_protocol::serve(side, std::io::stdin().lock(), std::io::stdout().lock())
 }
@@ -118,7 +121,7 @@ impl Upstream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cases::{Group, STEPS};
+    use crate::cases::{Group, STEPS, WAYS};
 
     #[test]
     fn names_are_known_to_the_tables_and_stand_once() {
@@ -128,6 +131,26 @@ mod tests {
         let all = names.len();
         names.dedup();
         assert_eq!(names.len(), all);
+    }
+
+    /// What the tables say of each way is what the sides have, and all ways of a case find the same numbers.
+    #[test]
+    fn ways_are_described_and_agree() {
+        let sides = [None].into_iter().chain(Way::ALL.map(Some));
+        let sides: Vec<_> = sides.map(|way| (way.map_or(OURS, Way::name), ways::cases(way))).collect();
+        let described = |side: &str, case: &str| WAYS.iter().any(|way| (way.side, way.case) == (side, case));
+        let all: usize = sides.iter().map(|(_, cases)| cases.len()).sum();
+        assert!(sides.iter().all(|(side, cases)| cases.iter().all(|(case, _)| described(side, case))));
+        assert_eq!(all, WAYS.len());
+        for (case, prepare) in &sides[0].1 {
+            let ours = prepare(case).values;
+            for (side, cases) in &sides[1..] {
+                for (_, prepare) in cases.iter().filter(|(name, _)| name == case) {
+                    let other = prepare(case).values;
+                    assert_eq!(crate::worker::difference(&ours, &other, 1e-9), None, "{side} of {case}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -185,18 +185,18 @@ fn linear_relu<const I: usize, const O: usize>(batch: usize) -> Case {
 }
 
 fn spmm<const F: usize>(nodes: usize) -> Case {
-    let matrix = ten_neighbours(nodes);
+    let matrix = random_graph(nodes, 10);
     both((uniform(4, (nodes, Const::<F>), 1.0),), move |(x,)| kernels::sparse::spmm(&matrix, x.leaky_trace()))
 }
 
-/// A random graph with ten weighted neighbours a node, one in each tenth of the nodes.
-pub(super) fn ten_neighbours(nodes: usize) -> Csr<f32> {
-    let tenth = nodes / 10;
-    let near = labels(2, 10 * nodes, tenth).into_iter().enumerate();
-    let columns = near.map(|(i, column)| ((i % 10) * tenth + column) as u32).collect();
-    let pattern = Pattern::try_new(nodes, nodes, (0..=nodes).map(|row| 10 * row).collect(), columns);
-    let matrix = Csr::try_new(pattern.expect("columns rise in each row"), data::uniform(3, 10 * nodes, 1.0));
-    matrix.expect("one weight for each entry")
+/// A random graph with `degree` weighted neighbours a node, one in each of as many equal parts of the nodes.
+pub(super) fn random_graph(nodes: usize, degree: usize) -> Csr<f32> {
+    let part = nodes / degree;
+    let near = labels(2, degree * nodes, part).into_iter().enumerate();
+    let columns = near.map(|(i, column)| ((i % degree) * part + column) as u32).collect();
+    let starts = (0..=nodes).map(|row| degree * row).collect();
+    let pattern = Pattern::try_new(nodes, nodes, starts, columns).expect("columns rise in each row");
+    Csr::try_new(pattern, data::uniform(3, degree * nodes, 1.0)).expect("one weight for each entry")
 }
 
 /// Batch, channels and extent of the input; output channels.
