@@ -393,7 +393,7 @@ impl Report {
                     "its products are nalgebra's, on one thread; those of our kernels use both and wider vectors"
                 }
                 (Group::Ways, _) => {
-                    "an example of so small a network is over in microseconds, and the weights stay in a cache between \
+                    "likely: an example of so small a network is over in microseconds, and the weights stay in a cache between \
                      examples: there is little that a larger product can save"
                 }
                 _ => "the slowest rows are products and sums, which the processor and its memory bound on every side",
