@@ -124,7 +124,12 @@ fn child() {
 }
 
 fn start(runs: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    start_by(Command::new(std::env::current_exe().unwrap()), runs)
+}
+
+/// The child by a command that ends with the name of this program.
+fn start_by(mut command: Command, runs: &Path) -> Child {
+    command
         .args(["--exact", "training::child", "--nocapture"])
         .env(RUNS, runs)
         .stdout(Stdio::null())
@@ -200,6 +205,29 @@ fn ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on() {
     }
     let resumed = train(&mut Lab::open(options(runs.path(), 5, 1)).unwrap(), Pace::Full).unwrap();
     assert!(resumed == uninterrupted(), "the resumed run differs");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_in_the_background_ignores_ctrl_c_and_hears_the_polite_kill() {
+    let runs = tempfile::tempdir().unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' INT HUP; exec \"$0\" \"$@\""]).arg(std::env::current_exe().unwrap());
+    let mut child = start_by(shell, runs.path());
+    let send = |signal: &str, id: u32| {
+        assert!(Command::new("kill").args([signal, &id.to_string()]).status().unwrap().success());
+    };
+    wait_past(runs.path(), 0, &mut child);
+    send("-INT", child.id());
+    send("-HUP", child.id());
+    let before = steps(runs.path());
+    wait_past(runs.path(), before, &mut child);
+    send("-TERM", child.id());
+    let output = child.wait_with_output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{message}");
+    assert!(message.contains("goes on from the checkpoint in"), "{message}");
+    assert!(steps(runs.path()) < STEPS);
 }
 
 /// A folder with a checkpoint from the middle of training.
