@@ -53,7 +53,7 @@ pub struct BuiltSlimNorm<const C: usize, E: Dtype, D: Storage<E>> {
 }
 
 impl<const C: usize> Planned for SlimNorm<C> {
-    const PLAN: Plan = Plan::Chain(&[Plan::Named("norm", &Plan::PerChannel { channels: C, params: 2 })]);
+    const PLAN: Plan = Plan::Chain(&[Plan::Named("norm", &<BatchNorm2D<C, Relu>>::PLAN)]);
 }
 impl<const C: usize, E: Dtype, D: Storage<E>> Planned for BuiltSlimNorm<C, E, D> {
     const PLAN: Plan = SlimNorm::<C>::PLAN;
@@ -199,25 +199,17 @@ pub type StemV3 = (
 /// v3's auxiliary classifier on 17×17 maps, with batch normalisation.
 pub type AuxHeadV3<const K: usize> =
     (AvgPool2D<5, 3>, ConvBn<768, 128, 1>, ConvBn<128, 768, 5>, GlobalAvgPool, Linear<768, K>);
+/// v3's modules on maps of 35×35, 17×17 and 8×8, and its classifier.
+type At35 = (InceptionA<192, 32>, InceptionA<256, 64>, InceptionA<288, 64>);
+type At17 = (ReductionA, InceptionB<128>, Repeated<InceptionB<160>, 2>, InceptionB<192>);
+type At8 = (ReductionB, InceptionC<1280>, InceptionC<2048>);
+type Classifier<const K: usize> = (GlobalAvgPool, Dropout, Linear<2048, K>);
 /// Inception v3 without its auxiliary head ([`AuxHeadV3`]). It loads weights by
 /// [`Layout::InceptionV3`](crate::torchvision::Layout::InceptionV3).
-pub type InceptionV3<const K: usize = 1000> = (
-    StemV3,
-    (InceptionA<192, 32>, InceptionA<256, 64>, InceptionA<288, 64>),
-    (ReductionA, InceptionB<128>, Repeated<InceptionB<160>, 2>, InceptionB<192>),
-    (ReductionB, InceptionC<1280>, InceptionC<2048>),
-    (GlobalAvgPool, Dropout, Linear<2048, K>),
-);
+pub type InceptionV3<const K: usize = 1000> = (StemV3, At35, At17, At8, Classifier<K>);
 /// [`InceptionV3`] with its auxiliary head, for training: [`ModuleMut`] gives logits and the head's.
-pub type InceptionV3WithHead<const K: usize = 1000> = WithHead<
-    (
-        StemV3,
-        (InceptionA<192, 32>, InceptionA<256, 64>, InceptionA<288, 64>),
-        (ReductionA, InceptionB<128>, Repeated<InceptionB<160>, 2>, InceptionB<192>),
-    ),
-    ((ReductionB, InceptionC<1280>, InceptionC<2048>), (GlobalAvgPool, Dropout, Linear<2048, K>)),
-    AuxHeadV3<K>,
->;
+pub type InceptionV3WithHead<const K: usize = 1000> =
+    WithHead<(StemV3, At35, At17), (At8, Classifier<K>), AuxHeadV3<K>>;
 
 /// The published sizes, with and without heads.
 const _: () = {

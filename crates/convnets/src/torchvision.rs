@@ -24,6 +24,10 @@
 //! save_file(state, "resnet18.safetensors")
 //! ```
 //!
+//! **What a file is for** stands in its header when [`save`] wrote it: the network's name, this crate's version, a hash of
+//! names and shapes ([`Origin`]). A file that does not fit is then refused as "written for ResNet-50 with 1000 outputs",
+//! with the first difference as the error's source; files without it, as PyTorch's, are refused with the difference alone.
+//!
 //! **Auxiliary heads** are for training only, and torchvision's files come with and without them. [`load`] skips those of
 //! the file that the model does not have, and leaves those of the model as they are where the file has none.
 //! What dropout draws next is neither written nor read: PyTorch has one generator for all.
@@ -33,6 +37,7 @@ use dfdx::nn::tensor_collection::TensorCollection;
 use kernels::{Device, Real};
 use layers::{Checkpoint, CheckpointError};
 use std::collections::BTreeMap;
+use std::fmt::{self, Display};
 use std::path::Path;
 
 /// Whose names a file has.
@@ -87,6 +92,37 @@ impl Layout {
             .unwrap_or_else(|| name.to_owned())
         };
         names.into_iter().map(|name| (name.to_owned(), key(name))).collect()
+    }
+
+    /// The network that a file of this layout is of, by its torchvision's names and shapes.
+    fn network(self, file: &Checkpoint) -> String {
+        let shape = |name: &str| file.shape(name).unwrap_or_default();
+        let is_counted = |name: &&str| {
+            name.ends_with("weight")
+                && shape(name).len() > 1
+                && !name.contains("downsample")
+                && !self.is_head(name)
+        };
+        let layers = file.names().filter(is_counted).count();
+        let is_last =
+            |name: &&str| is_counted(name) && (*name == "fc.weight" || name.starts_with("classifier."));
+        let outputs = file.names().filter(is_last).last().and_then(|name| shape(name).first());
+        let has_norm = file.names().any(|name| name.ends_with("running_mean"));
+        let name = match self {
+            Self::ResNet => format!("ResNet-{layers}"),
+            Self::Vgg if has_norm => format!("VGG-{layers} with batch normalisation"),
+            Self::Vgg => format!("VGG-{layers}"),
+            Self::GoogLeNet => "GoogLeNet".to_owned(),
+            Self::InceptionV3 => "Inception v3".to_owned(),
+        };
+        match outputs {
+            Some(outputs) => format!("{name}, {outputs} outputs"),
+            None => name,
+        }
+    }
+
+    fn is_head(self, key: &str) -> bool {
+        self.heads().iter().any(|head| key.starts_with(head))
     }
 
     /// How the names of auxiliary heads begin.
@@ -252,7 +288,67 @@ fn is_noise(name: &str) -> bool {
     name.rsplit('.').next().is_some_and(|last| last.starts_with("noise_"))
 }
 
-/// Writes all tensors of a model under torchvision's names, atomically.
+/// Which network a file was written for, as its header says.
+///
+/// ```
+/// use convnets::torchvision::Origin;
+/// let text = "convnets 0.1.0: ResNet-18, 10 outputs; shapes 00000000000000ff";
+/// let origin: Origin = text.parse()?;
+/// assert_eq!((origin.network.as_str(), origin.shapes), ("ResNet-18, 10 outputs", 255));
+/// assert_eq!(origin.to_string(), text);
+/// # Ok::<(), convnets::torchvision::NoOrigin>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Version of this crate that wrote the file.
+    pub version: String,
+    /// Name of the network with its depth and its number of outputs.
+    pub network: String,
+    /// Hash (FNV-1a, 64 bits) of the names and shapes of all tensors, auxiliary heads left out.
+    pub shapes: u64,
+}
+
+/// A header that does not say which network its file is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not of the form `convnets VERSION: NETWORK; shapes HASH`")]
+pub struct NoOrigin;
+
+impl Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { version, network, shapes } = self;
+        write!(f, "convnets {version}: {network}; shapes {shapes:016x}")
+    }
+}
+
+impl std::str::FromStr for Origin {
+    type Err = NoOrigin;
+    fn from_str(text: &str) -> Result<Self, NoOrigin> {
+        let (version, rest) =
+            text.strip_prefix("convnets ").and_then(|rest| rest.split_once(": ")).ok_or(NoOrigin)?;
+        let (network, shapes) = rest.rsplit_once("; shapes ").ok_or(NoOrigin)?;
+        if text.contains(char::is_control) {
+            return Err(NoOrigin); // it would break the line of an error
+        }
+        let shapes = u64::from_str_radix(shapes, 16).map_err(|_| NoOrigin)?;
+        Ok(Self { version: version.to_owned(), network: network.to_owned(), shapes })
+    }
+}
+
+impl Origin {
+    /// Of tensors that have torchvision's names.
+    fn of(file: &Checkpoint, layout: Layout) -> Self {
+        let mut shapes = 0xcbf2_9ce4_8422_2325_u64;
+        for name in file.names().filter(|name| !layout.is_head(name)) {
+            let line = format!("{name} {:?}\n", file.shape(name).unwrap_or_default());
+            for byte in line.bytes() {
+                shapes = (shapes ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+            }
+        }
+        Self { version: env!("CARGO_PKG_VERSION").to_owned(), network: layout.network(file), shapes }
+    }
+}
+
+/// Writes all tensors of a model under torchvision's names, atomically, and in the header which network it is.
 ///
 /// # Errors
 /// [`CheckpointError::Io`].
@@ -266,14 +362,16 @@ where
     ours.insert_model("", model);
     ours.retain(|name| !is_noise(name));
     let keys = layout.keys(ours.names());
-    ours.renamed(|name| keys[name].clone()).write(path)
+    let mut file = ours.renamed(|name| keys[name].clone());
+    file.set_about(Origin::of(&file, layout).to_string());
+    file.write(path)
 }
 
 /// Reads a file with torchvision's names into a model.
 ///
 /// # Errors
-/// Any [`CheckpointError`], with torchvision's name of the tensor; the model is unchanged except after
-/// [`CheckpointError::Device`].
+/// Any [`CheckpointError`], with torchvision's name of the tensor; [`CheckpointError::WrittenFor`] where the file does not
+/// fit and its header names another network. The model is unchanged except after [`CheckpointError::Device`].
 pub fn load<M, E, D>(model: &mut M, layout: Layout, path: impl AsRef<Path>) -> Result<(), CheckpointError>
 where
     M: TensorCollection<E, D>,
@@ -293,6 +391,7 @@ where
     if let Some(key) = file.names().find(|key| keys.contains_key(*key) && !names.contains_key(key)) {
         return Err(CheckpointError::Unexpected { name: key.to_owned() });
     }
+    let origin = file.about().and_then(|about| about.parse::<Origin>().ok());
     for head in layout.heads() {
         let is_head = |key: &str| key.starts_with(head);
         let (has_ours, has_theirs) = (names.keys().any(|key| is_head(key)), file.names().any(is_head));
@@ -308,8 +407,9 @@ where
     }
     let mut renamed =
         file.renamed(|key| names.get(key).map_or_else(|| key.to_owned(), |name| (*name).to_owned()));
-    ours.retain(is_noise);
-    renamed.extend(ours);
+    let mut noise = ours.clone();
+    noise.retain(is_noise);
+    renamed.extend(noise);
     renamed.load_model("", model).map_err(|mut error| {
         use CheckpointError::{Content, Dtype, Missing, Shape, Unexpected};
         if let Missing { name }
@@ -321,6 +421,18 @@ where
         {
             name.clone_from(key);
         }
-        error
+        if !matches!(error, Missing { .. } | Unexpected { .. } | Shape { .. }) {
+            return error;
+        }
+        ours.retain(|name| !is_noise(name));
+        let model = Origin::of(&ours.renamed(|name| keys[name].clone()), layout);
+        match origin {
+            Some(origin) if origin.shapes != model.shapes => CheckpointError::WrittenFor {
+                written_for: origin.network,
+                model: model.network,
+                source: Box::new(error),
+            },
+            _ => error,
+        }
     })
 }

@@ -45,7 +45,7 @@ use dfdx::prelude::{HasShape, Shape, Tensor};
 use kernels::{Device, Real};
 use num_traits::NumCast;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -117,6 +117,18 @@ pub enum CheckpointError {
         /// What it should hold.
         expected: &'static str,
     },
+    /// The file says that it was written for another network, and does not fit.
+    #[error(
+        "this file was written for {written_for}, not for {model}; build that network, or take the file of this one"
+    )]
+    WrittenFor {
+        /// The network that the file names.
+        written_for: String,
+        /// The network that it was to be loaded into.
+        model: String,
+        /// The first difference.
+        source: Box<CheckpointError>,
+    },
     /// The device failed while values were copied into the model.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -175,6 +187,7 @@ where
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Checkpoint {
     entries: BTreeMap<String, Entry>,
+    about: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -323,6 +336,34 @@ impl Checkpoint {
         Ok(words(&entry.expect_dtype(name, Dtype::F64)?.bytes).map(f64::from_le_bytes).collect())
     }
 
+    /// Puts a text for people into the file's header, under `about`: no model reads it, no other library minds it.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("run.safetensors");
+    /// let mut checkpoint = layers::Checkpoint::default();
+    /// checkpoint.set_about("three epochs, seed 1");
+    /// checkpoint.write(&path)?;
+    /// assert_eq!(layers::Checkpoint::read(&path)?.about(), Some("three epochs, seed 1"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_about(&mut self, about: impl Into<String>) {
+        self.about = Some(about.into());
+    }
+
+    /// The text in the file's header, if there is one.
+    pub fn about(&self) -> Option<&str> {
+        self.about.as_deref()
+    }
+
+    /// Shape of the entry under `name`: texts and lists have one axis, single numbers of a model none.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Missing`].
+    pub fn shape(&self, name: &str) -> Result<&[usize], CheckpointError> {
+        Ok(&self.entry(name)?.shape)
+    }
+
     /// Names of all entries, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
@@ -339,7 +380,8 @@ impl Checkpoint {
     /// ```
     #[must_use]
     pub fn renamed(&self, mut name: impl FnMut(&str) -> String) -> Self {
-        Self { entries: self.entries.iter().map(|(old, entry)| (name(old), entry.clone())).collect() }
+        let entries = self.entries.iter().map(|(old, entry)| (name(old), entry.clone())).collect();
+        Self { entries, about: self.about.clone() }
     }
 
     /// Keeps the entries whose names `keeps` accepts.
@@ -347,7 +389,7 @@ impl Checkpoint {
         self.entries.retain(|name, _| keeps(name));
     }
 
-    /// Adds the entries of another checkpoint; they replace those of the same name.
+    /// Adds the entries of another checkpoint; they replace those of the same name. The text about the file stays.
     ///
     /// ```
     /// let (mut a, mut b) = (layers::Checkpoint::default(), layers::Checkpoint::default());
@@ -374,7 +416,9 @@ impl Checkpoint {
             (name, view.expect("an entry has as many bytes as its shape and dtype say"))
         });
         let format = |source| CheckpointError::Format { path: path.to_owned(), source };
-        let bytes = safetensors::serialize(views, None).map_err(format)?;
+        // One entry: the order of more would change from run to run.
+        let about = self.about.clone().map(|about| HashMap::from([(ABOUT.to_owned(), about)]));
+        let bytes = safetensors::serialize(views, about).map_err(format)?;
         let io = |source| CheckpointError::Io { path: path.to_owned(), action: "written", source };
         write_atomically(path, &bytes).map_err(io)
     }
@@ -397,7 +441,10 @@ impl Checkpoint {
             shape: view.shape().to_vec(),
             bytes: view.data().to_vec(),
         };
-        Ok(Self { entries: file.iter().map(|(name, view)| (name.to_owned(), entry(view))).collect() })
+        let (_, header) = SafeTensors::read_metadata(bytes)?;
+        let about = header.metadata().as_ref().and_then(|texts| texts.get(ABOUT).cloned());
+        let entries = file.iter().map(|(name, view)| (name.to_owned(), entry(view))).collect();
+        Ok(Self { entries, about })
     }
 
     fn entry(&self, name: &str) -> Result<&Entry, CheckpointError> {
@@ -417,6 +464,7 @@ impl Checkpoint {
     }
 }
 
+const ABOUT: &str = "about";
 const HYPERPARAMETERS: &str = "hyperparameters.";
 const SLOTS: &str = "slots.";
 

@@ -13,8 +13,14 @@
 //! | $H'$, $W'$ | [`Totals::output`] | size of the output |
 //!
 //! **What counts**: `macs` are the multiply-adds of convolutions and linear layers, batch of one, biases not counted, as
-//! the literature's "FLOPs" mostly are (1 MAC = 2 FLOP); `params` all trainable numbers; `activations` the elements of
-//! the outputs of convolutions, linear layers and pooling, those that backward needs beside the input.
+//! the literature's "FLOPs" mostly are; `params` all trainable numbers; `activations` the elements of the outputs of
+//! convolutions, linear layers and pooling, those that backward needs beside the input.
+//!
+//! **The other count**, `operations`, takes a multiply-add as two operations (1 MAC = 2 FLOP) and adds what MACs leave
+//! out: one for a bias, one per parameter of a normalisation, which evaluates as a gain and an offset, one per position of
+//! a pooling window, one for each further term of a sum, one for an activation, whatever its function; each per element
+//! of the output. Copies are free. Not counted, since no plan holds them: response and instance normalisation, the
+//! statistics of group normalisation, factors of scaled sums, and activations that a block applies to its own sum.
 //! **Sequences** of convolutions are maps of height 1: `[C, 1, L]`.
 //! **Use it** for counts, tables, receptive fields. **Not** for recurrence and attention: [`Cost`](crate::Cost) counts
 //! those per position.
@@ -27,15 +33,26 @@
 //! const _: () = assert!(COST.params == 6 * 26 + 1176 * 10 + 10);
 //! assert_eq!((COST.macs, COST.output), (6 * 25 * 28 * 28 + 11_760, [10, 1, 1]));
 //! ```
+use crate::activation::Activation;
 use crate::convolution::{BiasOption, Flatten, Grouping, Steps};
 use crate::{convolution, dropout, linear, modules, normalisation, resampling};
 use dfdx::nn::modules as nn;
 use dfdx::prelude::{Dtype, Storage};
+use kernels::ActivationKind;
 pub use kernels::shape::{Rounding, Taps};
 use std::fmt::{self, Display};
 
 /// Channels, height and width of one sample; features are channels of one pixel.
 pub type Map = [usize; 3];
+
+/// What a pooling window gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduction {
+    /// The largest of its positions.
+    Max,
+    /// The mean of its positions, those of the padding included.
+    Average,
+}
 
 /// What a network is made of, as a constant.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +70,8 @@ pub enum Plan {
         groups: usize,
         /// Whether each output channel has a bias.
         is_biased: bool,
+        /// What the outputs go through.
+        activation: ActivationKind,
     },
     /// A transposed convolution, with a bias.
     Transposed {
@@ -66,6 +85,8 @@ pub enum Plan {
         taps: [Taps; 2],
         /// Positions added at the end of both.
         output_padding: [usize; 2],
+        /// What the outputs go through.
+        activation: ActivationKind,
     },
     /// A fully connected layer.
     Linear {
@@ -75,6 +96,8 @@ pub enum Plan {
         to: usize,
         /// Whether each output has a bias.
         is_biased: bool,
+        /// What the outputs go through.
+        activation: ActivationKind,
     },
     /// Windows that pool.
     Pool {
@@ -82,8 +105,10 @@ pub enum Plan {
         taps: [Taps; 2],
         /// What happens to positions that fill no window.
         rounding: Rounding,
+        /// What a window gives.
+        reduction: Reduction,
     },
-    /// Windows of whatever size gives this many.
+    /// Means over windows of whatever size gives this many.
     Adaptive {
         /// Rows and columns of the output.
         to: [usize; 2],
@@ -96,6 +121,8 @@ pub enum Plan {
         channels: usize,
         /// Trainable numbers of each.
         params: usize,
+        /// What the outputs go through.
+        activation: ActivationKind,
     },
     /// Channels become features.
     Flatten,
@@ -127,7 +154,9 @@ pub enum Plan {
         /// Output channels.
         to: usize,
     },
-    /// Element by element.
+    /// An activation between layers, element by element.
+    Activation(ActivationKind),
+    /// Element by element, at no cost that counts.
     Pointwise,
     /// One after the other.
     Chain(&'static [Plan]),
@@ -164,6 +193,9 @@ pub struct Totals {
     pub params: u64,
     /// Multiply-adds of convolutions and linear layers in one forward pass of one sample.
     pub macs: u64,
+    /// Floating-point operations of that pass, a multiply-add as two, with biases, normalisation, pooling, sums and
+    /// activations; see the [module](self).
+    pub operations: u64,
     /// Elements of the outputs of convolutions, linear layers and pooling.
     pub activations: u64,
     /// Shape of the output.
@@ -241,7 +273,12 @@ pub struct Row {
     pub cost: Totals,
 }
 
-const NONE: Totals = Totals { params: 0, macs: 0, activations: 0, output: [0; 3] };
+const NONE: Totals = Totals { params: 0, macs: 0, operations: 0, activations: 0, output: [0; 3] };
+
+/// Operations per element.
+const fn applied(activation: ActivationKind) -> usize {
+    !matches!(activation, ActivationKind::Identity) as usize
+}
 
 /// Number of windows, rounded down; none where not even one fits. [`Taps::positions`] with all errors as none, since a
 /// constant cannot use `?`.
@@ -280,6 +317,20 @@ const fn raised(taps: Taps, extent: usize, output_padding: usize) -> Option<usiz
         Some(0) | None => None,
         length => length,
     }
+}
+
+const fn elements([channels, rows, cols]: Map) -> u64 {
+    (channels * rows * cols) as u64
+}
+
+/// Positions in all windows of an adaptive pooling along one axis.
+const fn adaptive(extent: usize, outputs: usize) -> usize {
+    let (mut sum, mut i) = (0, 0);
+    while i < outputs {
+        sum += ((i + 1) * extent).div_ceil(outputs) - i * extent / outputs;
+        i += 1;
+    }
+    sum
 }
 
 const fn span(taps: Taps) -> usize {
@@ -342,6 +393,9 @@ impl Plan {
                     }
                     let channels = if adds { other[0] } else { first[0] + other[0] };
                     sum = sum.then(part);
+                    if adds && i > 0 {
+                        sum.operations += elements(other);
+                    }
                     sum.output = [channels, other[1], other[2]];
                     i += 1;
                 }
@@ -380,7 +434,7 @@ impl Plan {
         let [channels, rows, cols] = input;
         let mut cost = Totals { output: input, ..NONE };
         match *self {
-            Self::Convolution { from, to, taps, groups, is_biased } => {
+            Self::Convolution { from, to, taps, groups, is_biased, activation } => {
                 if channels != from {
                     return Err(Misfit::Channels { expected: from, found: channels });
                 }
@@ -392,8 +446,10 @@ impl Plan {
                 cost.params = (weights + if is_biased { to } else { 0 }) as u64;
                 cost.macs = (weights * h * w) as u64;
                 cost.activations = (to * h * w) as u64;
+                let more = is_biased as usize + applied(activation);
+                cost.operations = 2 * cost.macs + more as u64 * cost.activations;
             }
-            Self::Transposed { from, to, groups, taps, output_padding } => {
+            Self::Transposed { from, to, groups, taps, output_padding, activation } => {
                 if channels != from {
                     return Err(Misfit::Channels { expected: from, found: channels });
                 }
@@ -407,8 +463,9 @@ impl Plan {
                 cost.params = (weights + to) as u64;
                 cost.macs = (weights * rows * cols) as u64;
                 cost.activations = (to * h * w) as u64;
+                cost.operations = 2 * cost.macs + (1 + applied(activation)) as u64 * cost.activations;
             }
-            Self::Linear { from, to, is_biased } => {
+            Self::Linear { from, to, is_biased, activation } => {
                 if channels != from {
                     return Err(Misfit::Channels { expected: from, found: channels });
                 }
@@ -419,29 +476,36 @@ impl Plan {
                 cost.params = (from * to + if is_biased { to } else { 0 }) as u64;
                 cost.macs = (from * to) as u64;
                 cost.activations = to as u64;
+                let more = is_biased as usize + applied(activation);
+                cost.operations = 2 * cost.macs + more as u64 * cost.activations;
             }
-            Self::Pool { taps, rounding } => {
+            Self::Pool { taps, rounding, .. } => {
                 let (Some(h), Some(w)) = (pooled(taps[0], rows, rounding), pooled(taps[1], cols, rounding))
                 else {
                     return Err(misfit(input, taps));
                 };
                 cost.output = [channels, h, w];
                 cost.activations = (channels * h * w) as u64;
+                cost.operations = (taps[0].kernel * taps[1].kernel) as u64 * cost.activations;
             }
             Self::Adaptive { to: [h, w] } => {
                 cost.output = [channels, h, w];
                 cost.activations = (channels * h * w) as u64;
+                cost.operations = (channels * adaptive(rows, h) * adaptive(cols, w)) as u64;
             }
             Self::Global => {
                 cost.output = [channels, 1, 1];
                 cost.activations = channels as u64;
+                cost.operations = elements(input);
             }
-            Self::PerChannel { channels: expected, params } => {
+            Self::PerChannel { channels: expected, params, activation } => {
                 if channels != expected {
                     return Err(Misfit::Channels { expected, found: channels });
                 }
                 cost.params = (channels * params) as u64;
+                cost.operations = (params + applied(activation)) as u64 * elements(input);
             }
+            Self::Activation(activation) => cost.operations = applied(activation) as u64 * elements(input),
             Self::Flatten => cost.output = [channels * rows * cols, 1, 1],
             Self::Pad { sides: [top, bottom, left, right] } => {
                 cost.output = [channels, top + rows + bottom, left + cols + right];
@@ -464,6 +528,7 @@ impl Plan {
                 cost.output = [to, h, w];
                 cost.params = params as u64;
                 cost.macs = (macs_per_pixel * h * w) as u64;
+                cost.operations = 2 * cost.macs;
                 cost.activations = (to * h * w) as u64;
             }
             _ => {}
@@ -471,8 +536,9 @@ impl Plan {
         Ok(cost)
     }
 
-    /// Every layer in order with its path name and cost: branches and repeated parts one after the other. Layers that
-    /// cost nothing and move nothing (activations, dropout) are left out.
+    /// Every layer in order with its path name and cost: branches and repeated parts one after the other. What has no
+    /// parameters and moves nothing (activations between layers, sums, dropout) is left out; its operations are in
+    /// [`totals`](Self::totals) only.
     ///
     /// # Errors
     /// The first layer that the map does not fit, by name.
@@ -507,7 +573,7 @@ impl Plan {
                 let [channels, high, wide] = part.walk(named(part, 0), input, rows)?;
                 Ok([input[0] + channels, high, wide])
             }
-            Self::Pointwise => Ok(input),
+            Self::Pointwise | Self::Activation(_) => Ok(input),
             leaf => {
                 let cost = leaf.leaf(input).map_err(|misfit| PlanError { path: path.clone(), misfit })?;
                 rows.push(Row { path, plan: leaf, cost });
@@ -523,6 +589,7 @@ impl Totals {
         Self {
             params: self.params + next.params,
             macs: self.macs + next.macs,
+            operations: self.operations + next.operations,
             activations: self.activations + next.activations,
             output: next.output,
         }
@@ -575,8 +642,8 @@ macro_rules! convolutions {
     ($([$($more:tt)*] $name:ident<$($extra:ident),*>;)*) => { $(
         impl<
             const I: usize, const O: usize, const KH: usize, const KW: usize, const SY: usize, const PY: usize,
-            const LY: usize, const SX: usize, const PX: usize, const LX: usize, $($more)* A, B: BiasOption,
-            G: Grouping<I>,
+            const LY: usize, const SX: usize, const PX: usize, const LX: usize, $($more)* A: Activation,
+            B: BiasOption, G: Grouping<I>,
         > Planned for $name<I, O, KH, KW, Steps<SY, PY, LY>, Steps<SX, PX, LX>, $($extra,)* A, B, G>
         {
             const PLAN: Plan = Plan::Convolution {
@@ -585,6 +652,7 @@ macro_rules! convolutions {
                 taps: [square(KH, SY, PY, LY), square(KW, SX, PX, LX)],
                 groups: G::COUNT,
                 is_biased: B::EXISTS,
+                activation: A::KIND,
             };
         }
     )* };
@@ -597,65 +665,74 @@ convolutions! {
 }
 
 planned! {
-    [const I: usize, const O: usize, const K: usize, const S: usize, const P: usize, const L: usize, const Q: usize, A,
-        G: Grouping<O>] convolution::builder::ConvTranspose2D<I, O, K, S, P, L, Q, A, G>:
+    [const I: usize, const O: usize, const K: usize, const S: usize, const P: usize, const L: usize, const Q: usize,
+        A: Activation, G: Grouping<O>] convolution::builder::ConvTranspose2D<I, O, K, S, P, L, Q, A, G>:
         Plan::Transposed {
-            from: I, to: O, groups: G::COUNT, taps: [square(K, S, P, L); 2], output_padding: [Q; 2]
+            from: I, to: O, groups: G::COUNT, taps: [square(K, S, P, L); 2], output_padding: [Q; 2],
+            activation: A::KIND
         };
     [const I: usize, const O: usize, const K: usize, E: Dtype, D: Storage<E>, const S: usize, const P: usize,
-        const L: usize, const Q: usize, A, G: Grouping<O>] modules::ConvTranspose2D<I, O, K, E, D, S, P, L, Q, A, G>:
+        const L: usize, const Q: usize, A: Activation, G: Grouping<O>]
+        modules::ConvTranspose2D<I, O, K, E, D, S, P, L, Q, A, G>:
         Plan::Transposed {
-            from: I, to: O, groups: G::COUNT, taps: [square(K, S, P, L); 2], output_padding: [Q; 2]
+            from: I, to: O, groups: G::COUNT, taps: [square(K, S, P, L); 2], output_padding: [Q; 2],
+            activation: A::KIND
         };
-    [const I: usize, const O: usize, A] linear::builder::Linear<I, O, A>:
-        Plan::Linear { from: I, to: O, is_biased: true };
-    [const I: usize, const O: usize, E: Dtype, D: Storage<E>, A] modules::Linear<I, O, E, D, A>:
-        Plan::Linear { from: I, to: O, is_biased: true };
-    [const C: usize, A] normalisation::builder::BatchNorm<C, A>: Plan::PerChannel { channels: C, params: 2 };
-    [const C: usize, E: Dtype, D: Storage<E>, A] modules::BatchNorm<C, E, D, A>:
-        Plan::PerChannel { channels: C, params: 2 };
+    [const I: usize, const O: usize, A: Activation] linear::builder::Linear<I, O, A>:
+        Plan::Linear { from: I, to: O, is_biased: true, activation: A::KIND };
+    [const I: usize, const O: usize, E: Dtype, D: Storage<E>, A: Activation] modules::Linear<I, O, E, D, A>:
+        Plan::Linear { from: I, to: O, is_biased: true, activation: A::KIND };
+    [const C: usize, A: Activation] normalisation::builder::BatchNorm<C, A>:
+        Plan::PerChannel { channels: C, params: 2, activation: A::KIND };
+    [const C: usize, E: Dtype, D: Storage<E>, A: Activation] modules::BatchNorm<C, E, D, A>:
+        Plan::PerChannel { channels: C, params: 2, activation: A::KIND };
     [const C: usize, const G: usize] normalisation::builder::GroupNorm<C, G>:
-        Plan::PerChannel { channels: C, params: 2 };
+        Plan::PerChannel { channels: C, params: 2, activation: ActivationKind::Identity };
     [const C: usize, const G: usize, E: Dtype, D: Storage<E>] modules::GroupNorm<C, G, E, D>:
-        Plan::PerChannel { channels: C, params: 2 };
+        Plan::PerChannel { channels: C, params: 2, activation: ActivationKind::Identity };
     [const K: usize, const S: usize, const P: usize, const L: usize] modules::MaxPool2D<K, S, P, L>:
-        Plan::Pool { taps: [square(K, S, P, L); 2], rounding: Rounding::Down };
+        Plan::Pool { taps: [square(K, S, P, L); 2], rounding: Rounding::Down, reduction: Reduction::Max };
     [const K: usize, const S: usize, const P: usize, const L: usize] modules::MaxPool2DCeil<K, S, P, L>:
-        Plan::Pool { taps: [square(K, S, P, L); 2], rounding: Rounding::Up };
+        Plan::Pool { taps: [square(K, S, P, L); 2], rounding: Rounding::Up, reduction: Reduction::Max };
     [const K: usize, const S: usize, const P: usize] modules::AvgPool2D<K, S, P>:
-        Plan::Pool { taps: [square(K, S, P, 1); 2], rounding: Rounding::Down };
+        Plan::Pool { taps: [square(K, S, P, 1); 2], rounding: Rounding::Down, reduction: Reduction::Average };
     [const K: usize, const S: usize, const P: usize] modules::AvgPool2DCeil<K, S, P>:
-        Plan::Pool { taps: [square(K, S, P, 1); 2], rounding: Rounding::Up };
+        Plan::Pool { taps: [square(K, S, P, 1); 2], rounding: Rounding::Up, reduction: Reduction::Average };
     [const O: usize, const P: usize] modules::AdaptiveAvgPool2D<O, P>: Plan::Adaptive { to: [O, P] };
     [] modules::GlobalAvgPool: Plan::Global;
     [] modules::GlobalMaxPool: Plan::Global;
     [] Flatten: Plan::Flatten;
     [const R: usize, I] modules::Upsample<R, I>: Plan::Upsample { factor: [R; 2] };
     [const R: usize, I] modules::Upsample1D<R, I>: Plan::Upsample { factor: [1, R] };
-    [const I: usize, const O: usize, const K: usize, const S: usize, const P: usize, const L: usize, const Q: usize, A,
-        G: Grouping<O>] convolution::builder::ConvTranspose1D<I, O, K, S, P, L, Q, A, G>:
+    [const I: usize, const O: usize, const K: usize, const S: usize, const P: usize, const L: usize, const Q: usize,
+        A: Activation, G: Grouping<O>] convolution::builder::ConvTranspose1D<I, O, K, S, P, L, Q, A, G>:
         Plan::Transposed {
-            from: I, to: O, groups: G::COUNT, taps: line(K, S, P, L), output_padding: [0, Q]
+            from: I, to: O, groups: G::COUNT, taps: line(K, S, P, L), output_padding: [0, Q],
+            activation: A::KIND
         };
     [const I: usize, const O: usize, const K: usize, E: Dtype, D: Storage<E>, const S: usize, const P: usize,
-        const L: usize, const Q: usize, A, G: Grouping<O>] modules::ConvTranspose1D<I, O, K, E, D, S, P, L, Q, A, G>:
+        const L: usize, const Q: usize, A: Activation, G: Grouping<O>]
+        modules::ConvTranspose1D<I, O, K, E, D, S, P, L, Q, A, G>:
         Plan::Transposed {
-            from: I, to: O, groups: G::COUNT, taps: line(K, S, P, L), output_padding: [0, Q]
+            from: I, to: O, groups: G::COUNT, taps: line(K, S, P, L), output_padding: [0, Q],
+            activation: A::KIND
         };
-    [const I: usize, const O: usize, const K: usize, const S: usize, const P: usize, const L: usize, A,
-        B: BiasOption, G: Grouping<I>] convolution::builder::Conv1D<I, O, K, S, P, L, A, B, G>:
-        Plan::Convolution { from: I, to: O, taps: line(K, S, P, L), groups: G::COUNT, is_biased: B::EXISTS };
+    [const I: usize, const O: usize, const K: usize, const S: usize, const P: usize, const L: usize,
+        A: Activation, B: BiasOption, G: Grouping<I>] convolution::builder::Conv1D<I, O, K, S, P, L, A, B, G>:
+        Plan::Convolution { from: I, to: O, taps: line(K, S, P, L), groups: G::COUNT, is_biased: B::EXISTS,
+            activation: A::KIND };
     [const I: usize, const O: usize, const K: usize, E: Dtype, D: Storage<E>, const S: usize, const P: usize,
-        const L: usize, A, B: BiasOption, G: Grouping<I>] modules::Conv1D<I, O, K, E, D, S, P, L, A, B, G>:
-        Plan::Convolution { from: I, to: O, taps: line(K, S, P, L), groups: G::COUNT, is_biased: B::EXISTS };
+        const L: usize, A: Activation, B: BiasOption, G: Grouping<I>] modules::Conv1D<I, O, K, E, D, S, P, L, A, B, G>:
+        Plan::Convolution { from: I, to: O, taps: line(K, S, P, L), groups: G::COUNT, is_biased: B::EXISTS,
+            activation: A::KIND };
     [const K: usize, const S: usize, const P: usize, const L: usize] modules::MaxPool1D<K, S, P, L>:
-        Plan::Pool { taps: line(K, S, P, L), rounding: Rounding::Down };
+        Plan::Pool { taps: line(K, S, P, L), rounding: Rounding::Down, reduction: Reduction::Max };
     [const K: usize, const S: usize, const P: usize, const L: usize] modules::MaxPool1DCeil<K, S, P, L>:
-        Plan::Pool { taps: line(K, S, P, L), rounding: Rounding::Up };
+        Plan::Pool { taps: line(K, S, P, L), rounding: Rounding::Up, reduction: Reduction::Max };
     [const K: usize, const S: usize, const P: usize] modules::AvgPool1D<K, S, P>:
-        Plan::Pool { taps: line(K, S, P, 1), rounding: Rounding::Down };
+        Plan::Pool { taps: line(K, S, P, 1), rounding: Rounding::Down, reduction: Reduction::Average };
     [const K: usize, const S: usize, const P: usize] modules::AvgPool1DCeil<K, S, P>:
-        Plan::Pool { taps: line(K, S, P, 1), rounding: Rounding::Up };
+        Plan::Pool { taps: line(K, S, P, 1), rounding: Rounding::Up, reduction: Reduction::Average };
     [const O: usize] modules::AdaptiveAvgPool1D<O>: Plan::Adaptive { to: [1, O] };
     [P: Margins] modules::Pad1D<P>: Plan::Pad { sides: P::SIDES };
     [P: Margins] modules::Pad2D<P>: Plan::Pad { sides: P::SIDES };
@@ -670,10 +747,34 @@ macro_rules! pointwise {
         }
     )* };
 }
-pointwise!(() dropout::Dropout dropout::FeatureDropout modules::Identity modules::Relu modules::LeakyRelu
-    modules::Sigmoid modules::Tanh modules::LecunTanh modules::Gelu modules::Silu modules::Softplus modules::Relu6
-    modules::Elu modules::Selu modules::Mish modules::HardSwish modules::LocalResponseNorm modules::InstanceNorm2D
-    nn::ReLU nn::Sigmoid nn::Tanh);
+pointwise!(() dropout::Dropout dropout::FeatureDropout modules::Identity modules::LocalResponseNorm
+    modules::InstanceNorm2D);
+
+macro_rules! activations {
+    ($($module:ty: $kind:expr;)*) => { $(
+        impl Planned for $module {
+            const PLAN: Plan = Plan::Activation($kind);
+        }
+    )* };
+}
+activations! {
+    modules::Relu: modules::Relu::KIND;
+    modules::LeakyRelu: ActivationKind::LeakyRelu(0.01); // what it is built with
+    modules::Sigmoid: modules::Sigmoid::KIND;
+    modules::Tanh: modules::Tanh::KIND;
+    modules::LecunTanh: modules::LecunTanh::KIND;
+    modules::Gelu: modules::Gelu::KIND;
+    modules::Silu: modules::Silu::KIND;
+    modules::Softplus: modules::Softplus::KIND;
+    modules::Relu6: modules::Relu6::KIND;
+    modules::Elu: ActivationKind::Elu(1.0);
+    modules::Selu: modules::Selu::KIND;
+    modules::Mish: modules::Mish::KIND;
+    modules::HardSwish: modules::HardSwish::KIND;
+    nn::ReLU: ActivationKind::Relu;
+    nn::Sigmoid: ActivationKind::Sigmoid;
+    nn::Tanh: ActivationKind::Tanh;
+}
 
 macro_rules! tuples {
     ($($module:ident)+) => {

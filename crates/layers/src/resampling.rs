@@ -9,7 +9,7 @@
 //! | [`PixelShuffle`] | `(B, C R², H, W)` → `(B, C, H R, W R)` | [`kernels::pixel_shuffle`] |
 //! | [`PixelUnshuffle`] | its inverse | [`kernels::pixel_unshuffle`] |
 //! | [`PixelShuffle1D`], [`PixelUnshuffle1D`] | `(B, C R, L)` ↔ `(B, C, L R)` | [`kernels::pixel_shuffle1d`], [`kernels::pixel_unshuffle1d`] |
-//! | [`Concat`] | `x` → the channels of all branches of `x` | [`kernels::concat_channels`] |
+//! | [`Concat`] | `x` → the channels of all branches of `x` | [`kernels::resampling::Channels`] |
 //!
 //! **Errors**: run-time sizes that do not fit panic with the message of [`kernels::Error`], since a module in a tuple of
 //! dfdx can return a device's error only; the kernels return it.
@@ -19,7 +19,7 @@ use crate::{Along, Cost, Dual};
 use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection};
 use dfdx::nn::{BuildOnDevice, Module, ModuleMut, NonMutableModule, ZeroSizedModule};
 use dfdx::prelude::{Const, Dim, Dtype, HasShape, Tape, Tensor, WithEmptyTape};
-use kernels::resampling::{Border, Shuffled, Unshuffled};
+use kernels::resampling::{Border, Channels, Shuffled, Unshuffled};
 pub use kernels::resampling::{Bordered, Circular, Filling, Reflection, Replication, Zeros};
 use kernels::shape::{Over, Plus, Times};
 use kernels::{Corners, Device, Real};
@@ -225,32 +225,87 @@ linear_map!(
     |_s, x| kernels::try_pixel_unshuffle1d(x, Const::<R>)
 );
 
+/// A batch that can wait until all are there whose channels are to stand behind its own.
+pub trait Joint: Sized {
+    /// The batch and those that have come so far.
+    type Waiting;
+    /// The device's error.
+    type Error: std::fmt::Debug;
+    /// The first of several batches.
+    ///
+    /// # Errors
+    /// The device's error.
+    fn try_wait(self) -> Result<Self::Waiting, Self::Error>;
+    /// All that have come, as one batch; each is copied once.
+    ///
+    /// # Errors
+    /// The device's error.
+    fn try_concat(waiting: Self::Waiting) -> Result<Self, Self::Error>;
+}
+
 /// Two batches whose channels can stand behind each other.
 #[diagnostic::on_unimplemented(
     message = "the channels of `{Rhs}` cannot be put behind those of `{Self}`",
     note = "branches of a `Concat` must give the same batch size, height and width"
 )]
-pub trait JoinChannels<Rhs>: Sized {
+pub trait JoinChannels<Rhs>: Joint {
     /// Both.
-    type Joined;
+    type Joined: Joint<Error = <Self as Joint>::Error>;
+    /// The channels of `rhs` behind those that wait.
+    ///
+    /// # Errors
     /// The device's error.
-    type Error: std::fmt::Debug;
+    fn try_push(
+        waiting: Self::Waiting,
+        rhs: Rhs,
+    ) -> Result<<Self::Joined as Joint>::Waiting, <Self as Joint>::Error>;
     /// The channels of `rhs` behind those of `self`.
     ///
     /// # Errors
     /// The device's error.
-    fn try_join(self, rhs: Rhs) -> Result<Self::Joined, Self::Error>;
+    fn try_join(self, rhs: Rhs) -> Result<Self::Joined, <Self as Joint>::Error> {
+        Self::Joined::try_concat(Self::try_push(self.try_wait()?, rhs)?)
+    }
 }
 
 macro_rules! join {
     ($($axis:ident)*) => {
+        impl<B: Dim, C: Dim, $($axis: Dim,)* E: Real, D: Device<E>, T: Tape<E, D>> Joint
+            for Tensor<(B, C, $($axis,)*), E, D, T>
+        {
+            type Waiting = Channels<(B, C, $($axis,)*), E, D, T>;
+            type Error = D::Err;
+            fn try_wait(self) -> Result<Self::Waiting, D::Err> {
+                Channels::try_new(self).map_err(device_error::<D, E>)
+            }
+            fn try_concat(waiting: Self::Waiting) -> Result<Self, D::Err> {
+                waiting.try_concat().map_err(device_error::<D, E>)
+            }
+        }
+
         impl<B: Dim, C: Plus<K>, K: Dim, $($axis: Dim,)* E: Real, D: Device<E>, T: Tape<E, D>>
             JoinChannels<Tensor<(B, K, $($axis,)*), E, D, T>> for Tensor<(B, C, $($axis,)*), E, D, T>
         {
             type Joined = Tensor<(B, C::Out, $($axis,)*), E, D, T>;
+            fn try_push(
+                waiting: Self::Waiting,
+                rhs: Tensor<(B, K, $($axis,)*), E, D, T>,
+            ) -> Result<<Self::Joined as Joint>::Waiting, D::Err> {
+                waiting.try_push::<K, T>(rhs).map_err(device_error::<D, E>)
+            }
+        }
+
+        impl<B: Dim, C: Dim, $($axis: Dim,)* E: Real, D: Device<E>, T: Tape<E, D>> Joint
+            for Dual<(B, C, $($axis,)*), E, D, T>
+        {
+            type Waiting = [Channels<(B, C, $($axis,)*), E, D, T>; 2];
             type Error = D::Err;
-            fn try_join(self, rhs: Tensor<(B, K, $($axis,)*), E, D, T>) -> Result<Self::Joined, D::Err> {
-                kernels::try_concat_channels::<_, K, _, _, _, _>(self, rhs).map_err(device_error::<D, E>)
+            fn try_wait(self) -> Result<Self::Waiting, D::Err> {
+                let (x, dx) = self.split();
+                Ok([x.try_wait()?, dx.try_wait()?])
+            }
+            fn try_concat([x, dx]: Self::Waiting) -> Result<Self, D::Err> {
+                Ok(Dual::join(Tensor::try_concat(x)?, Tensor::try_concat(dx)?))
             }
         }
 
@@ -258,10 +313,13 @@ macro_rules! join {
             JoinChannels<Dual<(B, K, $($axis,)*), E, D, T>> for Dual<(B, C, $($axis,)*), E, D, T>
         {
             type Joined = Dual<(B, C::Out, $($axis,)*), E, D, T>;
-            type Error = D::Err;
-            fn try_join(self, rhs: Dual<(B, K, $($axis,)*), E, D, T>) -> Result<Self::Joined, D::Err> {
-                let ((x, dx), (y, dy)) = (self.split(), rhs.split());
-                Ok(Dual::join(x.try_join(y)?, dx.try_join(dy)?))
+            fn try_push(
+                [x, dx]: Self::Waiting,
+                rhs: Dual<(B, K, $($axis,)*), E, D, T>,
+            ) -> Result<<Self::Joined as Joint>::Waiting, D::Err> {
+                let (y, dy) = rhs.split();
+                let push = <Tensor<(B, C, $($axis,)*), E, D, T> as JoinChannels<_>>::try_push;
+                Ok([push(x, y)?, push(dx, dy)?])
             }
         }
     };
@@ -306,7 +364,7 @@ impl<F: Cost> Cost for Concat<F> {
 type Both<A, B> = <A as JoinChannels<B>>::Joined;
 
 /// All branches but the first get the input with an empty tape; joining merges the tapes. `$so_far` is what the
-/// branches before `$branch` have become.
+/// branches before `$branch` would be together; they wait until the last is there.
 macro_rules! concat {
     ($trait:ident $method:ident ($($reference:tt)+) $first:ident $($branch:ident: $so_far:ty),+ => $out:ty) => {
         impl<X, $first, $($branch),+> $trait<X> for Concat<($first, $($branch),+)>
@@ -322,9 +380,9 @@ macro_rules! concat {
             fn $method($($reference)+ self, x: X) -> Result<Self::Output, Self::Error> {
                 let ($first, $($branch),+) = $($reference)+ self.0;
                 $(let $branch = $branch.$method(x.with_empty_tape())?;)+
-                let joined = $first.$method(x)?;
-                $(let joined = joined.try_join($branch)?;)+
-                Ok(joined)
+                let waiting = $first.$method(x)?.try_wait()?;
+                $(let waiting = <$so_far as JoinChannels<$branch::Output>>::try_push(waiting, $branch)?;)+
+                <$out as Joint>::try_concat(waiting)
             }
         }
     };
@@ -355,9 +413,9 @@ macro_rules! concat_along {
             #[allow(non_snake_case)]
             fn try_along(&self, direction: &Self, x: X) -> Result<Self::Output, Self::Error> {
                 $(let $branch = self.0.$index.try_along(&direction.0.$index, x.with_empty_tape())?;)+
-                let joined = self.0.0.try_along(&direction.0.0, x)?;
-                $(let joined = joined.try_join($branch)?;)+
-                Ok(joined)
+                let waiting = self.0.0.try_along(&direction.0.0, x)?.try_wait()?;
+                $(let waiting = <$so_far as JoinChannels<$branch::Output>>::try_push(waiting, $branch)?;)+
+                <$out as Joint>::try_concat(waiting)
             }
         }
     };

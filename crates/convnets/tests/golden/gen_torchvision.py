@@ -1,8 +1,9 @@
-"""Names and shapes of torchvision's networks, what its Inception modules compute, what its preprocessing makes of pictures.
+"""Names and shapes of torchvision's networks, what they and their modules compute, what its preprocessing makes of pictures.
 
 Usage: gen_torchvision.py OUT_DIR
 
-Names are those of models on the meta device: no weight is allocated. Modules are evaluated in f64 with weights from sines.
+Names are those of models on the meta device: no weight is allocated. Modules are evaluated in f64 with weights from sines,
+whole networks in f64 with weights from a hash of torchvision's names.
 """
 import importlib
 import json
@@ -18,6 +19,7 @@ from PIL import Image
 # The names of these modules are functions of `torchvision.models` too.
 googlenet = importlib.import_module("torchvision.models.googlenet")
 inception = importlib.import_module("torchvision.models.inception")
+vgg = importlib.import_module("torchvision.models.vgg")
 
 NORM = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
 
@@ -70,6 +72,62 @@ def evaluate(module, channels, side):
     }
 
 
+def draws(name, n):
+    """n numbers in [0, 1): FNV-1a of the name, a Weyl sequence from there, the finaliser of MurmurHash3."""
+    h = 0x811C9DC5
+    for byte in name.encode():
+        h = (h ^ byte) * 0x01000193 & 0xFFFFFFFF
+    x = (h + np.arange(n, dtype=np.uint64) * np.uint64(0x9E3779B9)) & np.uint64(0xFFFFFFFF)
+    for shift, factor in [(16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)]:
+        x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor) & np.uint64(0xFFFFFFFF)
+    return torch.from_numpy(x.astype(np.float64) / 2**32)
+
+
+def network(model, rows, columns, parts):
+    """Norm and every `step`-th number of the outputs of `parts` and of the logits, in evaluation. Weights are uniform with the
+    variance 2 / fan in, gains and variances lie in [3/4, 5/4), biases and means in [-0.1, 0.1), pixels in [-1, 1)."""
+    model = model.double().eval()
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            if name.endswith("num_batches_tracked"):
+                continue
+            u = draws(name, value.numel()).reshape(value.shape)
+            if value.ndim > 1:
+                value.copy_((6 / (value.numel() / value.shape[0])) ** 0.5 * (2 * u - 1))
+            elif name.endswith(("weight", "running_var")):
+                value.copy_(0.75 + 0.5 * u)
+            else:
+                value.copy_(0.2 * (u - 0.5))
+    found = {}
+
+    def keep(name, y):
+        step = max(1, y.numel() // 7)
+        found[name] = {
+            "shape": list(y.shape),
+            "norm": float("%.13g" % y.norm()),
+            "step": step,
+            "some": [float("%.12g" % v) for v in y.flatten()[::step]],
+        }
+
+    for part in parts:
+        model.get_submodule(part).register_forward_hook(lambda _, __, y, part=part: keep(part, y))
+    x = 2 * draws("pixels", 3 * rows * columns).reshape(1, 3, rows, columns) - 1
+    with torch.no_grad():
+        keep("logits", model(x))
+    return {"rows": rows, "columns": columns, "outputs": found}
+
+
+def narrow_vgg16():
+    """VGG-16 with a sixteenth of its channels, whose first dense layer takes maps of 2 x 3."""
+    pool = "M"
+    widths = [4, 4, pool, 8, 8, pool, 16, 16, 16, pool, 32, 32, 32, pool, 32, 32, 32, pool]
+    model = vgg.VGG(vgg.make_layers(widths), num_classes=10, init_weights=False)
+    model.avgpool = torch.nn.Identity()
+    for layer, sizes in [(0, (32 * 2 * 3, 64)), (3, (64, 64)), (6, (64, 10))]:
+        model.classifier[layer] = torch.nn.Linear(*sizes)
+    return model
+
+
 def preprocess(weights, height, width, undo=False):
     """Sums of the levels of each channel after resize and crop, every 1009th level and every 1009th value, of the picture
     (7 row^2 + 13 column (channel + 1) + row column) mod 256. `undo`: with the network's own `transform_input`."""
@@ -110,6 +168,24 @@ def main(out):
         "inception_c": evaluate(inception.InceptionE(1280), 1280, 3),
         "inception_aux": evaluate(inception.InceptionAux(768, 5), 768, 17),
     }
+    small = {"weights": None, "num_classes": 10}
+    headless = {**small, "aux_logits": False, "init_weights": False}
+    networks = {
+        "vgg16": network(narrow_vgg16(), 64, 96, [f"features.{layer}" for layer in (4, 9, 16, 23, 30)]),
+        "resnet18": network(M.resnet18(**small), 64, 96, ["layer1", "layer2", "layer3", "layer4"]),
+        "googlenet": network(
+            M.googlenet(**headless),
+            64,
+            96,
+            ["conv3", "inception3b", "inception4a", "inception4d", "inception4e", "inception5b"],
+        ),
+        "inception_v3": network(
+            M.inception_v3(**headless),
+            107,
+            75,
+            ["Conv2d_4a_3x3", "Mixed_5d", "Mixed_6a", "Mixed_6e", "Mixed_7a", "Mixed_7c"],
+        ),
+    }
     first = M.ResNet18_Weights.IMAGENET1K_V1
     pictures = {
         "smaller": preprocess(first, 300, 400),
@@ -123,7 +199,8 @@ def main(out):
     }
     with open(f"{out}/torchvision.json", "w") as file:
         source = f"torchvision {torchvision.__version__}, torch {torch.__version__}"
-        golden = {"source": source, "norm": NORM, "layers": names, "modules": modules, "preprocess": pictures}
+        golden = {"source": source, "norm": NORM, "layers": names, "modules": modules}
+        golden |= {"networks": networks, "preprocess": pictures}
         json.dump(golden, file, separators=(",", ":"))
         file.write("\n")
 

@@ -91,6 +91,19 @@ fn stages_of_googlenet_unet_and_lenet() {
     golden.finish();
 }
 
+/// Operations of VGG-16, one by one: each multiply-add is two, each output of a layer has a bias, all but the last go
+/// through a ReLU, each pooled pixel is the largest of four.
+#[test]
+fn operations_of_vgg_16_add_up() {
+    let (convolved, pooled, dense) = (13_547_520, 1_530_368, 4096 + 4096 + 1000);
+    let vgg = cost("vgg16");
+    assert_eq!(vgg.activations, convolved + pooled + dense);
+    assert_eq!(vgg.operations, 2 * vgg.macs + 2 * (convolved + dense) - 1000 + 4 * pooled);
+    // What the other count adds is small, and smallest where windows are large.
+    let more = |name| cost(name).operations as f64 / (2 * cost(name).macs) as f64 - 1.0;
+    assert!(more("vgg16") < 0.002 && more("resnet50") > 2.0 * more("vgg16") && more("resnet50") < 0.02);
+}
+
 /// What the papers argue with.
 #[test]
 fn arguments_in_numbers() {

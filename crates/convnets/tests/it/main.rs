@@ -10,6 +10,7 @@ mod receptive_field;
 mod robustness;
 mod segmentation;
 mod torchvision;
+mod whole;
 
 /// Path of a golden file beside its generator.
 fn golden(name: &str) -> std::path::PathBuf {

@@ -39,8 +39,8 @@ enum Op {
     Pad(Filling, usize, [[usize; 3]; 2]),
     /// Rows and columns of a rectangle.
     Rearrange([usize; 2], Rearrangement, [usize; 4]),
-    /// Samples, first and second channels, positions.
-    Concat([usize; 4]),
+    /// Samples, channels of each batch, positions.
+    Concat(usize, &'static [usize], usize),
 }
 
 impl Case for Op {
@@ -49,7 +49,7 @@ impl Case for Op {
             Self::Separable(..) => "separable",
             Self::Pad(..) => "pad",
             Self::Rearrange(..) => "rearrange",
-            Self::Concat(_) => "concat_channels",
+            Self::Concat(..) => "concat_channels",
         }
     }
 
@@ -58,7 +58,7 @@ impl Case for Op {
             Self::Separable(_, shape) => vec![Spec::new(shape)],
             Self::Pad(_, planes, [[height, ..], [width, ..]]) => vec![Spec::new([planes, height, width])],
             Self::Rearrange(_, _, shape) => vec![Spec::new(shape)],
-            Self::Concat([n, c, k, m]) => vec![Spec::new([n, c, m]), Spec::new([n, k, m])],
+            Self::Concat(n, channels, m) => channels.iter().map(|&c| Spec::new([n, c, m])).collect(),
         }
     }
 
@@ -98,11 +98,21 @@ impl Portable for Op {
                     composed::rearrange(maps, factors, way).unwrap()
                 })
             }
-            Self::Concat(_) => flat(if B::IS_FUSED {
-                D::concat_channels(planes(0), planes(1)).unwrap()
-            } else {
-                composed::concat_channels(planes(0), planes(1)).unwrap()
-            }),
+            Self::Concat(_, channels, _) => {
+                let (first, mut tape) = planes(0).split_tape();
+                let others: Vec<_> = (1..channels.len())
+                    .map(|i| {
+                        let (x, more) = planes(i).split_tape();
+                        tape = std::mem::take(&mut tape).merge(more);
+                        x
+                    })
+                    .collect();
+                flat(if B::IS_FUSED {
+                    D::concat_channels(first, others, tape).unwrap()
+                } else {
+                    composed::concat_channels(first, others, tape).unwrap()
+                })
+            }
         }
     }
 }
@@ -142,8 +152,9 @@ pub fn cases(visit: &mut impl Visit) {
         visit.visit(Op::Rearrange([p, q], Rearrangement::Shuffle, [2, 2 * p * q, 3, 2]));
         visit.visit(Op::Rearrange([p, q], Rearrangement::Unshuffle, [2, 2, 3 * p, 2 * q]));
     }
-    visit.visit(Op::Concat([1, 1, 1, 1]));
-    visit.visit(Op::Concat([3, 2, 4, 5]));
+    visit.visit(Op::Concat(1, &[1, 1], 1));
+    visit.visit(Op::Concat(3, &[2, 4], 5));
+    visit.visit(Op::Concat(2, &[3, 1, 2, 4], 3));
 }
 
 /// Cases that are cut into several parts.
@@ -153,5 +164,5 @@ pub fn large_cases(visit: &mut impl Visit) {
     visit.visit(Op::Pad(Filling::Reflection, 61, [[30, 3, 4], [31, 4, 3]]));
     visit.visit(Op::Rearrange([2, 2], Rearrangement::Shuffle, [9, 32, 20, 20]));
     visit.visit(Op::Rearrange([2, 2], Rearrangement::Unshuffle, [9, 8, 40, 40]));
-    visit.visit(Op::Concat([9, 10, 20, 300]));
+    visit.visit(Op::Concat(9, &[10, 20, 5], 300));
 }

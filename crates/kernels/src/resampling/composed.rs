@@ -56,9 +56,12 @@ pub fn rearrange<E: Real, D: Device<E>, T: Tape<E, D>>(
     y.try_reshaped(&shape)
 }
 
-pub fn concat_channels<E: Real, D: Device<E>, T: Tape<E, D> + Merge<R>, R: Tape<E, D>>(
-    x: Tensor<Planes, E, D, T>,
-    y: Tensor<Planes, E, D, R>,
+pub fn concat_channels<E: Real, D: Device<E>, T: Tape<E, D>>(
+    first: Tensor<Planes, E, D>,
+    others: Vec<Tensor<Planes, E, D>>,
+    tape: T,
 ) -> Result<Tensor<Planes, E, D, T>, D::Err> {
-    (x, y).try_concat_along(Axis::<1>)
+    others.into_iter().try_fold(first.put_tape(tape), |all, next| {
+        (all, next.put_tape(T::default())).try_concat_along(Axis::<1>)
+    })
 }

@@ -106,46 +106,55 @@ fn rearrange<E: Real, T: Tape<E, Cpu>>(
     Ok(y.put_tape(tape))
 }
 
-fn concat_channels<E: Real, T: Tape<E, Cpu> + Merge<R>, R: Tape<E, Cpu>>(
-    x: Tensor<(usize, usize, usize), E, Cpu, T>,
-    y: Tensor<(usize, usize, usize), E, Cpu, R>,
+fn concat_channels<E: Real, T: Tape<E, Cpu>>(
+    first: Tensor<(usize, usize, usize), E, Cpu>,
+    others: Vec<Tensor<(usize, usize, usize), E, Cpu>>,
+    mut tape: T,
 ) -> Out<(usize, usize, usize), E, T> {
-    let ((x, tape), (y, more)) = (x.split_tape(), y.split_tape());
-    let mut tape = tape.merge(more);
-    let device = x.device().clone();
-    let ((samples, first, inner), (_, second, _)) = (*x.shape(), *y.shape());
-    let shape = (samples, first + second, inner);
-    let (first, second) = (first * inner, second * inner);
-    let both = (first + second).max(1);
+    let device = first.device().clone();
+    let (samples, _, inner) = *first.shape();
+    let parts: Vec<_> = std::iter::once(first).chain(others).collect();
+    let shape = (samples, parts.iter().map(|part| part.shape().1).sum::<usize>(), inner);
+    // Elements of a sample, of each part and of all.
+    let lengths: Vec<usize> = parts.iter().map(|part| part.shape().1 * inner).collect();
+    let all = (shape.1 * inner).max(1);
     let mut z = buffer(&device, shape.num_elements())?;
-    chunks_mut(&mut z, rows_per_part(both) * both, |start, z| {
-        for (i, z) in z.chunks_exact_mut(both).enumerate() {
-            let sample = start / both + i;
-            z[..first].copy_from_slice(&flat(&x)[sample * first..(sample + 1) * first]);
-            z[first..].copy_from_slice(&flat(&y)[sample * second..(sample + 1) * second]);
-        }
-    });
+    {
+        let sources: Vec<&[E]> = parts.iter().map(flat).collect();
+        chunks_mut(&mut z, rows_per_part(all) * all, |start, z| {
+            for (i, mut z) in z.chunks_exact_mut(all).enumerate() {
+                let sample = start / all + i;
+                for (x, &length) in sources.iter().zip(&lengths) {
+                    let (to, rest) = z.split_at_mut(length);
+                    to.copy_from_slice(&x[sample * length..(sample + 1) * length]);
+                    z = rest;
+                }
+            }
+        });
+    }
     let z = device.try_tensor_from_vec(z, shape)?;
-    let (of_x, of_y, ghost) = (x.ghost(), y.ghost(), z.ghost());
+    let (ghosts, ghost): (Vec<_>, _) = (parts.iter().map(|part| part.ghost()).collect(), z.ghost());
     tape.add_backward_op(move |grads| {
         let gz = take(&mut **grads.get_or_alloc_mut(&ghost)?);
-        // One after the other: x and y may be the same tensor.
-        let add = |g: &mut Vec<E>, length: usize, from: usize| -> Result<(), CpuError> {
-            let g = Sum::new(&device, g, samples * length)?;
+        let mut from = 0;
+        // One after the other: two parts may be the same tensor.
+        for (part, &length) in ghosts.iter().zip(&lengths) {
+            let g = Sum::new(&device, grads.get_or_alloc_mut(part)?, samples * length)?;
             g.add(rows_per_part(length) * length.max(1), |start, g| {
                 for (i, g) in g.chunks_exact_mut(length).enumerate() {
-                    let at = (start / length + i) * both + from;
+                    let at = (start / length + i) * all + from;
                     E::add_to(&gz[at..at + length], g);
                 }
             });
-            Ok(())
-        };
-        add(grads.get_or_alloc_mut(&of_x)?, first, 0)?;
-        add(grads.get_or_alloc_mut(&of_y)?, second, first)?;
+            from += length;
+        }
         **grads.get_or_alloc_mut(&ghost)? = gz;
         Ok(())
     });
-    Ok(z.put_tape(expect(&y, expect(&x, tape)?)?))
+    for part in &parts {
+        tape = expect(part, tape)?;
+    }
+    Ok(z.put_tape(tape))
 }
 
 macro_rules! fused {
@@ -171,11 +180,12 @@ macro_rules! fused {
             ) -> Out<(usize, usize, usize, usize), $E, T> {
                 rearrange(x, factors, way)
             }
-            fn concat_channels<T: Tape<$E, Cpu> + Merge<R>, R: Tape<$E, Cpu>>(
-                x: Tensor<(usize, usize, usize), $E, Cpu, T>,
-                y: Tensor<(usize, usize, usize), $E, Cpu, R>,
+            fn concat_channels<T: Tape<$E, Cpu>>(
+                first: Tensor<(usize, usize, usize), $E, Cpu>,
+                others: Vec<Tensor<(usize, usize, usize), $E, Cpu>>,
+                tape: T,
             ) -> Out<(usize, usize, usize), $E, T> {
-                concat_channels(x, y)
+                concat_channels(first, others, tape)
             }
         }
     };

@@ -17,6 +17,7 @@
 //! | [`pixel_unshuffle1d`] | its inverse | |
 //! | [`pad2d`] | `(B, C, H, W)` → `(B, C, H + t + b, W + l + r)` | [`Zeros`], [`Reflection`], … |
 //! | [`concat_channels`] | `(B, C, ..)`, `(B, K, ..)` → `(B, C + K, ..)` | |
+//! | [`Channels`] | the same of any number of batches, each copied once | |
 //!
 //! All are linear, so a tangent is mapped as the value is.
 //! **Deviations**: PyTorch computes positions in `f32`; ours are exact for nearest and in `f64` for bilinear.
@@ -107,15 +108,17 @@ pub trait ResamplingDevice<E: Real>: BaseDevice<E> {
         composed::rearrange(x, factors, way)
     }
 
-    /// Body of [`try_concat_channels`].
-    fn concat_channels<T: Tape<E, Self> + Merge<R>, R: Tape<E, Self>>(
-        x: Tensor<Planes, E, Self, T>,
-        y: Tensor<Planes, E, Self, R>,
+    /// Body of [`Channels::try_concat`]: `first` and all `others`, which differ in their channels only; `tape` is that of
+    /// all.
+    fn concat_channels<T: Tape<E, Self>>(
+        first: Tensor<Planes, E, Self>,
+        others: Vec<Tensor<Planes, E, Self>>,
+        tape: T,
     ) -> Result<Tensor<Planes, E, Self, T>, Self::Err>
     where
         Self: Device<E>,
     {
-        composed::concat_channels(x, y)
+        composed::concat_channels(first, others, tape)
     }
 }
 
@@ -508,15 +511,78 @@ where
     K: Dim,
     S: ChannelsSecond<Channels: Plus<K>>,
 {
-    let (first, second) = (x.shape().concrete(), y.shape().concrete());
-    for (axis, (first, second)) in first.into_iter().zip(second).enumerate() {
-        if axis != 1 && first != second {
-            let axis = ["batch size", "channels", "rows", "columns"][axis];
-            return Err(Error::AxisLength { axis, expected: first, found: second });
-        }
+    Channels::try_new(x)?.try_push::<K, R>(y)?.try_concat()
+}
+
+/// Batches that wait until all are there whose channels are to stand behind each other.
+///
+/// Joining two at a time copies the first ones again and again: with $n$ batches of one size $(n^2 + n - 2)/2$ batches are
+/// copied instead of $n$, forward, and as many gradients are added up backward.
+///
+/// ```
+/// use dfdx::prelude::*;
+/// use kernels::resampling::Channels;
+/// let device = Cpu::default();
+/// let [x, y, z] = [1.0_f32, 2.0, 3.0].map(|value| device.tensor([[[value; 2]]]));
+/// let all: Tensor<Rank3<1, 3, 2>, f32, _> =
+///     Channels::try_new(x)?.try_push::<Const<1>, _>(y)?.try_push::<Const<1>, _>(z)?.try_concat()?;
+/// assert_eq!(all.array(), [[[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]]);
+/// # Ok::<(), kernels::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Channels<S: ChannelsSecond, E: Real, D: Device<E>, T: Tape<E, D>> {
+    /// Of all together.
+    shape: S,
+    first: Tensor<Planes, E, D>,
+    others: Vec<Tensor<Planes, E, D>>,
+    tape: T,
+}
+
+impl<S: ChannelsSecond, E: Real, D: Device<E>, T: Tape<E, D>> Channels<S, E, D, T> {
+    /// The first batch.
+    ///
+    /// # Errors
+    /// The device's error.
+    pub fn try_new(x: Tensor<S, E, D, T>) -> Result<Self, Error> {
+        let (shape, planes) = (*x.shape(), x.shape().volume());
+        let (first, tape) = x.try_reshaped(&planes).map_err(Error::device)?.split_tape();
+        Ok(Self { shape, first, others: Vec::new(), tape })
     }
-    let (before, after) = (x.shape().volume(), y.shape().volume());
-    let shape = x.shape().with_channels(x.shape().channels().try_plus(y.shape().channels())?);
-    let run = || D::concat_channels(x.try_reshaped(&before)?, y.try_reshaped(&after)?)?.try_reshaped(&shape);
-    run().map_err(Error::device)
+
+    /// One more batch, whose channels go behind those that are there.
+    ///
+    /// # Errors
+    /// [`Error::AxisLength`] when run-time axes other than the channels differ, and the device's error.
+    #[allow(clippy::type_complexity)]
+    pub fn try_push<K: Dim, R: Tape<E, D>>(
+        self,
+        y: Tensor<S::WithChannels<K>, E, D, R>,
+    ) -> Result<Channels<S::WithChannels<<S::Channels as Plus<K>>::Out>, E, D, T>, Error>
+    where
+        S::Channels: Plus<K>,
+        T: Merge<R>,
+    {
+        let (first, second) = (self.shape.concrete(), y.shape().concrete());
+        for (axis, (first, second)) in first.into_iter().zip(second).enumerate() {
+            if axis != 1 && first != second {
+                let axis = ["batch size", "channels", "rows", "columns"][axis];
+                return Err(Error::AxisLength { axis, expected: first, found: second });
+            }
+        }
+        let shape = self.shape.with_channels(self.shape.channels().try_plus(y.shape().channels())?);
+        let planes = y.shape().volume();
+        let (y, tape) = y.try_reshaped(&planes).map_err(Error::device)?.split_tape();
+        let mut others = self.others;
+        others.push(y);
+        Ok(Channels { shape, first: self.first, others, tape: self.tape.merge(tape) })
+    }
+
+    /// All of them as one batch. Complexity: each element is copied once; backward, each gradient is added once.
+    ///
+    /// # Errors
+    /// The device's error.
+    pub fn try_concat(self) -> Result<Tensor<S, E, D, T>, Error> {
+        let all = D::concat_channels(self.first, self.others, self.tape);
+        all.and_then(|all| all.try_reshaped(&self.shape)).map_err(Error::device)
+    }
 }

@@ -40,6 +40,26 @@ fn everything_in_a_model_comes_back_with_the_same_bits() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
 }
 
+/// The text about a file, and shapes.
+#[test]
+fn the_header_holds_a_text() {
+    let (_folder, path) = folder();
+    let mut checkpoint = Checkpoint::default();
+    checkpoint.insert_numbers("curve", &[1.0, 2.0]);
+    checkpoint.write(&path).unwrap();
+    assert_eq!(Checkpoint::read(&path).unwrap().about(), None);
+    checkpoint.set_about("a \"curve\" of two numbers");
+    checkpoint.write(&path).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let read = Checkpoint::read(&path).unwrap();
+    assert_eq!((read.about(), &read), (Some("a \"curve\" of two numbers"), &checkpoint));
+    assert_eq!(read.renamed(str::to_uppercase).about(), read.about());
+    read.write(&path).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+    assert_eq!(read.shape("curve").unwrap(), [2]);
+    assert!(matches!(read.shape("loss"), Err(CheckpointError::Missing { name }) if name == "loss"));
+}
+
 #[test]
 fn names_are_plain_safetensors() {
     let (_folder, path) = folder();

@@ -1,5 +1,6 @@
 //! Costs from types: against built models, against the run-time rules of shapes, and what is refused.
-use layers::plan::{Misfit, Plan, Rounding, Taps, Totals};
+use kernels::ActivationKind;
+use layers::plan::{Misfit, Plan, Reduction, Rounding, Taps, Totals};
 use layers::prelude::*;
 use layers::{Planned, params};
 
@@ -40,6 +41,29 @@ fn a_plan_counts_what_the_built_model_holds() {
     assert_eq!(model.forward(x).shape().1.size(), 5);
 }
 
+/// Operation by operation, counted by hand on maps of 4×6 pixels.
+#[test]
+fn operations_are_counted_beside_multiply_adds() {
+    let operations = |plan: Plan| plan.totals([2, 4, 6]).unwrap().operations;
+    let pixels = 4 * 6;
+    // Two maps to three by 3×3, a bias, a ReLU; the same without a bias; with a function between the layers.
+    assert_eq!(operations(Conv2D::<2, 3, 3, 1, 1, 1, Relu>::PLAN), 3 * pixels * (2 * 18 + 1 + 1));
+    assert_eq!(operations(UnbiasedConv2D::<2, 3, 3, 1, 1>::PLAN), 3 * pixels * 2 * 18);
+    assert_eq!(operations(<(UnbiasedConv2D<2, 3, 1>, Tanh)>::PLAN), 3 * pixels * (2 * 2 + 1));
+    assert_eq!(operations(<BatchNorm2D<2, Relu>>::PLAN), 2 * pixels * 3);
+    assert_eq!(operations(<BatchNorm2D<2>>::PLAN), 2 * pixels * 2);
+    assert_eq!(operations(MaxPool2D::<2, 2>::PLAN), 2 * pixels);
+    assert_eq!(operations(AvgPool2D::<3, 1, 1>::PLAN), 2 * pixels * 9);
+    assert_eq!(operations(GlobalAvgPool::PLAN), 2 * pixels);
+    // Rows in windows of 2, 2 and 2 of four, columns in windows of 2 and 2 and 2 and 2 and 2 of six.
+    assert_eq!(operations(AdaptiveAvgPool2D::<3, 5>::PLAN), 2 * (2 + 2 + 2) * (2 + 2 + 2 + 2 + 2));
+    assert_eq!(operations(<Residual<Relu>>::PLAN), 2 * pixels * (1 + 1));
+    assert_eq!(operations(<Concat<(Relu, Identity)>>::PLAN), 2 * pixels);
+    assert_eq!(operations(<ConvTranspose2D<2, 3, 2, 2>>::PLAN), 2 * pixels * 2 * 12 + 3 * 4 * pixels);
+    assert_eq!(operations(<(Flatten, Linear<48, 5, Relu>)>::PLAN), 5 * (2 * 48 + 1 + 1));
+    assert_eq!(operations(<(Dropout, Upsample<2>)>::PLAN), 0);
+}
+
 /// The constants' rules are those of [`Taps`].
 #[test]
 fn windows_agree_with_the_run_time_rules() {
@@ -47,12 +71,27 @@ fn windows_agree_with_the_run_time_rules() {
         for (stride, padding, dilation) in (0..36).map(|at| (1 + at % 3, at / 3 % 4, 1 + at / 12)) {
             let taps = Taps { kernel, stride, padding, dilation };
             for extent in 1..15 {
-                let convolution =
-                    Plan::Convolution { from: 2, to: 3, taps: [taps; 2], groups: 1, is_biased: true };
-                let pool = |rounding| Plan::Pool { taps: [taps; 2], rounding };
+                let activation = ActivationKind::Identity;
+                let taps_of_both = [taps; 2];
+                let convolution = Plan::Convolution {
+                    from: 2,
+                    to: 3,
+                    taps: taps_of_both,
+                    groups: 1,
+                    is_biased: true,
+                    activation,
+                };
+                let reduction = Reduction::Max;
+                let pool = |rounding| Plan::Pool { taps: taps_of_both, rounding, reduction };
                 let pooled = |rounding| taps.pool_positions(extent, rounding).ok();
-                let transposed =
-                    Plan::Transposed { from: 2, to: 3, groups: 1, taps: [taps; 2], output_padding: [0; 2] };
+                let transposed = Plan::Transposed {
+                    from: 2,
+                    to: 3,
+                    groups: 1,
+                    taps: taps_of_both,
+                    output_padding: [0; 2],
+                    activation,
+                };
                 for (plan, expected) in [
                     (convolution, taps.positions(extent).ok()),
                     (pool(Rounding::Down), pooled(Rounding::Down)),
