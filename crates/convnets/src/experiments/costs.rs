@@ -203,7 +203,7 @@ fn branches(module: &Plan) -> Vec<Vec<(String, usize)>> {
                 all
             }),
             Plan::Convolution { to, taps, .. } => vec![(square(taps), *to)],
-            Plan::Pool { taps, .. } => vec![(format!("maximum of {}", square(taps)), maps)],
+            Plan::Pool { taps, .. } => vec![(format!("max {}", square(taps)), maps)],
             _ => Vec::new(),
         }
     }
@@ -272,13 +272,14 @@ impl Experiment for ConvolutionCosts {
             .filter(|layer| layer.0.starts_with("0.0.") || layer.0.starts_with("0.1."))
             .map(|l| l.2)
             .sum();
-        let mut table = Table::new(["network", "parameters", "multiply-adds", "activations"]);
+        let mut table = Table::new(["network", "parameters", "multiply-adds", "operations", "activations"]);
         for network in &NETWORKS {
-            let Totals { params, macs, activations, .. } = network.cost;
+            let Totals { params, macs, operations, activations, .. } = network.cost;
             table.row([
                 network.name.to_owned(),
                 params.to_string(),
                 macs.to_string(),
+                operations.to_string(),
                 activations.to_string(),
             ]);
         }
@@ -481,7 +482,8 @@ fn vgg_figure(report: &ConvolutionCostsReport) -> Figure {
 /// Boxes as wide as they have maps: the input above, one row for each window of a branch, the output below.
 fn module_figure(report: &ConvolutionCostsReport) -> Figure {
     const HALF: f64 = 0.2; // height of a box
-    const GAP: f64 = 80.0; // between branches, in maps
+    const GAP: f64 = 100.0; // between branches, in maps
+    const BASELINE: f64 = 0.06; // letters stand on their place
     let deepest = report.module.iter().map(Vec::len).max().unwrap_or(0);
     let widest = |branch: &[(String, usize)]| branch.iter().map(|(_, maps)| *maps).max().unwrap_or(0) as f64;
     let outputs = report.module.iter().map(|branch| branch.last().map_or(0, |(_, maps)| *maps) as f64);
@@ -502,19 +504,19 @@ fn module_figure(report: &ConvolutionCostsReport) -> Figure {
     let input = report.module_input as f64;
     let mut plot = Plot::new(Axis::linear("maps, to scale"), Axis::categories("", names))
         .faint([outline(middle, input, 0.0).collect()])
-        .text(format!("{input} maps"), (middle, 0.0));
+        .text(format!("{input} maps"), (middle, BASELINE));
     let (mut left, mut end) = (0.0, middle - outputs.clone().sum::<f64>() / 2.0);
     for (branch, output) in report.module.iter().zip(outputs) {
         let centre = left + widest(branch) / 2.0;
-        let mut path = vec![(middle, HALF)];
+        let mut path = vec![(middle, HALF), (centre, 1.0 - HALF)];
         for (i, (window, maps)) in branch.iter().enumerate() {
             let (maps, row) = (*maps as f64, (deepest - branch.len() + i + 1) as f64);
             path.extend(outline(centre, maps, row));
-            let beside = if maps < GAP { maps / 2.0 + GAP / 2.0 } else { 0.0 };
-            plot = plot.text(format!("{window}, {maps}"), (centre + beside, row));
+            let beside = if maps < 90.0 { (maps + GAP) / 2.0 } else { 0.0 };
+            plot = plot.text(format!("{window}, {maps}"), (centre + beside, row + BASELINE));
         }
         path.extend(outline(end + output / 2.0, output, last));
-        plot = plot.line(Line::new("", path)).text(output.to_string(), (end + output / 2.0, last));
+        plot = plot.line(Line::new("", path)).text(output.to_string(), (end + output / 2.0, last + BASELINE));
         left += widest(branch) + GAP;
         end += output;
     }

@@ -1,8 +1,9 @@
-//! He et al.'s figure 1, scaled down: deeper plain networks train worse, and this is not overfitting.
+//! He et al.'s figures 1 and 7, scaled down: deeper plain networks train worse, and this is not overfitting; what each
+//! layer adds.
 
 use super::at_least;
 use super::clothes::{Reader, Standard, reader, train};
-use crate::resnet::{SmallPlainNet, SmallResNet};
+use crate::resnet::{self, SmallPlainNet, SmallResNet};
 use datasets::Batches;
 use dfdx::nn::tensor_collection::TensorCollection;
 use dfdx::prelude::{Cpu, DeviceBuildExt};
@@ -62,7 +63,7 @@ impl ExperimentConfig for ResidualDegradationConfig {
 pub struct ResidualDegradationReport {
     /// Whether images and epochs are enough for claims about losses.
     pub is_full: bool,
-    /// Plain 20, plain 56, residual 20, residual 56.
+    /// Plain 20, plain 56, residual 20, residual 56, residual 56 whose branches start at 0.
     pub networks: Vec<Depth>,
     /// The same as text.
     pub table: Table,
@@ -82,49 +83,86 @@ pub struct Depth {
     pub loss: f64,
     /// Test accuracy, mean over seeds.
     pub accuracy: f64,
+    /// The same, one per seed.
+    pub accuracies: Vec<f64>,
+    /// Standard deviation of each layer's responses after training, from the image on, one list per seed.
+    pub responses: Vec<Vec<f64>>,
 }
 
-type Plain<const MORE: usize> = SmallPlainNet<6, 12, 24, MORE>;
-type Residual<const MORE: usize> = SmallResNet<6, 12, 24, MORE>;
+impl Depth {
+    /// Training losses of the last epoch.
+    pub(super) fn last(&self) -> Vec<f64> {
+        self.losses.iter().filter_map(|losses| losses.last().copied()).collect()
+    }
+
+    /// The mean of the layers' responses, one per seed.
+    fn response(&self) -> Vec<f64> {
+        self.responses.iter().map(|layers| Measured::over(layers).mean).collect()
+    }
+}
+
+/// `a` minus `b`, seed by seed.
+pub(super) fn difference(a: &[f64], b: &[f64]) -> Measured {
+    Measured::over(&a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>())
+}
+
+/// How networks are trained.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recipe {
+    pub(super) seeds: usize,
+    pub(super) epochs: u64,
+    pub(super) learning_rate: f64,
+    /// Whether the branches start at 0.
+    pub(super) starts_flat: bool,
+}
+
+pub(super) type Plain<const MORE: usize> = SmallPlainNet<6, 12, 24, MORE>;
+pub(super) type Residual<const MORE: usize> = SmallResNet<6, 12, 24, MORE>;
 reader!(Plain<2>, 14_usize, [0 1 2 3 4]);
 reader!(Plain<8>, 14_usize, [0 1 2 3 4]);
 reader!(Residual<2>, 14_usize, [0 1 2 3 4]);
 reader!(Residual<8>, 14_usize, [0 1 2 3 4]);
 
 /// Training losses and test accuracies of every seed.
-fn depth<N: Reader>(
+pub(super) fn depth<N: Reader>(
     name: &str,
-    config: &ResidualDegradationConfig,
+    recipe: Recipe,
     data: &[Standard; 2],
     lab: &mut Lab,
 ) -> Result<Depth, lab::Error> {
     const BATCH: usize = 100;
-    let (mut losses, mut accuracies, mut parameters) = (vec![], vec![], 0);
-    for seed in lab.seeds(config.seeds) {
+    let (mut losses, mut accuracies, mut responses, mut parameters) = (vec![], vec![], vec![], 0);
+    for seed in lab.seeds(recipe.seeds) {
         let mut model = Cpu::seed_from_u64(seed.value()).build_module::<N, f32>();
         he(&mut model, seed.key("weights")).map_err(lab::Error::unit)?;
+        if recipe.starts_flat {
+            resnet::zero_last_gains(&mut model).map_err(lab::Error::unit)?;
+        }
         let sgd = SgdConfig {
-            learning_rate: config.learning_rate,
+            learning_rate: recipe.learning_rate,
             momentum: Momentum::HeavyBall(0.9),
             weight_decay: 1e-4,
         };
         let mut sgd = Sgd::try_new(&model, sgd)?;
         let batches = Batches::new(data[0].images.len(), BATCH, seed.value());
-        let (total, rate) = (batches.len() as u64 * config.epochs, config.learning_rate);
+        let (total, rate) = (batches.len() as u64 * recipe.epochs, recipe.learning_rate);
         // Ten steps of warm-up; a tenth of the rate after 60 %, a hundredth after 85 %.
         let schedule = move |step: u64| {
             let warm = ((step + 1) as f64 / 10.0).min(1.0);
             let falls = [60, 85].iter().filter(|percent| step * 100 >= total * **percent).count();
             rate * warm * 0.1_f64.powi(falls as i32)
         };
-        let trainer = Trainer::new(format!("{name}, seed {seed}"), config.epochs, batches, seed.key("steps"));
+        let trainer = Trainer::new(format!("{name}, seed {seed}"), recipe.epochs, batches, seed.key("steps"));
         losses.push(train::<N>(lab, trainer.schedule(schedule), &mut model, &mut sgd, &data[0])?);
         accuracies.push(data[1].accuracy::<N>(&model, (0, 0))?);
+        responses.push(resnet::response_deviations(&model));
         parameters = params::count(&model);
     }
-    let last: Vec<f64> = losses.iter().filter_map(|losses| losses.last().copied()).collect();
-    let (loss, accuracy) = (Measured::over(&last).mean, Measured::over(&accuracies).mean);
-    Ok(Depth { name: name.to_owned(), parameters, losses, loss, accuracy })
+    let accuracy = Measured::over(&accuracies).mean;
+    let mut depth =
+        Depth { name: name.to_owned(), parameters, losses, loss: 0.0, accuracy, accuracies, responses };
+    depth.loss = Measured::over(&depth.last()).mean;
+    Ok(depth)
 }
 
 /// He's start for convolutions, by their outputs; linear layers keep theirs.
@@ -142,7 +180,7 @@ impl Experiment for ResidualDegradation {
     const ABOUT: About = About {
         name: "residual-degradation",
         lecture: 14,
-        paper: "He, Zhang, Ren & Sun (2015), Deep residual learning for image recognition, figures 1 and 6",
+        paper: "He, Zhang, Ren & Sun (2015), Deep residual learning for image recognition, figures 1, 6 and 7",
         claim: "After 12 epochs the training loss of a plain network of 56 layers is at least 0.5 above that of 20 \
                 layers, and that of a residual network of 56 layers at least 0.8 below the plain one's",
         sources: &[
@@ -157,19 +195,34 @@ impl Experiment for ResidualDegradation {
         let split = datasets::fashion();
         let rows = config.images.min(split.train.len());
         let data = Standard::both(&split.train.select(0..rows), &split.test).each_ref().map(Standard::halved);
+        let recipe = Recipe {
+            seeds: config.seeds,
+            epochs: config.epochs,
+            learning_rate: config.learning_rate,
+            starts_flat: false,
+        };
+        let flat = Recipe { starts_flat: true, ..recipe };
         let networks = vec![
-            depth::<Plain<2>>("plain 20", config, &data, lab)?,
-            depth::<Plain<8>>("plain 56", config, &data, lab)?,
-            depth::<Residual<2>>("residual 20", config, &data, lab)?,
-            depth::<Residual<8>>("residual 56", config, &data, lab)?,
+            depth::<Plain<2>>("plain 20", recipe, &data, lab)?,
+            depth::<Plain<8>>("plain 56", recipe, &data, lab)?,
+            depth::<Residual<2>>("residual 20", recipe, &data, lab)?,
+            depth::<Residual<8>>("residual 56", recipe, &data, lab)?,
+            depth::<Residual<8>>("residual 56, branches from 0", flat, &data, lab)?,
         ];
-        let mut table = Table::new(["network", "parameters", "training loss, last epoch", "test accuracy"]);
+        let mut table = Table::new([
+            "network",
+            "parameters",
+            "training loss, last epoch",
+            "test accuracy",
+            "response of a layer",
+        ]);
         for network in &networks {
             table.row([
                 network.name.clone(),
                 network.parameters.to_string(),
                 format!("{:.3}", network.loss),
                 format!("{:.3}", network.accuracy),
+                format!("{:.3}", Measured::over(&network.response()).mean),
             ]);
         }
         let full = ResidualDegradationConfig::default();
@@ -178,14 +231,12 @@ impl Experiment for ResidualDegradation {
     }
 
     fn checks(report: &Self::Report) -> Vec<Check> {
-        let [plain20, plain56, residual20, residual56] = &report.networks[..] else { return Vec::new() };
-        let last = |network: &Depth| -> Vec<f64> {
-            network.losses.iter().filter_map(|losses| losses.last().copied()).collect()
+        let [plain20, plain56, residual20, residual56, flat56] = &report.networks[..] else {
+            return Vec::new();
         };
-        let difference = |a: &Depth, b: &Depth| {
-            let pairs = last(a).into_iter().zip(last(b));
-            Measured::over(&pairs.map(|(a, b)| a - b).collect::<Vec<_>>())
-        };
+        let losses = |a: &Depth, b: &Depth| difference(&a.last(), &b.last());
+        let responses = |a: &Depth, b: &Depth| difference(&a.response(), &b.response());
+        let response = |network: &Depth| Measured::over(&network.response()).mean;
         let extra = residual56.parameters as f64 - plain56.parameters as f64;
         let mut checks = vec![
             Check::new(
@@ -204,7 +255,7 @@ impl Experiment for ResidualDegradation {
             Check::new(
                 "degradation",
                 "training loss of the plain network of 56 layers minus that of 20 layers",
-                difference(plain56, plain20),
+                losses(plain56, plain20),
                 Bound::AtLeast(0.5),
                 BoundSource::Pilot,
             )
@@ -213,7 +264,7 @@ impl Experiment for ResidualDegradation {
             Check::new(
                 "residual-helps-deep",
                 "training loss of the residual network of 56 layers minus that of the plain one",
-                difference(residual56, plain56),
+                losses(residual56, plain56),
                 Bound::AtMost(-0.8),
                 BoundSource::Pilot,
             )
@@ -222,30 +273,71 @@ impl Experiment for ResidualDegradation {
             Check::new(
                 "residual-helps-shallow",
                 "training loss of the residual network of 20 layers minus that of the plain one",
-                difference(residual20, plain20),
+                losses(residual20, plain20),
                 Bound::AtMost(-0.2),
                 BoundSource::Pilot,
             )
             .baseline("plain 20", plain20.loss)
             .reason_if_failed("too few epochs"),
+            Check::new(
+                "flat-start-helps-deep",
+                "training loss of the residual network of 56 layers whose branches start at 0 minus that of the one whose do \
+                 not",
+                losses(flat56, residual56),
+                Bound::AtMost(0.0),
+                BoundSource::Paper,
+            )
+            .baseline("residual 56", residual56.loss)
+            .reason_if_failed("a block that starts as its shortcut learns its first convolution a step later"),
+            Check::new(
+                "residual-responses-are-smaller",
+                "standard deviation of a layer's responses, mean over layers: residual minus plain, 56 layers",
+                responses(residual56, plain56),
+                Bound::AtMost(0.0),
+                BoundSource::Paper,
+            )
+            .baseline("plain 56", response(plain56))
+            .reason_if_failed("120 steps are too few for the gains to leave 1, where all of them start"),
+            Check::new(
+                "deeper-responses-are-smaller",
+                "the same: residual of 56 layers minus residual of 20",
+                responses(residual56, residual20),
+                Bound::AtMost(0.0),
+                BoundSource::Paper,
+            )
+            .baseline("residual 20", response(residual20))
+            .reason_if_failed("120 steps are too few for the gains to leave 1, where all of them start"),
         ]);
         checks
     }
 
     fn figures(report: &Self::Report) -> Vec<Figure> {
-        let line = |network: &Depth| {
-            let epochs: Vec<f64> = (1..=network.losses[0].len()).map(|epoch| epoch as f64).collect();
-            Line::over_seeds(network.name.clone(), &epochs, &network.losses)
+        let line = |network: &Depth, runs: &[Vec<f64>]| {
+            let places: Vec<f64> = (1..=runs[0].len()).map(|place| place as f64).collect();
+            Line::over_seeds(network.name.clone(), &places, runs)
         };
-        let plot = Plot::new(Axis::linear("epoch"), Axis::linear("training loss (nats)"));
-        vec![Figure::new(
+        let loss = Plot::new(Axis::linear("epoch"), Axis::linear("training loss (nats)"));
+        let response = Plot::new(
+            Axis::linear("layer, from the image"),
+            Axis::linear("standard deviation of the responses"),
+        );
+        let trained = &report.networks[..report.networks.len().min(4)];
+        let loss_figure = Figure::new(
             "loss",
             "Depth hurts a plain network and hardly hurts a residual one. Training loss of networks of 20 and 56 layers \
-             with the same layers and parameters, with and without shortcuts; mean and range over seeds. It is the \
+             with the same layers and parameters, with and without shortcuts; mean and standard deviation over seeds. It is the \
              training loss: a network that overfits would have a smaller one.",
             "Four curves that fall. The plain network of 56 layers stays highest, the plain one of 20 layers far below \
              it; both residual networks lie lower, the one of 20 layers lowest.",
-            report.networks.iter().map(line).fold(plot, Plot::line),
-        )]
+            trained.iter().map(|network| line(network, &network.losses)).fold(loss, Plot::line),
+        );
+        let response_figure = Figure::new(
+            "responses",
+            "What each layer says after training. Standard deviation of what leaves each layer's normalisation, before a sum \
+             or a rectifier, from the image on; mean and standard deviation over seeds. Every layer starts at 1.",
+            "Four curves over the layers of the networks, two over 19 and two over 55, all of which begin near one.",
+            trained.iter().map(|network| line(network, &network.responses)).fold(response, Plot::line),
+        );
+        vec![loss_figure, response_figure]
     }
 }

@@ -315,10 +315,10 @@ impl Experiment for FavouritePictures {
         vec![
             Figure::new(
                 "pictures",
-                "The network is sure of what nobody would read. Pictures found by ascent from noise that give the logits of 0 \
+                "The network is sure of what nobody would write. Pictures found by ascent from noise that give the logits of 0 \
                  to 9 their largest values under a penalty on the square of the pixels; vermilion is ink, blue less than none.",
-                "Ten squares with irregular blots and strokes of vermilion and blue; in some of them a stroke of the digit \
-                 can be guessed, none is legible.",
+                "Ten squares with irregular blots and strokes of vermilion and blue; in some of them strokes of \
+                 the digit can be guessed, in others not.",
                 Raster {
                     tiles: digits
                         .map(|(digit, pixels)| Tile::new(FRAME, pixels).caption(digit.to_string()))

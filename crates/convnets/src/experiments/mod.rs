@@ -10,6 +10,8 @@
 //! | [`AuxiliaryHeads`] | heads bring gradients to the bottom where the start does not |
 //! | [`GradientsThroughDepth`] | what shortcuts do to gradients before the first step |
 //! | [`ResidualDegradation`] | a deeper plain network trains worse, a residual one does not suffer so |
+//! | [`ShortcutOptions`] | zeros or projections where the shape changes: both do |
+//! | [`LabelSmoothing`] | smoothed labels stop the gap between logits where the formula says |
 //! | [`UnetNuclei`] | weights on the borders keep touching cells apart |
 //! | [`ElasticDeformation`] | what bending the training picture brings |
 //! | [`FavouritePictures`] | what LeNet's classes and maps like best |
@@ -27,6 +29,8 @@ mod nuclei;
 mod pretrained_lenet;
 mod rungs;
 mod saliency;
+mod shortcuts;
+mod smoothing;
 
 pub use atlas::{NetworkAtlas, NetworkAtlasConfig, NetworkAtlasReport};
 pub use costs::{ConvolutionCosts, ConvolutionCostsConfig, ConvolutionCostsReport};
@@ -40,6 +44,8 @@ pub use nuclei::{UnetNuclei, UnetNucleiConfig, UnetNucleiReport};
 pub use pretrained_lenet::{PretrainedLenet, PretrainedLenetConfig, PretrainedLenetReport};
 pub use rungs::{NielsenLadder, NielsenLadderConfig, NielsenLadderReport};
 pub use saliency::{SaliencyMaps, SaliencyMapsConfig, SaliencyMapsReport};
+pub use shortcuts::{ShortcutOptions, ShortcutOptionsConfig, ShortcutOptionsReport};
+pub use smoothing::{LabelSmoothing, LabelSmoothingConfig, LabelSmoothingReport};
 
 use lab::Tile;
 
@@ -53,7 +59,9 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<NielsenLadder>(),
         lab::entry::<AuxiliaryHeads>(),
         lab::entry::<ResidualDegradation>(),
+        lab::entry::<ShortcutOptions>(),
         lab::entry::<GradientsThroughDepth>(),
+        lab::entry::<LabelSmoothing>(),
         lab::entry::<UnetNuclei>(),
         lab::entry::<ElasticDeformation>(),
         lab::entry::<SaliencyMaps>(),

@@ -271,14 +271,14 @@ proptest! {
         let (graph, other) = (mean(&adjacency(&edges)), mean(&adjacency(&renamed)));
         let x: Nodes<3> = dev.sample_normal();
         let mut moved = vec![[0.0; 3]; NODES];
-        x.array().iter().zip(&names).for_each(|(row, &name)| moved[name as usize] = *row);
+        x.array().iter().zip(&names).for_each(|(row, &name)| moved[name] = *row);
         let moved: Nodes<3> = dev.tensor(<[[f64; 3]; NODES]>::try_from(moved).unwrap());
 
         let net = dev.build_module::<(NeighbourConvolution<3, 5, Tanh>, GraphConvolution<5, 2>), f64>();
         let y = net.forward(OnGraph { x: x.clone(), graph: &graph }).x;
         let renamed = net.forward(OnGraph { x: moved, graph: &other }).x.array();
         for (row, &name) in y.array().iter().zip(&names) {
-            assert_close!(&row[..], &renamed[name as usize][..], 1e-12, 1e-13);
+            assert_close!(&row[..], &renamed[name][..], 1e-12, 1e-13);
         }
 
         let dense: Tensor<Rank2<NODES, NODES>, f64, _> = dev.tensor(graph.to_dense());

@@ -263,7 +263,7 @@ impl Experiment for Overfitting {
         let [none, .., strong] = &report.arms[..] else { return Vec::new() };
         vec![Figure::new(
             "losses",
-            "The training loss falls to the end; the test loss turns after a few passes and rises, and a penalty holds it \
+            "The training loss falls to the end; the test loss rises from the first look at ten passes on, and a penalty holds it \
              down. Mean cross-entropy in nats against passes over the training digits, mean over seeds.",
             "Four curves over the passes on a logarithmic axis of losses. Without a penalty the training curve falls by \
              powers of ten and the test curve rises slowly; with a penalty both are level after a while.",

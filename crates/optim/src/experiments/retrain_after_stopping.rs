@@ -347,7 +347,7 @@ impl Experiment for RetrainAfterStopping {
                     half.by_passes.n
                 ),
                 "Three pairs of bars, all above zero on average. Those with half held out are about three times as high as \
-                 those with a fifth; the pair in the middle, as many steps, is the lowest and has the longest whiskers.",
+                 those with a fifth; the pair in the middle, as many steps, is the lowest.",
                 Plot::new(
                     Axis::categories("", WAYS[1..].iter().copied()),
                     Axis::linear("fewer errors, points"),
