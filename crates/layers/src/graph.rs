@@ -50,7 +50,7 @@ pub mod builder {
 }
 
 /// Features of the nodes of a graph, with the graph: what goes through a tuple of layers on graphs. `x` is a tensor or a
-/// [`Dual`](crate::Dual) of shape `(N, F)`.
+/// [`Dual`] of shape `(N, F)`.
 ///
 /// # Examples
 /// ```
@@ -70,7 +70,7 @@ pub mod builder {
 /// use layers::{graph::OnGraph, prelude::*};
 /// let dev = Cpu::seed_from_u64(0);
 /// let model = dev.build_module::<(GraphConvolution<3, 8>, GraphConvolution<9, 2>), f32>();
-/// let graph = Csr::try_from_edges(Const::<4>, Const::<4>, &[]).unwrap();
+/// let graph = Csr::<f32, _, _>::try_from_edges(Const::<4>, Const::<4>, &[]).unwrap();
 /// model.forward(OnGraph { x: dev.zeros::<Rank2<4, 3>>(), graph: &graph });
 /// ```
 #[derive(Clone, Debug)]
@@ -353,7 +353,7 @@ impl<const I: usize, const O: usize, E: Real, D: SparseDevice<E>, A: Activation>
 /// use layers::{graph::OnGraph, prelude::*};
 /// let dev = Cpu::seed_from_u64(0);
 /// let model = dev.build_module::<PerNode<(Linear<3, 2>, Relu)>, f32>();
-/// let graph = Csr::try_from_edges(Const::<4>, Const::<4>, &[])?;
+/// let graph = Csr::<f32, _, _>::try_from_edges(Const::<4>, Const::<4>, &[])?;
 /// let x = dev.sample_normal::<Rank2<4, 3>>();
 /// let y = model.forward(OnGraph { x: x.clone(), graph: &graph }).x;
 /// assert_eq!(y.array(), model.0.forward(x).array());

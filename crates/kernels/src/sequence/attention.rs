@@ -45,7 +45,7 @@
 //! let (dev, options) = (Cpu::default(), Attention::new(4).mask(Mask::causal()));
 //! let bytes = |length: usize| {
 //!     let x: Tensor<(Const<1>, usize, Const<64>), f32, _> = Key::new(0).normal(&dev, (Const, length, Const));
-//!     let step = || attention(x.leaky_trace(), x.clone(), x.clone(), &options).square().sum().backward();
+//!     let step = || attention(x.leaky_trace(), x.leaky_trace(), x.leaky_trace(), &options).square().sum().backward();
 //!     drop(step()); // threads and their tables are there now
 //!     let before = Region::new(COUNTING);
 //!     drop(step());
