@@ -11,7 +11,9 @@ fn one_unit_pulls_in_no_command_line_no_plots_and_no_data() {
         let (tree, code) = text(&result);
         assert_eq!(code, 0, "{tree}");
         assert!(tree.contains("dfdx v0.13.0"), "{tree}");
-        for unwanted in ["clap", "kuva", "indicatif", "signal-hook", "png", "lab", "datasets", "mdbook-driver"] {
+        for unwanted in
+            ["clap", "kuva", "indicatif", "signal-hook", "png", "lab", "datasets", "mdbook-driver"]
+        {
             let found = tree.lines().find(|line| line.split(' ').next() == Some(unwanted));
             assert_eq!(found, None, "`{unit}` pulls in `{unwanted}`");
         }
