@@ -21,6 +21,7 @@ mod clothes;
 mod costs;
 mod deformation;
 mod degradation;
+#[allow(rustdoc::private_intra_doc_links)] // a field names the constant that it was made with
 mod depths;
 mod favourites;
 mod heads;
