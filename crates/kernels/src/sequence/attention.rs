@@ -31,8 +31,8 @@
 //! **Complexity**: $2 B Q K C$ multiplications forward, four times as many backward. **Memory**: backward keeps $P$
 //! for up to [`CONTEXT`] keys; beyond, nothing is kept and blocks of [`ROWS`] queries are computed again, so memory is
 //! linear in the length of the sequence. Causal blocks stop at their last key, which saves up to half of the work.
-//! An allocator that counts every byte asked for, freed or not, finds four times as much for a sequence four times as
-//! long, where the probabilities alone would be sixteen times as many:
+//! An allocator that counts finds four times as much kept between the passes for a sequence four times as long, where
+//! the probabilities alone would be sixteen times as many:
 //! ```standalone_crate
 //! use dfdx::prelude::*;
 //! use kernels::random::Key;
@@ -45,11 +45,13 @@
 //! let (dev, options) = (Cpu::default(), Attention::new(4).mask(Mask::causal()));
 //! let bytes = |length: usize| {
 //!     let x: Tensor<(Const<1>, usize, Const<64>), f32, _> = Key::new(0).normal(&dev, (Const, length, Const));
-//!     let step = || attention(x.leaky_trace(), x.leaky_trace(), x.leaky_trace(), &options).square().sum().backward();
-//!     drop(step()); // threads and their tables are there now
+//!     let forward = || attention(x.leaky_trace(), x.leaky_trace(), x.leaky_trace(), &options);
+//!     drop(forward().square().sum().backward()); // threads and their tables are there now
 //!     let before = Region::new(COUNTING);
-//!     drop(step());
-//!     before.change().bytes_allocated
+//!     let y = forward();
+//!     let kept = before.change().bytes_allocated - before.change().bytes_deallocated;
+//!     drop(y.square().sum().backward());
+//!     kept
 //! };
 //! let (short, long) = (bytes(1024), bytes(4096));
 //! assert!(long < 5 * short, "{short} bytes for 1,024 positions, {long} for 4,096");
