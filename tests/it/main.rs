@@ -4,6 +4,7 @@
 mod commands;
 mod compile_errors;
 mod coverage;
+mod examples;
 mod house;
 mod outside;
 mod peers;

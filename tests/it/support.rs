@@ -27,7 +27,7 @@ pub fn text(output: &Output) -> (String, i32) {
     (String::from_utf8_lossy(&both).into_owned(), output.status.code().unwrap_or(-1))
 }
 
-/// Cargo's messages about all that these tests start or link: binaries, an example and the libraries below them.
+/// Cargo's messages about all that these tests start or link: binaries, examples and the libraries below them.
 ///
 /// After `cargo xtask test-all` has compiled them for the tests, cargo only says where they lie: it asks for the
 /// features of all packages here as it does there.
@@ -35,7 +35,7 @@ fn artifacts() -> &'static [Value] {
     static BUILT: OnceLock<Vec<Value>> = OnceLock::new();
     BUILT.get_or_init(|| {
         let mut command = cargo(&["build", "-q", "--workspace", "--message-format=json"]);
-        command.args(["--bin", "xtask", "--bin", "course", "--bin", "booktool", "--example", "predict"]);
+        command.args(["--bin", "xtask", "--bin", "course", "--bin", "booktool", "--examples"]);
         let result = output(&mut command);
         assert!(result.status.success(), "{}", text(&result).0);
         let messages = String::from_utf8_lossy(&result.stdout).into_owned();
@@ -43,7 +43,16 @@ fn artifacts() -> &'static [Value] {
     })
 }
 
-/// A binary of this workspace, or the example `predict`.
+/// The examples of all crates.
+pub fn examples() -> impl Iterator<Item = &'static Path> {
+    let of = |value: &'static Value| {
+        let path = Path::new(value["executable"].as_str()?);
+        (value["target"]["kind"] == json!(["example"])).then_some(path)
+    };
+    artifacts().iter().filter_map(of)
+}
+
+/// A binary or an example of this workspace.
 pub fn binary(name: &str) -> Command {
     let mut paths = artifacts().iter().filter_map(|value| Some(Path::new(value["executable"].as_str()?)));
     let path = paths.find(|path| path.file_stem().is_some_and(|stem| stem == name));

@@ -10,6 +10,8 @@ pub(crate) enum Group {
     Steps,
     /// One operation, with its backward pass where it has one.
     Operations,
+    /// One step of each rule of lecture 8.
+    Updates,
     /// One model or operation at sizes that grow.
     Growth,
     /// The same numbers found in several ways of ours: what an idea of a lecture gains over the plain way.
@@ -18,13 +20,15 @@ pub(crate) enum Group {
 
 impl Group {
     /// All of them, in the order in which they run.
-    pub(crate) const ALL: [Self; 4] = [Self::Steps, Self::Operations, Self::Growth, Self::Ways];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Steps, Self::Operations, Self::Updates, Self::Growth, Self::Ways];
 
     /// What a person types, and the end of the result's name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Steps => "steps",
             Self::Operations => "operations",
+            Self::Updates => "updates",
             Self::Growth => "growth",
             Self::Ways => "ways",
         }
@@ -35,6 +39,7 @@ impl Group {
         match case.split_once('/') {
             None => Self::Steps,
             Some((family, _)) if GROWING.iter().any(|growing| growing.family == family) => Self::Growth,
+            Some((rule, _)) if UPDATES.contains(&rule) => Self::Updates,
             Some(_) if WAYS.iter().any(|way| way.case == case) => Self::Ways,
             Some(_) => Self::Operations,
         }
@@ -57,6 +62,24 @@ pub(crate) const STEPS: &[&str] = &[
     "gcn",
     "graphsage",
     "neural-ode",
+];
+
+/// The rules of [`Group::Updates`]: what stands before the slash. Adam itself is among the operations.
+pub(crate) const UPDATES: &[&str] = &[
+    "sgd",
+    "heavy-ball",
+    "nesterov",
+    "adagrad",
+    "rmsprop",
+    "adadelta",
+    "adamw",
+    "amsgrad",
+    "adamax",
+    "nadam",
+    "radam",
+    "rprop",
+    "asgd",
+    "adafactor",
 ];
 
 /// A family of cases whose size grows.

@@ -8,7 +8,7 @@
 //! | `measure` | rounds, in which each side has its turn |
 //! | `report` | the table, the result file, the closing line |
 //! | `figure` | the picture of the ratios |
-//! | `ours` | our side: every case on the public API of `kernels` and `layers` |
+//! | `ours` | our side: every case on the public API of `kernels`, `layers` and `optim` |
 //!
 //! Exit code 0: done. 1: a side failed, or a file could not be written. 2: bad use.
 #![forbid(unsafe_code)]
@@ -40,7 +40,7 @@ use worker::Worker;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench", disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
 struct Arguments {
-    /// Cases, families (what stands before a slash) or groups: steps, operations, growth, ways [default: all]
+    /// Cases, families (what stands before a slash) or groups: steps, operations, updates, growth, ways [default: all]
     #[arg(value_name = "CASE")]
     cases: Vec<String>,
     /// Whom to compare with

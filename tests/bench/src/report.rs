@@ -269,6 +269,7 @@ impl Report {
         let claim = match group {
             Group::Steps => "Training steps take less time and memory than PyTorch's.",
             Group::Operations => "Operations take less time than PyTorch's.",
+            Group::Updates => "Rules of lecture 8 step faster than PyTorch's.",
             Group::Growth => "Time grows as the arithmetic does.",
             Group::Ways => "Each idea takes less time than what it replaces.",
         };
@@ -472,7 +473,7 @@ impl Report {
 
 /// Whether the ratios of a group are drawn.
 fn has_figure(group: Group) -> bool {
-    matches!(group, Group::Steps | Group::Operations)
+    matches!(group, Group::Steps | Group::Operations | Group::Updates)
 }
 
 /// How the time and memory of one side grow.

@@ -1,4 +1,4 @@
-"""The 25 operations at two sizes each, the sparse product and attention.
+"""The 25 operations at two sizes each, the rules of lecture 8, the sparse product and attention.
 
 Most run forward and backward; `forward_only` says which do not. A name is OPERATION/SIZE.
 """
@@ -191,6 +191,40 @@ def adam(size, n):
 
 adam("10k", 10_000)
 adam("1m", 1_000_000)
+
+
+def update(rule, optimizer, **settings):
+    """One step of a rule with its defaults and a gradient that is there, on ten thousand and on a million weights."""
+    for size, n in [("10k", 100), ("1m", 1000)]:
+
+        @case(f"{rule}/{size}")
+        def build(n=n):
+            p = uniform(1, n, n).requires_grad_()
+            p.grad = uniform(2, n, n)
+            made = optimizer([p], **settings)
+
+            def values():
+                for _ in range(3):
+                    made.step()
+                return fingerprint("p", p)
+
+            return Case(made.step, values)
+
+
+update("sgd", torch.optim.SGD, lr=0.01)
+update("heavy-ball", torch.optim.SGD, lr=0.01, momentum=0.9)
+update("nesterov", torch.optim.SGD, lr=0.01, momentum=0.9, nesterov=True)
+update("adagrad", torch.optim.Adagrad)
+update("rmsprop", torch.optim.RMSprop)
+update("adadelta", torch.optim.Adadelta)
+update("adamw", torch.optim.AdamW)
+update("amsgrad", torch.optim.Adam, amsgrad=True)
+update("adamax", torch.optim.Adamax)
+update("nadam", torch.optim.NAdam)
+update("radam", torch.optim.RAdam)
+update("rprop", torch.optim.Rprop)
+update("asgd", torch.optim.ASGD)
+update("adafactor", torch.optim.Adafactor)
 
 
 def random_graph(nodes, degree):

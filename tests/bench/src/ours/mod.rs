@@ -1,10 +1,11 @@
-//! Our side: every case of the benchmark on the public API of `kernels` and `layers`.
+//! Our side: every case of the benchmark on the public API of `kernels`, `layers` and `optim`.
 //!
 //! What a case computes, its sizes, seeds and hyperparameters stand in its twin of the same name in
 //! `tests/peers/torch/`; the values of both are compared before they are timed.
 mod growth;
 mod operations;
 mod steps;
+mod updates;
 mod ways;
 
 use crate::sides::{OURS, Way};
@@ -24,7 +25,7 @@ type Taped<S> = Tensor<S, f32, Cpu, OwnedTape<f32, Cpu>>;
 
 /// Every case by its name.
 fn cases() -> Vec<(String, Prepare)> {
-    let lists = [steps::cases(), operations::cases(), growth::cases(), ways::cases(None)];
+    let lists = [steps::cases(), operations::cases(), updates::cases(), growth::cases(), ways::cases(None)];
     lists.into_iter().flatten().map(|(name, prepare)| (name.to_owned(), prepare)).collect()
 }
 
@@ -121,12 +122,16 @@ impl Upstream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cases::{Group, STEPS, WAYS};
+    use crate::cases::{Group, STEPS, UPDATES, WAYS};
 
     #[test]
     fn names_are_known_to_the_tables_and_stand_once() {
         let mut names = names();
         assert!(names.iter().all(|name| Group::of(name) != Group::Steps || STEPS.contains(&name.as_str())));
+        let is_there = |rule: &str| {
+            names.iter().any(|name| name.split_once('/').is_some_and(|(family, _)| family == rule))
+        };
+        assert!(UPDATES.iter().all(|rule| is_there(rule)));
         names.sort();
         let all = names.len();
         names.dedup();

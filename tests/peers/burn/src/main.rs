@@ -1,10 +1,11 @@
 //! burn's side of the benchmark, on its backend Flex: what each case computes stands in `../torch`.
 //!
-//! Only what burn expresses as its users would: layers of `burn::nn` and its optimisers. It gives no upstream gradient
-//! to a backward pass, so of the single operations only those forward are here.
+//! Only what burn expresses as its users would: layers of `burn::nn`, its functions and its optimisers.
 #![forbid(unsafe_code)]
 
-use bench_protocol::data::{fingerprint, labels, uniform, weights};
+mod operations;
+
+use bench_protocol::data::{labels, uniform, weights};
 use bench_protocol::{Case, Side, serve};
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -18,21 +19,10 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::hint::black_box;
 
 fn main() -> std::io::Result<()> {
-    let cases: [(&str, fn(&str) -> Case); 12] = [
-        ("mlp", |_| mlp()),
-        ("mlp-small", |_| mlp_small()),
-        ("lenet", |_| lenet()),
-        ("vae", |_| vae()),
-        ("exp/10k", |_| forward::<1, 1>(4.0, [10_000], Tensor::exp)),
-        ("exp/1m", |_| forward::<1, 1>(4.0, [1_000_000], Tensor::exp)),
-        ("sum-all/10k", |_| forward::<1, 1>(1.0, [10_000], Tensor::sum)),
-        ("sum-all/1m", |_| forward::<1, 1>(1.0, [1_000_000], Tensor::sum)),
-        ("sum-rows/100x100", |_| forward::<2, 2>(1.0, [100, 100], |x| x.sum_dim(0))),
-        ("sum-rows/1000x1000", |_| forward::<2, 2>(1.0, [1000, 1000], |x| x.sum_dim(0))),
-        ("matmul/128", |_| matmul(128)),
-        ("matmul/512", |_| matmul(512)),
-    ];
-    let cases = cases.map(|(name, prepare)| (name.to_owned(), prepare));
+    let steps: [(&str, fn(&str) -> Case); 4] =
+        [("mlp", |_| mlp()), ("mlp-small", |_| mlp_small()), ("lenet", |_| lenet()), ("vae", |_| vae())];
+    let cases: Vec<(String, fn(&str) -> Case)> =
+        steps.into_iter().chain(operations::CASES).map(|(name, make)| (name.to_owned(), make)).collect();
     let threads = std::env::var("RAYON_NUM_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
     let side = Side { name: "burn", version: "0.22.1", threads, cases: &cases };
     serve(side, std::io::stdin().lock(), std::io::stdout().lock())
@@ -46,22 +36,7 @@ fn stream<const D: usize>(seed: u32, shape: [usize; D], bound: f64, device: &Dev
 
 /// Elements in row-major order.
 fn elements<const D: usize>(x: Tensor<D>) -> Vec<f64> {
-    x.into_data_as::<f64>().to_vec().expect("they were made f64")
-}
-
-fn forward<const D: usize, const O: usize>(
-    bound: f64,
-    shape: [usize; D],
-    f: impl Fn(Tensor<D>) -> Tensor<O> + 'static,
-) -> Case {
-    let x = stream(1, shape, bound, &Device::flex());
-    let values = fingerprint("y", elements(f(x.clone())));
-    Case { values, run: Box::new(move || drop(black_box(f(x.clone())))) }
-}
-
-fn matmul(n: usize) -> Case {
-    let y = stream(2, [n, n], 1.0, &Device::flex());
-    forward(1.0, [n, n], move |x: Tensor<2>| x.matmul(y.clone()))
+    x.into_data_as::<f64>().try_to_vec().expect("they were made f64")
 }
 
 /// A layer from stream `seed`; burn keeps weights as (inputs, outputs).
@@ -77,7 +52,8 @@ fn conv(channels: [usize; 2], padding: PaddingConfig2d, seed: u32, device: &Devi
     let [inputs, outputs] = channels;
     let shape = [outputs, inputs, 5, 5];
     let mut layer = Conv2dConfig::new(channels, [5, 5]).with_padding(padding).init(device);
-    layer.weight = Param::from_tensor(Tensor::from_data(TensorData::new(weights(seed, &shape), shape), device));
+    layer.weight =
+        Param::from_tensor(Tensor::from_data(TensorData::new(weights(seed, &shape), shape), device));
     layer.bias = Some(Param::from_tensor(Tensor::zeros([outputs], device)));
     layer
 }

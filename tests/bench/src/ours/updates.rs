@@ -1,0 +1,50 @@
+//! One step of every rule of lecture 8 that PyTorch has too, on ten thousand and on a million weights, with its defaults.
+use super::{Array, Prepare, Upstream, elements, uniform};
+use bench_protocol::{Case, data, data::fingerprint};
+use dfdx::prelude::{ConstShape, Cpu, Rank2};
+use dfdx::tensor::Trace;
+use layers::{Rule, Step};
+use optim::optimizers::*;
+
+/// Name and preparation of each.
+pub(super) fn cases() -> Vec<(&'static str, Prepare)> {
+    macro_rules! sizes {
+        ($($small:literal, $large:literal, $config:expr;)*) => {
+            vec![$(
+                ($small, |_| update::<_, Rank2<100, 100>>($config)),
+                ($large, |_| update::<_, Rank2<1000, 1000>>($config)),
+            )*]
+        };
+    }
+    sizes! {
+        "sgd/10k", "sgd/1m", SgdConfig::default();
+        "heavy-ball/10k", "heavy-ball/1m", SgdConfig { momentum: Momentum::HeavyBall(0.9), ..Default::default() };
+        "nesterov/10k", "nesterov/1m", SgdConfig { momentum: Momentum::Nesterov(0.9), ..Default::default() };
+        "adagrad/10k", "adagrad/1m", AdaGradConfig::default();
+        "rmsprop/10k", "rmsprop/1m", RmsPropConfig::default();
+        "adadelta/10k", "adadelta/1m", AdadeltaConfig::default();
+        "adamw/10k", "adamw/1m", AdamWConfig::default();
+        "amsgrad/10k", "amsgrad/1m", AmsGradConfig::default();
+        "adamax/10k", "adamax/1m", AdamaxConfig::default();
+        "nadam/10k", "nadam/1m", NAdamConfig::default();
+        "radam/10k", "radam/1m", RAdamConfig::default();
+        "rprop/10k", "rprop/1m", RpropConfig::default();
+        "asgd/10k", "asgd/1m", AsgdConfig::default();
+        "adafactor/10k", "adafactor/1m", AdafactorConfig::default();
+    }
+}
+
+/// A step with a gradient that is there; three of them before the values are compared.
+fn update<R: Rule + 'static, S: ConstShape>(rule: R) -> Case {
+    let mut parameter: Array<S> = uniform(1, S::default(), 1.0);
+    let gradient = Upstream::new(data::uniform(2, S::NUMEL, 1.0));
+    let mut optimizer =
+        Optim::<R, Array<S>, f32, Cpu>::try_new(&parameter, rule).expect("the defaults are legal");
+    let mut gradients = gradient.backward(parameter.leaky_trace() * 1.0);
+    for _ in 0..3 {
+        optimizer.step(&mut parameter, &mut gradients).expect("the parameter is the optimiser's own");
+    }
+    let values = fingerprint("p", elements(&parameter));
+    let step = move || _ = optimizer.step(&mut parameter, &mut gradients).expect("it was possible before");
+    Case { values, run: Box::new(step) }
+}
