@@ -36,7 +36,7 @@ fn chosen(flags: &Flags) -> Result<Vec<Network>, String> {
     let all = zoo::all();
     let Some(wanted) = &flags.network else { return Ok(all) };
     let names: Vec<&str> = all.iter().map(|network| network.name).collect();
-    let unknown = format!("no network is called `{wanted}`; there are {}", names.join(", "));
+    let unknown = format!("no network is called `{wanted}`; there are {}", names.join("; "));
     let found = all.into_iter().find(|network| network.name.eq_ignore_ascii_case(wanted));
     found.map(|network| vec![network]).ok_or(unknown)
 }

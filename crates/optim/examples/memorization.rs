@@ -25,7 +25,7 @@ struct Flags {
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=1000))]
     epochs: u16,
     /// Half the side of the box in which an example's answer is searched for a change; pixels lie in 0 to 1
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, default_value_t = 0.1, allow_negative_numbers = true)]
     radius: f64,
     /// First weights, order of the digits, noise
     #[arg(long, default_value_t = 0)]
