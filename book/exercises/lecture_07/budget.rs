@@ -1,7 +1,7 @@
 //! # A network on a budget
 //!
-//! Design a network for the small digits (1 channel of 8 × 8 pixels, 10 classes) with at most 10 000 parameters and
-//! 100 000 multiply-adds that has at least one convolution and whose outputs see the whole image. *Open:* train it, and
+//! Design a network for the small digits (1 channel of 8 × 8 pixels, 10 classes) with at most 10,000 parameters and
+//! 100,000 multiply-adds that has at least one convolution and whose outputs see the whole image. *Open:* train it, and
 //! reach 96 of 100 digits on a random split.
 
 /// What is to be written.
@@ -18,7 +18,7 @@ pub mod task {
 
 pub mod solution {
     //! Sixteen 3 × 3 windows at full resolution make 9216 multiply-adds; a second convolution with stride 2 from 16 to 24
-    //! channels makes 55 296 and has 3480 parameters; the flattened 24 × 4 × 4 values into ten outputs make 3840 more.
+    //! channels makes 55,296 and has 3480 parameters; the flattened 24 × 4 × 4 values into ten outputs make 3840 more.
     //!
     //! The usual mistake is to put a hidden layer behind the flattened image: 384 · 64 weights are more than twice the
     //! whole budget.

@@ -3,7 +3,7 @@
 //! Sharpness-aware minimisation wants a point whose *neighbours* are low as well. It climbs a distance
 //! $\rho$ along the gradient, takes the gradient there, and applies it where it stood:
 //!
-//! $$ w \leftarrow w - \eta\,\nabla f\!\left(w + \rho\,\frac{\nabla f(w)}{\lVert\nabla f(w)\rVert}\right) . $$
+//! $$ w \leftarrow w - \eta\,\nabla f\,\left(w + \rho\,\frac{\nabla f(w)}{\lVert\nabla f(w)\rVert}\right) . $$
 //!
 //! Write one step for a function given by its gradient. Then think about a valley with a curvature of
 //! $\lambda$: where does the method come to rest with a fixed $\eta$ and $\rho$?

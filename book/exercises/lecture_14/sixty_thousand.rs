@@ -18,8 +18,8 @@ pub mod task {
 
 pub mod solution {
     //! A `const fn` may loop with `while`, not with `for`, since iterators are not known to the compiler's
-    //! interpreter. The sum over the table has 60 connections, so C3 has $60 \cdot 25 + 16 = 1{,}516$ numbers
-    //! where full connections have 2,416.
+    //! interpreter. The sum over the table has 60 connections, so C3 has $60 \cdot 25 + 16 = 1516$ numbers
+    //! where full connections have 2416.
     //!
     //! The usual mistake is to give every kernel of C3 a bias: the paper has one per map.
 

@@ -87,10 +87,16 @@ pub fn typeset(text: &str) -> String {
 
 /// A cell of a table: [`typeset`], and a value with its spread, its count or its factors stays on one line.
 pub fn cell(text: &str) -> String {
-    raised(&typeset(text))
-        .replace(" ± ", "\u{a0}±\u{a0}")
-        .replace("(n = ", "(n\u{a0}=\u{a0}")
-        .replace(" × ", "\u{202f}×\u{202f}")
+    let text = raised(&typeset(text)).replace(" ± ", "\u{a0}±\u{a0}").replace("(n = ", "(n\u{a0}=\u{a0}");
+    let mut parts = text.split(" × ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_product =
+            out.ends_with(|c: char| c.is_ascii_digit()) && part.starts_with(|c: char| c.is_ascii_digit());
+        out += if is_product { "\u{202f}×\u{202f}" } else { " × " };
+        out += part;
+    }
+    out
 }
 
 /// A text with the exponents of its powers of ten raised, as in `10^-3.68`; code stays as it is.
@@ -177,6 +183,12 @@ fn number(text: &str) -> Option<(usize, String)> {
     let mut end = sign + whole;
     if whole == 0 {
         return None;
+    }
+    // Somebody's comma in a number too short for one.
+    let is_next = |at: usize, c| text[at..].starts_with(c) && digits(at + 1) == 3;
+    if whole + 3 < GROUPED && is_next(end, ',') && !is_next(end + 4, ',') {
+        let (_, shown) = number(&text[..end + 4].replacen(',', "", 1))?;
+        return Some((end + 4, shown));
     }
     if text[end..].starts_with('.') && digits(end + 1) > 0 {
         end += 1 + digits(end + 1);
@@ -271,10 +283,16 @@ mod tests {
             ("−3 and ½", "−3 and ½"),
             ("9999, 10000, -61100840 and 12345.6", "9999, 10,000, −61,100,840 and 12,345.6"),
             ("79,510 weights", "79,510 weights"),
+            ("1,797 digits, -1,000 / 400", "1797 digits, −1000 / 400"),
+            ("1,234,567 and 3,5-dimethylphenol", "1,234,567 and 3,5-dimethylphenol"),
         ] {
             assert_eq!(typeset(text), printed, "{text}");
         }
         assert_eq!(cell("12.69 ± 0.55 (n = 3)"), "12.69\u{a0}±\u{a0}0.55 (n\u{a0}=\u{a0}3)");
+        assert_eq!(
+            cell("3 × 224 × 224; absolute error, × 2"),
+            "3\u{202f}×\u{202f}224\u{202f}×\u{202f}224; absolute error, × 2"
+        );
     }
 
     #[test]

@@ -155,7 +155,8 @@ impl Results {
         let is_empty = |&column: &usize| !rows.is_empty() && rows.iter().all(|row| row[column].is_empty());
         let shown: Vec<usize> = (0..table.columns.len()).filter(|column| !is_empty(column)).collect();
         let of = |row: &[String]| shown.iter().map(|&column| row[column].clone()).collect::<Vec<_>>();
-        Ok(markdown_table(&of(&table.columns), &rows.iter().map(|row| of(row)).collect::<Vec<_>>()))
+        let columns: Vec<String> = table.columns.iter().map(|column| number::cell(column)).collect();
+        Ok(markdown_table(&of(&columns), &rows.iter().map(|row| of(row)).collect::<Vec<_>>()))
     }
 
     /// The checks of one experiment, with the command that repeats it.
@@ -362,8 +363,13 @@ fn plain(path: &str, value: &Value) -> Result<String, Fault> {
 
 /// A table in Markdown; a column of numbers, or dashes where there is none, is aligned to the right.
 fn markdown_table(columns: &[String], rows: &[Vec<String>]) -> String {
-    let is_number =
-        |cell: &str| cell.trim_start_matches(['-', '−', '+', '(']).starts_with(|c: char| c.is_ascii_digit());
+    // `2-ethylpyridine` and `3,5-dimethylphenol` are words.
+    let is_number = |cell: &str| {
+        let digits = cell.trim_start_matches(['-', '−', '+', '(']);
+        let behind = digits.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | ','));
+        let is_word = behind.strip_prefix('-').is_some_and(|rest| rest.starts_with(char::is_alphabetic));
+        digits.starts_with(|c: char| c.is_ascii_digit()) && !is_word
+    };
     let is_absent = |cell: &str| matches!(cell, "" | "–" | "-");
     let cells = |row: &[String]| {
         let escaped: Vec<String> =
@@ -404,6 +410,7 @@ mod tests {
                 "third": 0.3333333333333333,
                 "confusion": { "columns": ["digit", "read"], "rows": [["a|b", "9"], ["c", 10]] },
                 "gaps": { "columns": ["a", "never", "b"], "rows": [["x", "", ""], ["y", "", 2]] },
+                "names": { "columns": ["name", "at -1", "to 1e-6"], "rows": [["2-pentene", "1-10", "3,210 × 2"]] },
                 "ragged": { "columns": ["a"], "rows": [["1", "2"]] }
             },
             "checks": [
@@ -469,6 +476,8 @@ mod tests {
         assert_eq!(results().table("digits.report.confusion").unwrap(), expected);
         let expected = "| a | b |\n| --- | --: |\n| x |  |\n| y | 2 |\n";
         assert_eq!(results().table("digits.report.gaps").unwrap(), expected);
+        let expected = "| name | at −1 | to 10⁻⁶ |\n| --- | --: | --: |\n| 2-pentene | 1-10 | 3210\u{202f}×\u{202f}2 |\n";
+        assert_eq!(results().table("digits.report.names").unwrap(), expected);
         for path in ["digits.report.ragged", "digits.report.accuracy"] {
             assert_eq!(results().table(path), Err(Fault::NotATable { path: path.into() }));
         }
