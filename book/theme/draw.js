@@ -214,6 +214,8 @@
     trace(sheet, width);
     return fit(sheet.getImageData(0, 0, SIDE, SIDE).data.filter((_, i) => i % 4 === 3), SIDE);
   };
+  // Softmax is never certain: what rounds to 100 % says that it is less.
+  const percent = share => share < 0.995 ? `${Math.round(100 * share)} %` : '> 99 %';
   const show = () => {
     showPad();
     const input = pixels();
@@ -223,10 +225,10 @@
     bars.forEach(({ row, bar, share }, digit) => {
       row.className = input && digit === best ? 'best' : '';
       bar.style.width = `${100 * shares[digit]}%`;
-      share.textContent = input ? `${Math.round(100 * shares[digit])} %` : '';
+      share.textContent = input ? percent(shares[digit]) : '';
     });
     answer.textContent = input
-      ? `The network reads ${best}, with a probability of ${Math.round(100 * shares[best])} %.`
+      ? `The network reads ${best}, with a probability of ${percent(shares[best])}.`
       : 'Draw a digit on the pad, or choose one below.';
     paint(seen, 0, 0, FRAME, input ?? ground, 1);
     maps.forEach(({ count, side, values }, i) => {
