@@ -117,8 +117,17 @@ const COMMANDS: &[Command] = &[
 ];
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    std::process::exit(dispatch(&arguments));
+    let words = std::env::args_os().skip(1).map(std::ffi::OsString::into_string);
+    std::process::exit(match words.collect::<Result<Vec<_>, _>>() {
+        Ok(arguments) => dispatch(&arguments),
+        Err(word) => {
+            eprintln!(
+                "`{}` is not Unicode; a file with such a name needs another one",
+                word.to_string_lossy()
+            );
+            USAGE
+        }
+    });
 }
 
 fn dispatch(arguments: &[String]) -> Exit {

@@ -136,7 +136,9 @@ fn bless() -> Result<(), Error> {
 }
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    // A word that is not Unicode is no command and no flag, and the message shows it.
+    let args: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     match run(&args) {
         Ok(code) => code,
         // Whoever closed the pipe has read enough.
