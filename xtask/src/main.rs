@@ -11,7 +11,8 @@ mod nearest;
 mod process;
 mod test_all;
 
-use process::{Exit, OK, USAGE};
+use process::{Exit, FAILED, OK, USAGE};
+use std::io::Write;
 
 /// What a command does with its arguments.
 #[derive(Clone, Copy)]
@@ -132,12 +133,10 @@ fn main() {
 
 fn dispatch(arguments: &[String]) -> Exit {
     let Some((name, rest)) = arguments.split_first() else {
-        print!("{}", overview());
-        return OK;
+        return say(&overview());
     };
     if matches!(name.as_str(), "help" | "--help" | "-h") {
-        print!("{}", overview());
-        return OK;
+        return say(&overview());
     }
     let Some(command) = COMMANDS.iter().find(|c| c.name == name) else {
         return unknown("command", name, COMMANDS.iter().map(|c| c.name));
@@ -145,12 +144,22 @@ fn dispatch(arguments: &[String]) -> Exit {
     // What is handed over has flags of its own: its binary prints the longer help.
     let is_handed_over = matches!(command.action, Action::Forward(..)) || command.name == "run";
     if rest.first().is_some_and(|a| a == "--help" || a == "-h") && !is_handed_over {
-        println!("cargo xtask {} {}\n  {}", command.name, command.arguments, command.does);
-        return OK;
+        return say(&format!("cargo xtask {} {}\n  {}\n", command.name, command.arguments, command.does));
     }
     match command.action {
         Action::Own(function) => function(rest),
         Action::Forward(binary, before) => process::forward(binary, before, rest),
+    }
+}
+
+/// Prints; whoever closed the pipe has read enough.
+fn say(text: &str) -> Exit {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("cannot write to standard output: {error}");
+            FAILED
+        }
+        _ => OK,
     }
 }
 
@@ -178,6 +187,11 @@ fn overview() -> String {
 /// Every case of the benchmark, a line each; a test of the package `bench` compares it with what that can do.
 const CASES: &str = include_str!("../../tests/bench/cases.txt");
 
+/// The other sides of the benchmark, as its `--peers` names them.
+const PEERS: [&str; 4] = ["torch", "compile", "burn", "candle"];
+/// Its other flags.
+const BENCH_FLAGS: [&str; 4] = ["--quick", "--list", "--help", "-h"];
+
 /// What is timed is compiled with all optimisations, for minutes: a word that names nothing is refused before.
 fn bench(arguments: &[String]) -> Exit {
     let mut known = vec!["steps", "operations", "growth", "ways"];
@@ -185,14 +199,22 @@ fn bench(arguments: &[String]) -> Exit {
         known.push(case);
         known.extend(case.split_once('/').map(|(family, _)| family));
     }
+    known.sort_unstable();
     known.dedup();
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
-        match word.as_str() {
-            "--peers" => _ = words.next(),
-            flag if flag.starts_with('-') => (),
-            case if known.contains(&case) => (),
-            other => return unknown("case", other, known.into_iter()),
+        let peers = match word.as_str() {
+            "--peers" => Some(words.next().map_or("", String::as_str)),
+            word => word.strip_prefix("--peers="),
+        };
+        if let Some(peers) = peers {
+            if let Some(other) = peers.split(',').find(|peer| !PEERS.contains(peer)) {
+                return unknown("peer", other, PEERS.into_iter());
+            }
+        } else if word.starts_with('-') && !BENCH_FLAGS.contains(&word.as_str()) {
+            return unknown("flag", word, BENCH_FLAGS.into_iter().chain(["--peers"]));
+        } else if !word.starts_with('-') && !known.contains(&word.as_str()) {
+            return unknown("case", word, known.into_iter());
         }
     }
     process::forward_release("bench", arguments)
@@ -239,7 +261,16 @@ mod tests {
 
     #[test]
     fn unknown_cases_of_the_benchmark_exit_with_two_before_anything_is_compiled() {
-        assert_eq!(dispatch(&["bench".into(), "--peers".into(), "torch".into(), "mlq".into()]), USAGE);
+        for words in [
+            &["--peers", "torch", "mlq"][..],
+            &["--peers"],
+            &["--peers", "torch,brun"],
+            &["--peers=torhc"],
+            &["mlp", "--quik"],
+        ] {
+            let words: Vec<String> = ["bench"].iter().chain(words).map(|word| (*word).to_owned()).collect();
+            assert_eq!(dispatch(&words), USAGE, "{words:?}");
+        }
     }
 
     #[test]
