@@ -1,9 +1,10 @@
-"""Sixteen layers with and without shortcuts, and two layers against eight of the same size."""
+"""One to thirty-two layers with and without shortcuts, and two layers against eight of the same size."""
 
 from common import accuracy, config, descend, F, he, mnist, network, over, record, torch
 
 SETTINGS = config("depth-and-shortcuts")
 WIDTH, DEPTH, SEEDS = 48, 16, 8  # three say little about a distribution with a long tail
+FEW = SETTINGS["seeds"]  # at other depths
 
 
 class Skip(torch.nn.Module):
@@ -17,14 +18,14 @@ class Skip(torch.nn.Module):
         return a + self.scale * F.relu(self.layer(a))
 
 
-def deep(has_shortcuts):
-    layers = [torch.nn.Linear(784, WIDTH)] + [torch.nn.Linear(WIDTH, WIDTH) for _ in range(DEPTH)]
+def deep(has_shortcuts, depth=DEPTH):
+    layers = [torch.nn.Linear(784, WIDTH)] + [torch.nn.Linear(WIDTH, WIDTH) for _ in range(depth)]
     layers.append(torch.nn.Linear(WIDTH, 10))
     for layer in layers:
         he(layer)
     first, *middle, last = layers
     if has_shortcuts:
-        middle = [Skip(layer, DEPTH**-0.5) for layer in middle]
+        middle = [Skip(layer, depth**-0.5) for layer in middle]
     else:
         middle = [torch.nn.Sequential(layer, torch.nn.ReLU()) for layer in middle]
     return torch.nn.Sequential(first, torch.nn.ReLU(), *middle, last)
@@ -36,6 +37,16 @@ def run(seed, make, epochs):
     net = make()
     descend(net, x, y, seed, epochs, rate=0.02)
     return accuracy(net, *test)
+
+
+def gradient_ratio(seed, has_shortcuts, depth):
+    """Norm of the gradient by the first square layer over that by the last one, before training."""
+    (x, y), _ = mnist(SETTINGS["train_images"], SETTINGS["test_images"])
+    torch.manual_seed(seed)
+    net = deep(has_shortcuts, depth)
+    F.cross_entropy(net(x[:200]), y[:200]).backward()
+    square = [p.grad.norm().item() for p in net.parameters() if p.shape == (WIDTH, WIDTH)]
+    return square[0] / square[-1]
 
 
 if __name__ == "__main__":
@@ -51,4 +62,10 @@ if __name__ == "__main__":
         "residual_best": over([max(residual)]),
         "shallow_gain": over(a - b for a, b in zip(two, eight)),
     }
+    for depth in (1, 4, 32):
+        for name, has_shortcuts in (("plain", False), ("residual", True)):
+            accuracies = [run(seed, lambda: deep(has_shortcuts, depth), epochs) for seed in range(FEW)]
+            values[f"{name}_{depth}"] = over(accuracies)
+    for name, has_shortcuts in (("plain", False), ("residual", True)):
+        values[f"{name}_ratio_32"] = over(gradient_ratio(seed, has_shortcuts, 32) for seed in range(FEW))
     record(__file__, values)
