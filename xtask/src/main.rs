@@ -33,8 +33,8 @@ struct Command {
 const COMMANDS: &[Command] = &[
     Command {
         name: "serve",
-        arguments: "[--port N] [--open]",
-        does: "build the book and serve it on this machine, with live reload",
+        arguments: "[--port N] [--open] [--no-api]",
+        does: "build the book and serve it on this machine, with live reload and the crates' documentation",
         action: Action::Forward("booktool", &["serve"]),
     },
     Command {
@@ -87,8 +87,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "book",
-        arguments: "[build | check | bless]",
-        does: "render the book; check links and pages in a browser; rewrite printed output",
+        arguments: "[build | check | api | bless]",
+        does: "render the book; check links and pages; look up linked items; rewrite printed output",
         action: Action::Own(book),
     },
     Command {
@@ -231,14 +231,23 @@ fn run(arguments: &[String]) -> Exit {
 fn book(arguments: &[String]) -> Exit {
     match arguments.first().map(String::as_str) {
         None => process::forward("booktool", &["build"], &[]),
-        Some("build" | "check" | "bless") if arguments.len() == 1 => {
+        Some("api") if matches!(&arguments[1..], [flag] if flag == "--check") => {
             process::forward("booktool", &[], arguments)
+        }
+        Some("build" | "check" | "api" | "bless") if arguments.len() == 1 => {
+            process::forward("booktool", &[], arguments)
+        }
+        Some("api") => {
+            eprintln!("cargo xtask book api takes --check or nothing, got `{}`", arguments[1..].join(" "));
+            USAGE
         }
         Some(name @ ("build" | "check" | "bless")) => {
             eprintln!("cargo xtask book {name} takes no arguments, got `{}`", arguments[1..].join(" "));
             USAGE
         }
-        Some(name) => unknown("part of `cargo xtask book`", name, ["build", "check", "bless"].into_iter()),
+        Some(name) => {
+            unknown("part of `cargo xtask book`", name, ["build", "check", "api", "bless"].into_iter())
+        }
     }
 }
 

@@ -44,9 +44,9 @@ impl Session {
         }
     }
 
-    fn booktool(&self, command: &str) -> Count {
+    fn booktool(&self, arguments: &[&str]) -> Count {
         self.perform(self.binary("booktool").map(|mut booktool| {
-            booktool.arg(command);
+            booktool.args(arguments);
             booktool
         }))
     }
@@ -70,8 +70,9 @@ const STAGES: &[Stage] = &[
     Stage { name: "loom", run: |session| perform(check::loom_command(), session.strict) },
     Stage { name: "memory", run: memory },
     Stage { name: "documentation", run: documentation },
-    Stage { name: "book", run: |session| session.booktool("build") },
-    Stage { name: "book pages", run: |session| session.booktool("check") },
+    Stage { name: "linked items", run: |session| session.booktool(&["api", "--check"]) },
+    Stage { name: "book", run: |session| session.booktool(&["build"]) },
+    Stage { name: "book pages", run: |session| session.booktool(&["check"]) },
     Stage { name: "claims", run: |session| session.course(&["claims", "--check"]) },
     Stage { name: "figures", run: |session| session.course(&["figures", "--check"]) },
     Stage { name: "quick results", run: |session| session.course(&["results", "--check"]) },

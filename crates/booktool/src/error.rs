@@ -72,6 +72,34 @@ pub enum Error {
     /// The listings failed while their output was being recorded.
     #[error("the listings did not run, so nothing was recorded for those that failed; repair them first")]
     Bless,
+    /// A file that the tool writes cannot be written.
+    #[error("cannot write {path}; make room, or give it the right to write there")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A line of the index of items has another form.
+    #[error("book/api.tsv:{line} is not an item, a tab and its page; run `cargo xtask book api`")]
+    ApiLine {
+        /// Line, counted from 1.
+        line: usize,
+    },
+    /// No documentation to look items up in.
+    #[error("{path} holds no documentation; `{command}` writes it")]
+    NoDocumentation {
+        /// The folder.
+        path: PathBuf,
+        /// What writes it.
+        command: String,
+    },
+    /// cargo could not document the crates.
+    #[error("the documentation of the crates was not built; repair what `{command}` reports")]
+    Documentation {
+        /// The command that failed.
+        command: String,
+    },
     /// mdBook's own errors.
     #[error(transparent)]
     MdBook(anyhow::Error),
@@ -390,6 +418,44 @@ pub enum Fault {
         /// As written.
         doi: String,
     },
+    /// What a chapter writes after `api:` is no path.
+    #[error(
+        "`{name}` is no path of an item; write `api:krate::module::Item`, with `()` behind a function, \
+         `!` behind a macro, `mod@` before a module where two things share the path"
+    )]
+    ItemName {
+        /// As written.
+        name: String,
+    },
+    /// A link to an item that is not in the form `[text](api:path)`.
+    #[error("the link to `{name}` has another form; write [`Item`](api:{name}), which every code host shows")]
+    ItemForm {
+        /// As written.
+        name: String,
+    },
+    /// An item that the documentation does not have.
+    #[error(
+        "no item `{name}` in the documentation of the crates{hint}; if it is new, run `cargo xtask book api`"
+    )]
+    UnknownItem {
+        /// As written.
+        name: String,
+        /// The known item that was probably meant, as a question; empty when there is none.
+        hint: String,
+    },
+    /// A path that several things share.
+    #[error(
+        "`{name}` is a {kinds}; write `{name}()` for the function, `{name}!` for the macro, or `mod@{name}` for the module"
+    )]
+    AmbiguousItem {
+        /// As written.
+        name: String,
+        /// Their kinds, joined by "and a".
+        kinds: String,
+    },
+    /// A link to an item in a book without a list of items.
+    #[error("the link to an item has nowhere to lead; write `{{{{api}}}}` in src/api/index.md")]
+    NoItemsPage,
     /// A formula that does not convert.
     #[error("`{tex}` is no TeX that we know: {reason}; the macros are listed in booktool's `maths.rs`")]
     Tex {
@@ -414,6 +480,13 @@ pub enum Fault {
         /// The label.
         label: String,
     },
+}
+
+impl Fault {
+    /// Several things have the path `name`.
+    pub fn ambiguous(name: &str, kinds: &[String]) -> Self {
+        Self::AmbiguousItem { name: name.to_owned(), kinds: kinds.join(" and a ") }
+    }
 }
 
 /// The candidate with the smallest edit distance to `word`; `""` when there is none.

@@ -7,7 +7,8 @@ mod html;
 use crate::outcome::Outcome;
 use crate::serve::Site;
 use anyhow::{Result, ensure};
-use html::{Tag, Token, tokens};
+use html::Tag;
+pub use html::{Token, tokens};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -213,12 +214,12 @@ pub fn hrefs(page: &str) -> Vec<String> {
 }
 
 /// The folder of a file, `""` or ending with `/`.
-fn parent(name: &str) -> String {
+pub fn parent(name: &str) -> String {
     name.rfind('/').map_or(String::new(), |slash| name[..=slash].to_owned())
 }
 
 /// Folds `.` and `..` of `path` below `base`; `None` when it leads out.
-fn join(base: &str, path: &str) -> Option<String> {
+pub fn join(base: &str, path: &str) -> Option<String> {
     let mut parts: Vec<&str> = base.split('/').filter(|part| !part.is_empty()).collect();
     let mut is_folder = true;
     for part in path.split('/') {

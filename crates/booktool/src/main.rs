@@ -3,8 +3,10 @@
 //! | command | does |
 //! |---|---|
 //! | `build` | renders `book/` into `target/book` and prints that path |
-//! | `serve [--port N] [--open]` | builds, then serves the book on loopback with live reload |
+//! | `serve [--port N] [--open] [--no-api]` | builds, then serves the book on loopback with live reload, and the crates' documentation |
 //! | `check` | builds, then follows every link and looks at every page in a browser |
+//! | `api` | documents the crates and writes `book/api.tsv`, the page of every item that a chapter links |
+//! | `api --check` | compares that file, and every link to an item, with what `cargo doc` has written |
 //! | `bless` | runs the listings and writes what they print into the chapters |
 //! | `listings` | prints how many listings `cargo test --doc -p book` must run |
 //! | `preprocess`, `preprocess supports RENDERER` | mdBook's preprocessor protocol |
@@ -12,6 +14,7 @@
 //! Exit code 0: done; 1: the book has a fault, each one on standard error; 2: bad use.
 #![forbid(unsafe_code)]
 
+mod api;
 mod browser;
 mod error;
 mod links;
@@ -31,10 +34,11 @@ use mdbook_driver::MDBook;
 use mdbook_preprocessor::Preprocessor;
 
 pub use error::Error;
+use outcome::Outcome;
 use preprocess::Course;
 
 /// Every command, for the message about an unknown one.
-const COMMANDS: &[&str] = &["build", "serve", "check", "bless", "listings", "preprocess"];
+const COMMANDS: &[&str] = &["build", "serve", "check", "api", "bless", "listings", "preprocess"];
 
 /// Bytes that a site may have: figures and fonts grow unnoticed.
 const SITE_LIMIT: u64 = 15_000_000;
@@ -43,12 +47,14 @@ const SITE_LIMIT: u64 = 15_000_000;
 const HELP: &str = "\
 The book: renders it, serves it, checks it
 
-Usage: cargo xtask book [build | check | bless], cargo xtask serve
+Usage: cargo xtask book [build | check | api | bless], cargo xtask serve
 
 Commands:
   build       Render book/ into target/book and print that path
   serve       Render it and serve it on this machine; its flags: cargo xtask serve --help
   check       Render it, follow every link, look at every page in a browser
+  api         Look up the documentation's page of every item that a chapter links: book/api.tsv
+              (--check compares with what `cargo doc --workspace --no-deps` has written)
   bless       Run the listings and write what they print into the chapters
   listings    Print how many listings the tests must run
   preprocess  mdBook's preprocessor protocol, for plain `mdbook build book`";
@@ -171,7 +177,12 @@ fn run(args: &[String]) -> anyhow::Result<ExitCode> {
             }
             served => served?,
         },
-        ["check"] => return check(),
+        ["check"] => {
+            let built = build()?;
+            return report(&links::check(&built.folder)?.merge(browser::check(&built.folder)?));
+        }
+        ["api"] => _ = api::run(false)?,
+        ["api", "--check"] => return report(&api::run(true)?.unwrap_or_default()),
         ["build"] => {
             let site = build()?.folder;
             // The short form of the path, where the system knows one.
@@ -216,17 +227,15 @@ fn run(args: &[String]) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Renders the book, then checks its links and looks at every page in a browser; the last line on standard output is the summary.
-fn check() -> anyhow::Result<ExitCode> {
-    let built = build()?;
-    let outcome = links::check(&built.folder)?.merge(browser::check(&built.folder)?);
+/// What a check found; the last line on standard output is the summary.
+fn report(outcome: &Outcome) -> anyhow::Result<ExitCode> {
     for line in &outcome.skipped {
         eprintln!("skipped: {line}");
     }
     for line in &outcome.failed {
         eprintln!("failed: {line}");
     }
-    say(&outcome)?;
+    say(outcome)?;
     Ok(if outcome.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -311,6 +320,7 @@ mod tests {
             "<span class=\"verdict fails\">✗ fails</span>",
             "<th style=\"text-align: right\">read as 4</th>",
             "Exercise 1.1. Swap two bits",
+            "href=\"api/index.html#votes::digits()\" title=\"votes::digits()\" data-in=\"votes\"><code>digits</code></a></td>",
             "<summary>Solution</summary>",
         ] {
             assert!(lecture.contains(wanted), "lecture 1 lacks {wanted}");
@@ -322,8 +332,16 @@ mod tests {
             "<g data-frame=\"8\">",
             "<label><span>learning rate</span><input type=\"range\"",
             "<script src=\"../theme/course.js\">",
+            "href=\"../api/index.html#votes::Walk::twice()\"",
         ] {
             assert!(momentum.contains(wanted), "lecture 2 lacks {wanted}");
+        }
+        let items = page("api/index.html");
+        for wanted in [
+            "id=\"votes::Verdict\" href=\"../api/index.html#votes::Verdict\"><code>Verdict</code></a>",
+            "href=\"../lecture-02/momentum.html#item-",
+        ] {
+            assert!(items.contains(wanted), "the list of items lacks {wanted}");
         }
         assert!(page("index.html").contains("readable, 1 of 2 claims hold"));
         assert!(page("claims.html").contains("<strong>2 listed, 1 hold, 1 do not.</strong>"));
@@ -337,6 +355,14 @@ mod tests {
                 assert!(!main.contains(left), "{name} shows {left}");
             }
         }
+    }
+
+    #[test]
+    fn every_link_of_a_rendered_book_leads_somewhere() {
+        let folder = fixture();
+        let site = build_in(&folder.path().join("book")).unwrap();
+        let outcome = links::check(&site).unwrap();
+        assert!(outcome.passed > 8 && outcome.failed.is_empty(), "{outcome:?}");
     }
 
     #[test]
@@ -400,6 +426,13 @@ mod tests {
                 "swap_bits.rs:answer",
                 "lecture-01.md:46: `../exercises",
             ),
+            (
+                "src/lecture-01.md",
+                "api:votes::Verdict",
+                "api:votes::Verdikt",
+                "(did you mean `votes::Verdict`?)",
+            ),
+            ("src/api/index.md", "{{api}}", "", "lecture-01.md:72: the link to an item has nowhere to lead"),
             ("lectures.toml", "number = 3", "number = 4", "lecture 4 stands where lecture 3 belongs"),
             (
                 "lectures.toml",

@@ -2,8 +2,8 @@
 //!
 //! The passes run in this order over the whole book, because each may read what the one before it wrote:
 //! exercises (files into the page), directives (numbers, tables and lists into the text, formulas and captions),
-//! figures, citations, the list of works, formulas, included code. A fault does not stop a pass, so that one run
-//! shows all.
+//! figures, citations, links to items of the crates, the lists of works and items, formulas, included code. A fault does
+//! not stop a pass, so that one run shows all.
 
 mod citations;
 mod directive;
@@ -11,6 +11,7 @@ mod exercises;
 mod figures;
 mod frames;
 mod includes;
+mod items;
 mod lectures;
 mod listing;
 mod maths;
@@ -22,13 +23,17 @@ mod results;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use mdbook_driver::MDBook;
 use mdbook_preprocessor::book::{Book, BookItem, Chapter};
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
 
+use crate::api::{self, Known};
 use crate::error::{Error, Fault, Faults, Place};
 use citations::Works;
 use figures::Figures;
+use items::Items;
+pub use items::lead_on;
 use lectures::Lectures;
 use page::{Edit, Page};
 use peers::Peers;
@@ -79,6 +84,23 @@ pub fn chapters(book: &Book) -> impl Iterator<Item = &Chapter> {
         BookItem::Chapter(chapter) => Some(chapter),
         _ => None,
     })
+}
+
+/// Every item of a crate that the book in `root` links, with its place, in the order of the book.
+///
+/// # Errors
+/// When the book cannot be read.
+pub fn items(root: &Path) -> Result<Vec<(Place, String)>, Error> {
+    let book = MDBook::load(root).map_err(Error::from_mdbook)?;
+    let (mut pages, sources) = (pages(&book.book), root.join(&book.config.book.src));
+    let mut figures = Figures::default();
+    // What else is wrong with the book is said when it is rendered.
+    let faults = &mut Faults::default();
+    for page in &mut pages {
+        exercises::expand(page, root, &mut 0, faults);
+        figures.set(page, &sources, &mut 0, faults);
+    }
+    Ok(pages.iter().flat_map(items::names).collect())
 }
 
 /// How many blocks of Rust a chapter has, those without an include.
@@ -144,6 +166,15 @@ fn expand(pages: &mut [Page], root: &Path, sources: &Path, mut faults: Faults) -
     for page in pages.iter_mut() {
         works.list(page);
     }
+    let known = Known::read(root, &api::target())?;
+    let has_list = pages.iter().any(items::is_list);
+    let mut items = Items::default();
+    for page in pages.iter_mut() {
+        items.link(page, &known, has_list, &mut faults);
+    }
+    for page in pages.iter_mut() {
+        items.list(page);
+    }
     works.check(&mut faults);
     maths::render(pages, &mut faults);
     for page in pages.iter_mut() {
@@ -168,7 +199,7 @@ fn fill(page: &mut Page, results: &Results, peers: &Peers, lectures: &Lectures, 
                 lists_works = true;
                 continue;
             }
-            // `figure` is resolved when all figures have numbers; a broken `exercise` has been reported.
+            // `figure` is resolved when all figures have numbers, `api` when all items are linked; a broken `exercise` has been reported.
             _ => continue,
         };
         match text {

@@ -3,6 +3,10 @@
 //! The server answers from a copy of the rendered book in memory ([`Site`]). A rebuild swaps the copy when it is
 //! complete, so a page is never half old and half new, and a failed build changes nothing but a banner on the page.
 //! Only names that stood in the output folder can be asked for, so no spelling of a path leads out of it.
+//!
+//! The documentation of the crates is built in the background once the server is up ([`api`]); the links to items, which
+//! in the rendered book lead to its list of items, are served as links into it.
+mod api;
 mod http;
 mod server;
 mod site;
@@ -12,6 +16,8 @@ pub use http::percent_decode;
 pub use server::{Live, Reload, start};
 pub use site::Site;
 
+use crate::api::Known;
+use crate::preprocess::lead_on;
 use anyhow::{Context, Result};
 use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -30,7 +36,7 @@ const WATCH_PAUSE: Duration = Duration::from_millis(400);
 #[non_exhaustive]
 pub enum Error {
     /// A word that `serve` does not know.
-    #[error("serve does not know `{word}`; it takes --port N, --open and --help")]
+    #[error("serve does not know `{word}`; it takes --port N, --open, --no-api and --help")]
     UnknownWord {
         /// The word as typed.
         word: String,
@@ -66,13 +72,15 @@ impl Error {
 
 /// What `--help` prints.
 const HELP: &str = "\
-Builds the book, serves it on 127.0.0.1 and rebuilds it when a file changes
+Builds the book, serves it on 127.0.0.1 and rebuilds it when a file changes; builds the
+documentation of the crates in the background and serves it beside the book
 
-Usage: cargo xtask serve [--port N] [--open]
+Usage: cargo xtask serve [--port N] [--open] [--no-api]
 
 Options:
       --port N  Port of the server; 0 takes any free one [default: 3000]
       --open    Show the start page in your browser
+      --no-api  Build no documentation; links to items lead to the book's list of them
   -h, --help    Print help";
 
 /// The flags of `serve`.
@@ -80,15 +88,20 @@ Options:
 struct Flags {
     port: u16,
     open: bool,
+    api: bool,
 }
 
 fn parse(args: &[String]) -> Result<Flags, Error> {
-    let mut flags = Flags { port: DEFAULT_PORT, open: false };
+    let mut flags = Flags { port: DEFAULT_PORT, open: false, api: true };
     let mut words = args.iter().map(String::as_str);
     while let Some(word) = words.next() {
         let port = match word {
             "--open" => {
                 flags.open = true;
+                continue;
+            }
+            "--no-api" => {
+                flags.api = false;
                 continue;
             }
             "--port" => words.next().unwrap_or_default(),
@@ -112,7 +125,8 @@ pub fn listen(port: u16) -> Result<TcpListener, Error> {
 
 /// Builds the book, serves it on 127.0.0.1 and rebuilds it after each change, until the process is ended.
 ///
-/// `args`: `--port N` (default 3000; 0 takes any free port), `--open` (shows the page in the user's browser), or `--help`.
+/// `args`: `--port N` (default 3000; 0 takes any free port), `--open` (shows the page in the user's browser), `--no-api`
+/// (no documentation of the crates), or `--help`.
 ///
 /// # Errors
 /// [`Error`] for a bad flag or an occupied port, and the book's own error when its first build fails.
@@ -127,7 +141,7 @@ pub fn run(args: &[String]) -> Result<()> {
     let listener = listen(flags.port)?;
     let address = listener.local_addr().context("the address of the server")?;
     let mut files = watch::Files::new(watched());
-    let live = Arc::new(Live::new(Site::load(&crate::build()?.folder)?, Reload::On));
+    let live = Arc::new(Live::new(book(flags.api)?, Reload::On));
     start(listener, Arc::clone(&live));
 
     let url = format!("http://{address}/");
@@ -136,7 +150,29 @@ pub fn run(args: &[String]) -> Result<()> {
     if flags.open {
         open(&url);
     }
-    watch::follow(&live, &mut files, WATCH_PAUSE, || Site::load(&crate::build()?.folder))
+    if flags.api {
+        document(&live);
+    }
+    watch::follow(&live, &mut files, WATCH_PAUSE, || book(flags.api))
+}
+
+/// Renders the book; with `api` its links to items lead into the documentation.
+fn book(api: bool) -> Result<Site> {
+    let mut site = Site::load(&crate::build()?.folder)?;
+    if api {
+        let known = Known::read(&crate::root(), &crate::api::target())?;
+        site.edit(|page| lead_on(page, |item| known.page(item).ok()));
+    }
+    Ok(site)
+}
+
+/// Builds the documentation of the crates in a thread of its own.
+fn document(live: &Arc<Live>) {
+    let target = crate::api::target();
+    let (command, folder) = (crate::api::document(&target), crate::api::documented(&target));
+    eprintln!("api: cargo builds the documentation of the crates in the background; it opens under /api/");
+    let live = Arc::clone(live);
+    std::thread::spawn(move || api::build(command, &folder, &live));
 }
 
 /// The folders whose files the rendered book depends on.
@@ -169,9 +205,9 @@ mod tests {
 
     #[test]
     fn flags_are_read_in_both_spellings() {
-        assert_eq!(parse(&[]).unwrap(), Flags { port: 3000, open: false });
-        assert_eq!(parse(&words("--open --port 8080")).unwrap(), Flags { port: 8080, open: true });
-        assert_eq!(parse(&words("--port=0")).unwrap(), Flags { port: 0, open: false });
+        assert_eq!(parse(&[]).unwrap(), Flags { port: 3000, open: false, api: true });
+        assert_eq!(parse(&words("--open --port 8080")).unwrap(), Flags { port: 8080, open: true, api: true });
+        assert_eq!(parse(&words("--no-api --port=0")).unwrap(), Flags { port: 0, open: false, api: false });
     }
 
     #[test]

@@ -15,6 +15,7 @@ const NAMES: &[(&str, bool)] = &[
     ("claims", true),
     ("lectures", true),
     ("references", true),
+    ("api", true),
     ("exercise", true),
 ];
 

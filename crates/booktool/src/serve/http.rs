@@ -45,7 +45,9 @@ pub enum Status {
     UriTooLong = 414,
     /// The header section is longer than [`MAX_HEAD`].
     HeaderTooLarge = 431,
-    /// Too many clients at once.
+    /// What should have made the file failed.
+    Failed = 500,
+    /// Too many clients at once, or a file that is still being made.
     Busy = 503,
     /// Not HTTP/1.0 or HTTP/1.1.
     VersionNotSupported = 505,
@@ -63,6 +65,7 @@ impl Status {
             Self::RequestTimeout => "Request Timeout",
             Self::UriTooLong => "URI Too Long",
             Self::HeaderTooLarge => "Request Header Fields Too Large",
+            Self::Failed => "Internal Server Error",
             Self::Busy => "Service Unavailable",
             Self::VersionNotSupported => "HTTP Version Not Supported",
         }
@@ -193,6 +196,11 @@ impl Response {
             body: text.into_bytes().into(),
             tail: "",
         }
+    }
+
+    /// A redirect within the site.
+    pub fn moved(location: String) -> Self {
+        Self { location: Some(location), ..Self::plain(Status::MovedPermanently) }
     }
 
     /// Writes header and, unless `method` is HEAD, body.

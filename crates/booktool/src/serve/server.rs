@@ -1,4 +1,5 @@
 //! Accepts connections and answers them from a [`Live`] book.
+use super::api::{self, State};
 use super::http::{Method, Response, Status, read_request};
 use super::site::{Found, Site};
 use serde_json::json;
@@ -34,6 +35,8 @@ pub enum Reload {
 pub struct Live {
     reload: Reload,
     edition: RwLock<Edition>,
+    /// The documentation of the crates.
+    api: RwLock<State>,
 }
 
 #[derive(Debug)]
@@ -46,7 +49,17 @@ struct Edition {
 impl Live {
     /// Version 1 of the book.
     pub fn new(site: Site, reload: Reload) -> Self {
-        Self { reload, edition: RwLock::new(Edition { site: Arc::new(site), version: 1, error: None }) }
+        let edition = Edition { site: Arc::new(site), version: 1, error: None };
+        Self { reload, edition: RwLock::new(edition), api: RwLock::default() }
+    }
+
+    /// How far the documentation of the crates is from now on.
+    pub fn document(&self, state: State) {
+        *self.api.write().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    fn api(&self) -> State {
+        self.api.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The next version of the book, or why there is none: then the last good one stays.
@@ -75,11 +88,19 @@ impl Live {
             let body = self.version().into_bytes().into();
             return Response { media_type: "application/json", body, ..Response::plain(Status::Ok) };
         }
+        if path == api::STATE {
+            let body = self.api().json().into_bytes().into();
+            return Response { media_type: "application/json", body, ..Response::plain(Status::Ok) };
+        }
         let site = self.site();
         let (status, media_type, body) = match site.find(path) {
             Found::File(media_type, body) => (Status::Ok, media_type, body),
-            Found::Folder(location) => {
-                return Response { location: Some(location), ..Response::plain(Status::MovedPermanently) };
+            Found::Folder(location) => return Response::moved(location),
+            Found::Nothing if path.strip_prefix(api::FOLDER).is_some_and(|rest| rest.starts_with('/')) => {
+                match self.document_at(&path[api::FOLDER.len()..], &site) {
+                    Ok(response) => return response,
+                    Err((status, page)) => (status, "text/html; charset=utf-8", page.into_bytes().into()),
+                }
             }
             // mdBook writes a page for this case.
             Found::Nothing => match site.find("/404.html") {
@@ -87,6 +108,34 @@ impl Live {
                 _ => return Response::plain(Status::NotFound),
             },
         };
+        self.with_reload(status, media_type, body)
+    }
+
+    /// A file of the documentation, or the status and the page of the book for a file that is not there.
+    fn document_at(&self, path: &str, site: &Site) -> Result<Response, (Status, String)> {
+        let state = self.api();
+        let status = match &state {
+            State::Ready(documentation) => match documentation.find(path) {
+                Found::File(media_type, body) => {
+                    return Ok(Response { media_type, body, ..Response::plain(Status::Ok) });
+                }
+                Found::Folder(location) => return Ok(Response::moved(format!("{}{location}", api::FOLDER))),
+                Found::Nothing => {
+                    let page = site.text("404.html");
+                    return page.map_or_else(
+                        || Ok(Response::plain(Status::NotFound)),
+                        |p| Err((Status::NotFound, p)),
+                    );
+                }
+            },
+            State::Off => Status::NotFound,
+            State::Building { .. } => Status::Busy,
+            State::Failed { .. } => Status::Failed,
+        };
+        Err((status, state.page(site.text("404.html"))))
+    }
+
+    fn with_reload(&self, status: Status, media_type: &'static str, body: Arc<[u8]>) -> Response {
         let is_page = media_type.starts_with("text/html");
         let tail = if is_page && self.reload == Reload::On { RELOAD } else { "" };
         Response { status, media_type, location: None, body, tail }
@@ -169,4 +218,4 @@ impl Read for Patient<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -2,13 +2,32 @@
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A complete copy of a folder of rendered pages, by their path with `/` between the parts.
+/// A folder of rendered pages, by their path with `/` between the parts: a complete copy, or their names alone.
 #[derive(Debug, Default)]
 pub struct Site {
-    files: BTreeMap<String, Arc<[u8]>>,
+    files: BTreeMap<String, File>,
+}
+
+/// Where the bytes of a file are.
+#[derive(Debug, Clone)]
+enum File {
+    /// In memory.
+    Kept(Arc<[u8]>),
+    /// On the disk, where they are read when they are asked for.
+    Named(PathBuf),
+}
+
+impl File {
+    /// `None` when the file is no more.
+    fn bytes(&self) -> Option<Arc<[u8]>> {
+        match self {
+            Self::Kept(bytes) => Some(Arc::clone(bytes)),
+            Self::Named(path) => fs::read(path).ok().map(Into::into),
+        }
+    }
 }
 
 /// What a decoded request path leads to.
@@ -29,11 +48,24 @@ impl Site {
     /// When a folder or file cannot be read, with its path.
     pub fn load(folder: &Path) -> Result<Self> {
         let mut site = Self::default();
-        site.read(folder, "")?;
+        site.read(folder, "", &|path| {
+            let bytes = fs::read(&path).with_context(|| format!("file {}", path.display()))?;
+            Ok(File::Kept(bytes.into()))
+        })?;
         Ok(site)
     }
 
-    fn read(&mut self, folder: &Path, prefix: &str) -> Result<()> {
+    /// The names of the same files, which stay on the disk: for what is large and hardly read.
+    ///
+    /// # Errors
+    /// When a folder cannot be read, with its path.
+    pub fn list(folder: &Path) -> Result<Self> {
+        let mut site = Self::default();
+        site.read(folder, "", &|path| Ok(File::Named(path)))?;
+        Ok(site)
+    }
+
+    fn read(&mut self, folder: &Path, prefix: &str, take: &dyn Fn(PathBuf) -> Result<File>) -> Result<()> {
         for entry in fs::read_dir(folder).with_context(|| format!("folder {}", folder.display()))? {
             let entry = entry.with_context(|| format!("folder {}", folder.display()))?;
             let path = entry.path();
@@ -41,10 +73,9 @@ impl Site {
             let Some(name) = entry.file_name().to_str().map(|n| format!("{prefix}{n}")) else { continue };
             let kind = entry.file_type().with_context(|| format!("file {}", path.display()))?;
             if kind.is_dir() {
-                self.read(&path, &format!("{name}/"))?;
+                self.read(&path, &format!("{name}/"), take)?;
             } else if kind.is_file() {
-                let bytes = fs::read(&path).with_context(|| format!("file {}", path.display()))?;
-                self.files.insert(name, bytes.into());
+                self.files.insert(name, take(path)?);
             }
         }
         Ok(())
@@ -57,7 +88,16 @@ impl Site {
 
     /// The text of the file called `name`; bytes that are not UTF-8 become U+FFFD.
     pub fn text(&self, name: &str) -> Option<String> {
-        self.files.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        self.files.get(name)?.bytes().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Changes the text of every page.
+    pub fn edit(&mut self, edit: impl Fn(&str) -> String) {
+        for (_, file) in self.files.iter_mut().filter(|(name, _)| name.ends_with(".html")) {
+            if let Some(text) = file.bytes().as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok()) {
+                *file = File::Kept(edit(text).into_bytes().into());
+            }
+        }
     }
 
     /// Looks a decoded request path up, `/` and `/folder/` meaning their `index.html`.
@@ -71,8 +111,8 @@ impl Site {
             folder if folder.ends_with('/') => format!("{folder}index.html"),
             file => file.to_owned(),
         };
-        if let Some(bytes) = self.files.get(&page) {
-            return Found::File(media_type(&page), Arc::clone(bytes));
+        if let Some(file) = self.files.get(&page) {
+            return file.bytes().map_or(Found::Nothing, |bytes| Found::File(media_type(&page), bytes));
         }
         if !page.is_empty() && self.files.contains_key(&format!("{page}/index.html")) {
             return Found::Folder(format!("/{page}/"));

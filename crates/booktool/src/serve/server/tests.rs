@@ -26,7 +26,7 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-fn server(book: &Path, reload: Reload) -> (SocketAddr, Arc<Live>) {
+pub fn server(book: &Path, reload: Reload) -> (SocketAddr, Arc<Live>) {
     let live = Arc::new(Live::new(Site::load(book).unwrap(), reload));
     let listener = super::super::listen(0).unwrap();
     let address = listener.local_addr().unwrap();
@@ -45,7 +45,7 @@ fn send(address: SocketAddr, request: &[u8]) -> (String, Vec<u8>) {
     (String::from_utf8(answer[..end].to_vec()).unwrap(), answer[end..].to_vec())
 }
 
-fn get(address: SocketAddr, target: &str) -> (String, Vec<u8>) {
+pub fn get(address: SocketAddr, target: &str) -> (String, Vec<u8>) {
     send(address, format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
 }
 
