@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, TextMergeWithOffset};
+use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd, TextMergeWithOffset};
 
 /// Listings that are not tested: (chapter, first line, reason). An entry that is not needed fails.
 const UNTESTED: &[(&str, &str, &str)] = &[];
@@ -139,6 +139,29 @@ impl Chapter {
             }
         }
         fences
+    }
+}
+
+impl Chapter {
+    /// The headings of level 2: where each begins, and its text.
+    fn sections(&self) -> Vec<(usize, String)> {
+        let mut found = Vec::new();
+        let mut open: Option<(usize, String)> = None;
+        for (event, range) in self.events() {
+            match event {
+                Event::Start(Tag::Heading { level: HeadingLevel::H2, .. }) => {
+                    open = Some((range.start, String::new()));
+                }
+                Event::End(TagEnd::Heading(_)) => found.extend(open.take()),
+                Event::Text(text) | Event::Code(text) => {
+                    if let Some((_, title)) = &mut open {
+                        title.push_str(&text);
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
     }
 }
 
@@ -276,6 +299,111 @@ fn includes_are_alone(chapter: &Chapter) -> Vec<Fault> {
     faults
 }
 
+/// The section that lists the items of the crates that a chapter uses.
+const ITEMS: &str = "In the crates";
+
+/// What a chapter imports from `crates` in listings that the reader sees is in its section "In the crates", which stands
+/// before the references, or at the end.
+fn imports_are_listed(chapter: &Chapter, crates: &[String]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let sections: Vec<(usize, String)> = chapter.sections();
+    let at = sections.iter().position(|(_, title)| title == ITEMS);
+    let mut listed = BTreeSet::new();
+    if let Some(at) = at {
+        let end = sections.get(at + 1).map_or(chapter.text.len(), |(start, _)| *start);
+        match sections.get(at + 1).map(|(_, title)| title.as_str()) {
+            None | Some("References") => {}
+            Some(next) => {
+                let what = format!(
+                    "the section `## {ITEMS}` stands before `## {next}`; put it before the references"
+                );
+                faults.push(chapter.fault(sections[at].0, what));
+            }
+        }
+        for (event, range) in
+            chapter.events().filter(|(_, range)| (sections[at].0..end).contains(&range.start))
+        {
+            if let Event::Start(Tag::Link { dest_url, .. }) = event
+                && let Some(name) = dest_url.strip_prefix("api:")
+                && !listed.insert(path(name).to_owned())
+            {
+                faults.push(chapter.fault(range.start, format!("`{}` is listed twice", path(name))));
+            }
+        }
+    }
+    let mut missing = BTreeSet::new();
+    for fence in
+        chapter.fences(&mut Vec::new()).iter().filter(|fence| fence.is_rust() && fence.include().is_none())
+    {
+        for import in imports(&fence.text).into_iter().filter(|import| {
+            crates.iter().any(|name| import.split("::").next() == Some(name)) && !listed.contains(import)
+        }) {
+            if missing.insert(import.clone()) {
+                let what = format!(
+                    "the listing imports `{import}`, which `## {ITEMS}` does not list; \
+                     add a row ``| [`…`](api:{import}) | what it is |`` there"
+                );
+                faults.push(chapter.fault(fence.start, what));
+            }
+        }
+    }
+    faults
+}
+
+/// The path of a linked item without the marks that say which of two things is meant.
+fn path(name: &str) -> &str {
+    name.trim_start_matches("mod@").trim_end_matches("()").trim_end_matches('!')
+}
+
+/// The paths that the visible `use` lines of a listing import; a glob imports its module.
+fn imports(listing: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open: Option<String> = None;
+    for line in listing.lines().filter(|line| *line != "#" && !line.starts_with("# ")) {
+        let line = line.split("//").next().unwrap_or("");
+        match &mut open {
+            Some(tree) => tree.push_str(line),
+            None => open = line.trim_start().strip_prefix("use ").map(str::to_owned),
+        }
+        if let Some(tree) = open.take_if(|tree| tree.contains(';')) {
+            expand("", tree.split(';').next().unwrap_or_default(), &mut found);
+        }
+    }
+    found
+}
+
+/// The leaves of a tree of imports: `a::{b, c::{self, d as e}, f::*}` is `a::b`, `a::c`, `a::c::d`, `a::f`.
+fn expand(prefix: &str, tree: &str, found: &mut Vec<String>) {
+    let tree = tree.trim();
+    match tree.split_once('{') {
+        None => {
+            let leaf = tree.split(" as ").next().unwrap_or(tree).trim();
+            let leaf = leaf.strip_suffix("::*").or(leaf.strip_suffix("::self")).unwrap_or(leaf);
+            let whole = matches!(leaf, "self" | "*");
+            let path =
+                if whole { prefix.trim_end_matches("::").to_owned() } else { format!("{prefix}{leaf}") };
+            if !leaf.is_empty() {
+                found.push(path);
+            }
+        }
+        Some((head, rest)) => {
+            let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
+            let (mut depth, mut start) = (0usize, 0);
+            for (at, c) in inner.char_indices().chain([(inner.len(), ',')]) {
+                match c {
+                    '{' => depth += 1,
+                    '}' => depth = depth.saturating_sub(1),
+                    ',' if depth == 0 => {
+                        expand(&format!("{prefix}{}", head.trim()), &inner[start..at], found);
+                        start = at + 1;
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
 /// A lecture's chapter has exercises, references, a figure and a number that an experiment measured.
 fn lecture_is_whole(chapter: &Chapter) -> Vec<Fault> {
     if !chapter.name.starts_with("src/lecture-") {
@@ -300,7 +428,7 @@ fn lecture_is_whole(chapter: &Chapter) -> Vec<Fault> {
         }
     }
     let mut missing = Vec::new();
-    for section in ["Exercises", "References"] {
+    for section in ["Exercises", ITEMS, "References"] {
         if !headings.contains(section) {
             missing.push(format!("the section `## {section}`"));
         }
@@ -528,6 +656,13 @@ fn chapters() -> Vec<Chapter> {
     book::markdown(&root().join("src")).unwrap().iter().map(|path| read(path)).collect()
 }
 
+/// The libraries below `crates/`.
+fn crates() -> Vec<String> {
+    let folders = std::fs::read_dir(root().join("../crates")).unwrap().map(|entry| entry.unwrap());
+    let libraries = folders.filter(|folder| folder.path().join("src/lib.rs").is_file());
+    libraries.map(|folder| folder.file_name().into_string().unwrap()).collect()
+}
+
 /// The Markdown of exercises, one line for each line of the file.
 fn exercises() -> Vec<Chapter> {
     let mut found = Vec::new();
@@ -583,6 +718,13 @@ fn every_include_has_a_block_of_its_own() {
 #[test]
 fn every_lecture_is_whole() {
     assert_none(chapters().iter().flat_map(lecture_is_whole).collect());
+}
+
+#[test]
+fn every_import_is_listed() {
+    let crates = crates();
+    assert!(crates.iter().any(|name| name == "kernels"), "{crates:?}");
+    assert_none(chapters().iter().flat_map(|chapter| imports_are_listed(chapter, &crates)).collect());
 }
 
 #[test]
@@ -686,10 +828,12 @@ fn an_include_among_other_lines_fails() {
 
 #[test]
 fn a_chapter_without_its_parts_fails() {
-    let whole = "## Exercises\n\n## References\n\n![a](figures/a.svg \"b\") {{result a.b}}\n";
+    let whole =
+        "## Exercises\n\n## In the crates\n\n## References\n\n![a](figures/a.svg \"b\") {{result a.b}}\n";
     assert_eq!(faults_of(lecture_is_whole, whole), "");
     for (part, wanted) in [
         ("## Exercises", "the section `## Exercises`"),
+        ("## In the crates", "the section `## In the crates`"),
         ("## References", "the section `## References`"),
         ("figures/", "lacks a figure"),
         ("{{result a.b}}", "a number that an experiment measured"),
@@ -698,6 +842,55 @@ fn a_chapter_without_its_parts_fails() {
         assert!(faults.contains(wanted), "{part}: {faults:?}");
     }
     assert_eq!(lecture_is_whole(&Chapter::new("src/claims.md", "")), []);
+}
+
+#[test]
+fn an_import_that_is_not_listed_fails() {
+    let rule = |chapter: &Chapter| imports_are_listed(chapter, &["optim".to_owned(), "layers".to_owned()]);
+    let listing = "```rust\n# use layers::hidden;\nuse layers::{Cost, prelude::*};\nuse rand::Rng;\n\
+        use optim::sgd::{\n    self, Sgd as S,\n};\nlet use_ = 1;\n```\n\n";
+    let rows = ["layers::Cost", "layers::prelude", "mod@optim::sgd", "optim::sgd::Sgd"]
+        .map(|name| format!("| [`x`](api:{name}) | y |\n"));
+    let table = |rows: &[String]| {
+        format!("## In the crates\n\n| item | what it is |\n|---|---|\n{}\n", rows.concat())
+    };
+    assert_eq!(faults_of(rule, &format!("{listing}{}## References\n", table(&rows))), "");
+    assert_eq!(faults_of(rule, &format!("{listing}{}", table(&rows))), "");
+    for (left_out, name) in
+        ["layers::Cost", "layers::prelude", "optim::sgd", "optim::sgd::Sgd"].iter().enumerate()
+    {
+        let mut rows = rows.to_vec();
+        rows.remove(left_out);
+        let faults = faults_of(rule, &format!("{listing}{}", table(&rows)));
+        assert!(
+            faults.contains(&format!("lecture-01.md:1: the listing imports `{name}`, which")),
+            "{faults}"
+        );
+        assert_eq!(faults.lines().count(), 1, "{faults}");
+    }
+    // A link in another section lists nothing; the section has its place; an item has one row.
+    let elsewhere = format!("{listing}{}## References\n\n[`x`](api:layers::Cost)\n", table(&rows[1..]));
+    assert!(faults_of(rule, &elsewhere).contains("imports `layers::Cost`"));
+    let early = format!("{listing}{}## Exercises\n", table(&rows));
+    assert!(faults_of(rule, &early).contains("stands before `## Exercises`; put it before the references"));
+    let twice = format!("{listing}{}", table(&[&rows[..], &rows[..1]].concat()));
+    assert!(faults_of(rule, &twice).contains("`layers::Cost` is listed twice"));
+    assert_eq!(faults_of(rule, "```rust\nuse rand::Rng;\nuse optimal::x;\n```\n"), "");
+}
+
+#[test]
+fn imports_are_read_as_rust_reads_them() {
+    let read = |text: &str| imports(text).join(" ");
+    for (text, wanted) in [
+        ("use a::b;", "a::b"),
+        ("use a::{b, c::{self, d as e}, f::*}; // x", "a::b a::c a::c::d a::f"),
+        ("fn main() {\n    use a::b;\n    let x = \"use c::d\";\n}", "a::b"),
+        ("let x = 1;\nuse a::{\n    b,\n};\n", "a::b"),
+        ("# use a::b;\nuse c;", "c"),
+        ("reuse(a);\nlet cause = because;", ""),
+    ] {
+        assert_eq!(read(text), wanted, "{text}");
+    }
 }
 
 #[test]
