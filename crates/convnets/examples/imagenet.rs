@@ -16,6 +16,9 @@ use std::process::ExitCode;
 
 #[path = "support/png_file.rs"]
 mod png_file;
+#[macro_use]
+#[path = "support/print.rs"]
+mod support;
 
 const CLASSES: usize = 1000;
 /// Names the weights for all pictures.

@@ -13,6 +13,9 @@ use std::process::ExitCode;
 
 #[path = "support/png_file.rs"]
 mod png_file;
+#[macro_use]
+#[path = "support/print.rs"]
+mod support;
 
 const USAGE: &str = "predict [--fit] [--network mnist|fashion] FILE.png";
 const HELP: &str = "\

@@ -9,6 +9,10 @@ use convnets::pretrained::{Pretrained, rounding, training};
 use std::path::Path;
 use std::process::ExitCode;
 
+#[macro_use]
+#[path = "support/print.rs"]
+mod support;
+
 const HELP: &str = "\
 Trains the networks of convnets::pretrained and writes their files
 

@@ -9,6 +9,9 @@ use kernels::random::Key;
 use nalgebra::SVector;
 use optim::nielsen::{Example, Network, SgdConfig};
 
+#[macro_use]
+mod support;
+
 /// Trains a 64-30-10 network on handwritten digits of 8 × 8 pixels; the test digits come from other writers.
 #[derive(Parser)]
 struct Arguments {
@@ -16,10 +19,10 @@ struct Arguments {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Passes over the 1,437 training digits
-    #[arg(long, default_value_t = 30)]
-    epochs: usize,
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    epochs: u32,
     /// Step size
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 5.0, allow_negative_numbers = true)]
     learning_rate: f64,
     /// Weights to begin with: a file that an earlier run wrote
     #[arg(long)]
@@ -42,7 +45,8 @@ fn run(arguments: &Arguments) -> Result<(), optim::Error> {
         Some(path) => Network::<64, 30, 10>::load(path)?,
         None => Network::new(&mut key.fold(0).rng()),
     };
-    let config = SgdConfig::default().epochs(arguments.epochs).learning_rate(arguments.learning_rate);
+    let config =
+        SgdConfig::default().epochs(arguments.epochs as usize).learning_rate(arguments.learning_rate);
     network.sgd(&train, config, &mut key.fold(1).rng(), |epoch| {
         let accuracy = epoch.network.evaluate(&test).unwrap_or(f64::NAN); // the test digits are finite and not none
         println!("epoch {:2}: reads {:.1} % of {} test digits", epoch.number, 100.0 * accuracy, test.len());
@@ -63,7 +67,8 @@ fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            let cause = std::error::Error::source(&error).map_or(String::new(), |cause| format!(": {cause}"));
+            eprintln!("error: {error}{cause}");
             ExitCode::FAILURE
         }
     }

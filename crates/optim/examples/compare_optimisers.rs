@@ -9,30 +9,46 @@ use layers::{StepError, params};
 use optim::optimizers::*;
 use std::process::ExitCode;
 
+#[macro_use]
+mod support;
+
 type Net = (Linear<2, 32, Tanh>, Linear<32, 32, Tanh>, Linear<32, 1>);
 type Built = <Net as BuildOnDevice<Cpu, f32>>::Built;
 type Points = (Tensor<Rank2<200, 2>, f32, Cpu>, Tensor<Rank2<200, 1>, f32, Cpu>);
 
-const USAGE: &str = "usage: compare_optimisers [--steps N] [--seed N]
-  --steps  steps of each run, at least 1 (default 300)
-  --seed   seed of the first weights (default 0)";
+const HELP: &str = "\
+Trains a small network on two spirals with every rule and a grid of learning rates, and prints the best of each
+
+Usage: compare_optimisers [--steps N] [--seed N]
+
+Options:
+      --steps N  Steps of each run, at least 1 [default: 300]
+      --seed N   Seed of the first weights [default: 0]
+  -h, --help     Print help";
 
 const GRID: [f64; 6] = [1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1];
 
 fn main() -> ExitCode {
     let (mut steps, mut seed) = (300_u64, 0_u64);
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let value = arguments.next().and_then(|value| value.parse().ok());
-        match (argument.as_str(), value) {
-            ("--help" | "-h", _) => {
-                println!("{USAGE}");
-                return ExitCode::SUCCESS;
-            }
-            ("--steps", Some(value)) if value > 0 => steps = value,
-            ("--seed", Some(value)) => seed = value,
+    let mut words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    while let Some(word) = words.next() {
+        if word == "--help" || word == "-h" {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        let (target, least) = match word.as_str() {
+            "--steps" => (&mut steps, 1),
+            "--seed" => (&mut seed, 0),
             _ => {
-                eprintln!("cannot use `{argument}`\n{USAGE}");
+                eprintln!("unknown option `{word}`; use it as compare_optimisers [--steps N] [--seed N]");
+                return ExitCode::from(2);
+            }
+        };
+        let value = words.next().unwrap_or_default();
+        match value.parse() {
+            Ok(number) if number >= least => *target = number,
+            _ => {
+                eprintln!("{word} takes a whole number of at least {least}, got `{value}`");
                 return ExitCode::from(2);
             }
         }

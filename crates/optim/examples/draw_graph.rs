@@ -1,20 +1,23 @@
 //! How does blame flow through my formula? Draws x·y + sin(x·y) and its gradient as graphs, for Graphviz or as a picture.
 //!
 //! `cargo run -p optim --example draw_graph -- --x 0.5 --y -2 --out graph.svg`
-use std::{fmt::Write, path::PathBuf, process::ExitCode};
+use std::{ffi::OsStr, fmt::Write, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use nalgebra::DMatrix;
 use optim::autodiff::{graph::ComputationGraph, tensor::Tape};
 
+#[macro_use]
+mod support;
+
 /// Prints the graph of x·y + sin(x·y), or that of its derivative by x, in Graphviz's language.
 #[derive(Parser)]
 struct Arguments {
     /// Where
-    #[arg(long, default_value_t = 0.5, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.5, allow_negative_numbers = true, value_parser = finite)]
     x: f64,
     /// Where
-    #[arg(long, default_value_t = -2.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = -2.0, allow_negative_numbers = true, value_parser = finite)]
     y: f64,
     /// The graph of the derivative by x
     #[arg(long)]
@@ -23,8 +26,18 @@ struct Arguments {
     #[arg(long)]
     simplify: bool,
     /// A file for the picture: .dot or .svg
-    #[arg(long)]
+    #[arg(long, value_parser = picture)]
     out: Option<PathBuf>,
+}
+
+fn finite(word: &str) -> Result<f64, String> {
+    word.parse().ok().filter(|number: &f64| number.is_finite()).ok_or("it must be a finite number".into())
+}
+
+fn picture(word: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(word);
+    let is_known = path.extension().is_some_and(|end| end == "svg" || end == "dot");
+    if is_known { Ok(path) } else { Err("its name must end in .dot or .svg".into()) }
 }
 
 /// Levels from left to right, an arrow for each argument.
@@ -62,12 +75,18 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let graph = if arguments.simplify { graph.simplify()? } else { graph };
     let nodes = graph.graph().node_count();
     eprintln!("{:.6} by {nodes} nodes, {} deep", result.number(), graph.depth()?);
-    match &arguments.out {
-        None => print!("{}", graph.to_dot()),
-        Some(path) if path.extension().is_some_and(|end| end == "svg") => std::fs::write(path, svg(&graph)?)?,
-        Some(path) => std::fs::write(path, graph.to_dot())?,
-    }
-    Ok(())
+    let Some(path) = &arguments.out else {
+        println!("{}", graph.to_dot().trim_end());
+        return Ok(());
+    };
+    let picture = if path.extension() == Some(OsStr::new("svg")) { svg(&graph)? } else { graph.to_dot() };
+    std::fs::write(path, picture).map_err(|error| {
+        format!(
+            "{} could not be written; check the path, permissions and free space: {error}",
+            path.display()
+        )
+        .into()
+    })
 }
 
 fn main() -> ExitCode {

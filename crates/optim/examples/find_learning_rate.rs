@@ -9,6 +9,9 @@ use layers::prelude::*;
 use optim::optimizers::{Momentum, Sgd, SgdConfig};
 use optim::range_test::{RangeTestConfig, range_test};
 
+#[macro_use]
+mod support;
+
 /// Raises the learning rate from step to step while a 64-64-10 network trains, and puts the network back afterwards.
 #[derive(Parser)]
 struct Arguments {
@@ -16,10 +19,10 @@ struct Arguments {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Steps of the sweep
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(2..))]
     steps: u64,
     /// Of the heavy ball, in [0, 1)
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     momentum: f64,
     /// Digits in a batch
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]

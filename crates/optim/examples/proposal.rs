@@ -5,13 +5,17 @@ use clap::Parser;
 use optim::architecture::proposal::Proposal;
 use optim::architecture::zoo;
 
+#[macro_use]
+mod support;
+
+/// Prints a whole project proposal with what it costs, or says what it lacks.
 #[derive(Parser)]
 struct Flags {
     /// Passes over the data in all runs together
     #[arg(long, default_value_t = 200)]
     epochs: u64,
     /// Multiply-adds in a second, as measured
-    #[arg(long, default_value_t = 2e9)]
+    #[arg(long, default_value_t = 2e9, allow_negative_numbers = true)]
     macs_per_second: f64,
     /// What has to be beaten
     #[arg(long, default_value = "the averaged perceptron, accuracy 0.90 on the same split")]
@@ -41,7 +45,7 @@ fn main() -> std::process::ExitCode {
     };
     match proposal.render() {
         Ok(text) => {
-            print!("{text}");
+            println!("{}", text.trim_end());
             std::process::ExitCode::SUCCESS
         }
         Err(error) => {

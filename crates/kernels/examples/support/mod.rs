@@ -8,7 +8,8 @@ pub fn no_arguments(source: &str) {
         eprintln!("`{}` is not known: the example takes nothing but --help", word.to_string_lossy());
         std::process::exit(2);
     }
-    for line in source.lines().map_while(|line| line.strip_prefix("//!")) {
+    let text = source.lines().map_while(|line| line.strip_prefix("//!"));
+    for line in text.filter(|line| !line.starts_with(" ```")) {
         println!("{}", line.strip_prefix(' ').unwrap_or(line));
     }
     std::process::exit(0);
