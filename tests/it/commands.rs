@@ -84,6 +84,40 @@ fn the_tool_of_the_book_has_help_and_reports_a_full_disk() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_word_that_is_not_unicode_is_refused_in_a_line() {
+    use std::os::unix::ffi::OsStrExt;
+    let word = std::ffi::OsStr::from_bytes(b"a\xff\xfeb");
+    for name in ["xtask", "booktool", "course", "predict", "compare_optimisers"] {
+        let (said, code) = text(&output(binary(name).arg(word)));
+        let wanted = if name == "predict" { 1 } else { 2 }; // it takes the word for a file
+        assert_eq!(code, wanted, "{name}: {said}");
+        assert!(!said.contains("panicked"), "{name}: {said}");
+    }
+}
+
+#[test]
+fn an_example_ends_well_when_nobody_reads_on_and_fails_on_a_full_disk() {
+    use std::process::Stdio;
+    let mut command = binary("compare_optimisers");
+    let mut child = command
+        .args(["--steps", "1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().expect("it ends");
+    assert_eq!(text(&ended), (String::new(), 0));
+    if let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") {
+        let ended = binary("compare_optimisers").arg("--help").stdout(full).output().expect("it starts");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!((said.lines().count(), ended.status.code()), (1, Some(1)), "{said}");
+        assert!(said.starts_with("standard output cannot be written"), "{said}");
+    }
+}
+
 #[test]
 fn an_occupied_port_names_the_flag() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
