@@ -30,6 +30,9 @@ pub struct BatchSizesConfig {
     /// Passes over the training images
     #[arg(long)]
     pub epochs: usize,
+    /// Steps of the runs that make as many with every batch
+    #[arg(long)]
+    pub steps: usize,
     /// How many batch sizes, from 16 on, each twice the one before; 3 to 7
     #[arg(long)]
     pub batches: usize,
@@ -43,18 +46,19 @@ pub struct BatchSizesConfig {
 
 impl Default for BatchSizesConfig {
     fn default() -> Self {
-        Self { seeds: 3, epochs: 3, batches: 7, train_images: 4000, test_images: 2000 }
+        Self { seeds: 3, epochs: 3, steps: 125, batches: 7, train_images: 4000, test_images: 2000 }
     }
 }
 
 impl ExperimentConfig for BatchSizesConfig {
     fn quick() -> Self {
-        Self { seeds: 2, epochs: 1, batches: 3, train_images: 256, test_images: 200 }
+        Self { seeds: 2, epochs: 1, steps: 8, batches: 3, train_images: 256, test_images: 200 }
     }
 
     fn check(self) -> Result<Self, lab::Error> {
         at_least_two("seeds", self.seeds)?;
         at_least_one("epochs", self.epochs)?;
+        at_least_one("steps", self.steps)?;
         at_least_one("test_images", self.test_images)?;
         if !(3..=7).contains(&self.batches) {
             let value = self.batches.to_string();
@@ -92,6 +96,12 @@ pub struct BatchSizesReport {
     pub best: Vec<Measured>,
     /// LAMB with a rate ∝ √B.
     pub lamb: Vec<Measured>,
+    /// As many steps with every batch, rate ∝ B.
+    pub linear_steps: Vec<Measured>,
+    /// As many steps with every batch, LAMB with a rate ∝ √B.
+    pub lamb_steps: Vec<Measured>,
+    /// Share of the runs with these two rules, after as many passes and after as many steps, whose loss is finite.
+    pub finite: f64,
     /// Accuracy of the smallest batch less that of each batch, linear rates, in points, seed by seed.
     pub lost: Vec<Measured>,
     /// The same with the rate that stays.
@@ -110,6 +120,8 @@ pub struct BatchSizesReport {
     pub growth: f64,
     /// The same as text.
     pub table: Table,
+    /// As many passes beside as many steps.
+    pub steps_table: Table,
 }
 
 /// The smallest batch; the others are 2, 4, … times as large.
@@ -148,9 +160,10 @@ impl Experiment for BatchSizes {
         let seeds = lab.seeds(config.seeds);
         let batches: Vec<usize> = (0..config.batches).map(|doubled| SMALLEST << doubled).collect();
         let rates: Vec<f64> = (0..RATES).map(|doubled| LOWEST_RATE * (1 << doubled) as f64).collect();
-        let run = |rule: Rule, batch: usize| -> Result<Vec<Scores>, lab::Error> {
-            seeds.iter().map(|&seed| fit(config, rule, batch, &train, &test, seed)).collect()
+        let long = |rule: Rule, batch: usize, steps: usize| -> Result<Vec<Scores>, lab::Error> {
+            seeds.iter().map(|&seed| fit(rule, batch, steps, &train, &test, seed)).collect()
         };
+        let run = |rule: Rule, batch: usize| long(rule, batch, steps(&train, batch, config.epochs));
         let mut grid: Vec<Vec<Vec<Scores>>> = Vec::new();
         for (done, &batch) in batches.iter().enumerate() {
             lab.progress("batch sizes", done as u64, batches.len() as u64, None)?;
@@ -163,11 +176,22 @@ impl Experiment for BatchSizes {
         let chosen: Vec<usize> = grid.iter().map(|row| least(row)).collect();
         let right = |cell: &[Scores]| cell.iter().map(|scores| scores.accuracy).collect::<Vec<_>>();
         let (mut linear, mut warmed, mut lamb) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut linear_steps, mut lamb_steps, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         for (doubled, &batch) in batches.iter().enumerate() {
             let (times, rate) = ((1 << doubled) as f64, rates[doubled]);
-            linear.push(right(&grid[doubled][doubled]));
+            let layerwise = Rule::Lamb { rate: LAMB_RATE * times.sqrt() };
             warmed.push(right(&run(Rule::Warmed { from: rates[0], to: rate }, batch)?));
-            lamb.push(right(&run(Rule::Lamb { rate: LAMB_RATE * times.sqrt() }, batch)?));
+            let cells = [
+                run(layerwise, batch)?,
+                long(Rule::Sgd { rate }, batch, config.steps)?,
+                long(layerwise, batch, config.steps)?,
+            ];
+            linear.push(right(&grid[doubled][doubled]));
+            for (to, cell) in [&mut lamb, &mut linear_steps, &mut lamb_steps].into_iter().zip(&cells) {
+                to.push(right(cell));
+            }
+            let all = cells.iter().chain([&grid[doubled][doubled]]).flatten();
+            ends.extend(all.map(|scores| f64::from(u8::from(scores.loss.is_finite()))));
         }
         let fixed: Vec<_> = grid.iter().map(|row| right(&row[0])).collect();
         let best: Vec<_> = grid.iter().zip(&chosen).map(|(row, &r)| right(&row[r])).collect();
@@ -196,6 +220,18 @@ impl Experiment for BatchSizes {
             let [a, b, c, d, e] = cells.map(|cells| Measured::over(&cells[index]).to_string());
             table.row([batch.to_string(), a, b, c, best_rate[index].to_string(), d, e]);
         }
+        let mut steps_table = Table::new([
+            "batch",
+            "as many passes: SGD, rate ∝ B",
+            "LAMB, rate ∝ √B",
+            "as many steps: SGD, rate ∝ B",
+            "LAMB with as many steps",
+        ]);
+        for (index, batch) in batches.iter().enumerate() {
+            let cells = [&linear, &lamb, &linear_steps, &lamb_steps];
+            let [a, b, c, d] = cells.map(|cells| Measured::over(&cells[index]).to_string());
+            steps_table.row([batch.to_string(), a, b, c, d]);
+        }
         Ok(BatchSizesReport {
             is_full: config.epochs >= 3 && config.train_images >= 4000 && config.batches == 7,
             holds_up_to: batches[held.max(1) - 1],
@@ -212,6 +248,9 @@ impl Experiment for BatchSizes {
             fixed: over(&fixed),
             best: over(&best),
             lamb: over(&lamb),
+            linear_steps: over(&linear_steps),
+            lamb_steps: over(&lamb_steps),
+            finite: ends.iter().sum::<f64>() / ends.len() as f64,
             lost: lost_linear,
             lost_fixed: lost(&fixed),
             lost_best: lost(&best),
@@ -219,6 +258,7 @@ impl Experiment for BatchSizes {
             rates,
             best_rate,
             table,
+            steps_table,
         })
     }
 
@@ -322,6 +362,25 @@ impl Experiment for BatchSizes {
                 .line(line("rate stays", &report.fixed)),
             ),
             Figure::new(
+                "steps",
+                format!(
+                    "With as many passes a large batch pays for the steps that it does not make; with as many steps it does not, as \
+                     long as its rate does not break the run. Test accuracy against the batch, rate ∝ B for SGD and ∝ √B for \
+                     LAMB; mean and one standard deviation of {} seeds.",
+                    report.lost[0].n
+                ),
+                "Four curves over the batch from 16 to 1024 on a logarithmic axis, two with as many steps and two with as many \
+                 passes, one of each for SGD and one for LAMB.",
+                Plot::new(
+                    Axis::logarithmic("images in a batch"),
+                    Axis::linear("test accuracy, %").range(0.0, 100.0),
+                )
+                .line(line("LAMB, steps", &report.lamb_steps))
+                .line(line("SGD, steps", &report.linear_steps))
+                .line(line("SGD, passes", &report.linear))
+                .line(line("LAMB, passes", &report.lamb)),
+            ),
+            Figure::new(
                 "rates",
                 "All batches break at the same rate; small rates hurt large batches, which make fewer steps. Test accuracy \
                  against the learning rate, mean over seeds.",
@@ -378,37 +437,40 @@ struct Scores {
     accuracy: f64,
 }
 
-/// One run over all passes.
+/// One run of so many steps, in passes over the training images.
 fn fit(
-    config: &BatchSizesConfig,
     rule: Rule,
     batch: usize,
+    steps: usize,
     train: &Digits,
     test: &Digits,
     seed: lab::Seed,
 ) -> Result<Scores, lab::Error> {
     let mut model = Cpu::seed_from_u64(seed.value()).build_module::<Net, f32>();
     let mut optimizer = rule.optimizer(&model)?;
-    let (pass, order) = (steps(train, batch, 1), seed.key("order"));
+    let (pass, order) = (super::typed_runs::steps(train, batch, 1), seed.key("order"));
+    let mut images = Vec::new();
     let mut is_finite = true;
-    'passes: for epoch in 0..config.epochs {
-        let images = order.fold(1 + epoch as u64).permutation(train.len());
-        for (step, which) in images.chunks(batch).enumerate() {
-            optimizer.set_learning_rate(rule.rate(epoch * pass + step, pass)).map_err(lab::Error::unit)?;
-            let (x, labels) = rows::<784>(train, which);
-            let loss = cross_entropy_mean(model.forward_mut(x.leaky_trace()), &labels);
-            is_finite = loss.array().is_finite();
-            if is_finite {
-                match optimizer.step(&mut model, &mut loss.backward()) {
-                    Err(StepError::NotFinite { .. }) => is_finite = false,
-                    result => {
-                        result.map_err(lab::Error::unit)?;
-                    }
+    for step in 0..steps {
+        let (epoch, part) = (step / pass, step % pass);
+        if part == 0 {
+            images = order.fold(1 + epoch as u64).permutation(train.len());
+        }
+        let which = &images[part * batch..train.len().min((part + 1) * batch)];
+        optimizer.set_learning_rate(rule.rate(step, pass)).map_err(lab::Error::unit)?;
+        let (x, labels) = rows::<784>(train, which);
+        let loss = cross_entropy_mean(model.forward_mut(x.leaky_trace()), &labels);
+        is_finite = loss.array().is_finite();
+        if is_finite {
+            match optimizer.step(&mut model, &mut loss.backward()) {
+                Err(StepError::NotFinite { .. }) => is_finite = false,
+                result => {
+                    result.map_err(lab::Error::unit)?;
                 }
             }
-            if !is_finite {
-                break 'passes;
-            }
+        }
+        if !is_finite {
+            break;
         }
     }
     let loss = if is_finite { measure(&model, train).0 } else { f64::INFINITY };

@@ -2,14 +2,15 @@
 
 use kernels::ActivationKind;
 use lab::{
-    About, Axis, Bound, BoundSource, Check, Experiment, ExperimentConfig, Figure, Lab, Line, Measured,
+    About, Axis, Bound, BoundSource, Check, Emphasis, Experiment, ExperimentConfig, Figure, Heatmap, Lab,
+    Line, Measured,
 };
 use lab::{Plot, Table};
 use serde::{Deserialize, Serialize};
 
 use dfdx::prelude::Cpu;
 
-use super::digit_nets::{CLASSES, Digits, Net, Plan, accuracy, train_plainly};
+use super::digit_nets::{CLASSES, Digits, Draw, Net, Plan, accuracy, cross_entropy, train};
 use super::{Data, at_least_one};
 use crate::chain::library_default;
 
@@ -62,6 +63,12 @@ pub struct DyingReluReport {
     pub rates: Vec<f64>,
     /// ReLU, leaky ReLU and SiLU at each rate.
     pub activations: Vec<Row>,
+    /// Steps before which the dead rectifiers were counted, and the end.
+    pub counted_after: Vec<usize>,
+    /// Percent of the rectifiers of each layer that no training image switched on, over seeds: `[rate][layer][count]`.
+    pub dying: Vec<Vec<Vec<Measured>>>,
+    /// Steps at the largest rate after which, for the first time counted, half as many are dead as at the end.
+    pub half_dead_after: usize,
     /// Whether the runs are as long as the bounds are for.
     pub is_full: bool,
     /// All of it as text.
@@ -82,6 +89,9 @@ pub struct Row {
 
 /// Learning rates, the last one far too large.
 const RATES: [f64; 4] = [0.1, 0.5, 1.0, 2.0];
+/// Passes over the training images, and images in a minibatch.
+const EPOCHS: usize = 2;
+const BATCH: usize = 50;
 
 impl Experiment for DyingRelu {
     type Config = DyingReluConfig;
@@ -103,27 +113,30 @@ impl Experiment for DyingRelu {
             ("leaky ReLU", ActivationKind::LeakyRelu(0.01)),
             ("SiLU", ActivationKind::Silu),
         ];
-        let mut activations = Vec::new();
+        let steps = EPOCHS * train.len().div_ceil(BATCH);
+        let counted_after = counts(steps);
+        let (mut activations, mut dying) = (Vec::new(), Vec::new());
         let mut table = Table::new(["activation", "learning rate", "units never on, %", "test accuracy, %"]);
         for (done, (name, activation)) in kinds.into_iter().enumerate() {
             let (mut dead, mut right) = (Vec::new(), Vec::new());
             for (index, rate) in RATES.into_iter().enumerate() {
                 let done = (done * RATES.len() + index) as u64;
                 lab.progress("learning rates", done, (kinds.len() * RATES.len()) as u64, None)?;
-                let (mut shares, mut accuracies) = (Vec::new(), Vec::new());
+                // Leaky and smooth units are never all off: their deaths are counted at the end only.
+                let at: &[usize] = if name == "ReLU" { &counted_after } else { &[] };
+                let (mut shares, mut accuracies, mut traces) = (Vec::new(), Vec::new(), Vec::new());
                 for &seed in &seeds {
-                    let widths = [train.features, 100, 100, CLASSES];
-                    let key = seed.key("weights");
-                    let mut net = Net::new(&Cpu::default(), &widths, activation, library_default, key)
-                        .map_err(lab::Error::unit)?;
-                    let plan =
-                        Plan { epochs: 2, batch: 50, learning_rate: rate, momentum: 0.0, weight_decay: 0.0 };
-                    train_plainly(&mut net, &train, plan, seed.key("order"))?;
-                    shares.push(dead_share(&net, &train)?);
+                    let (net, trace) = fit(&train, activation, rate, at, seed)?;
+                    let layers = dead_shares(&net, &train)?;
+                    shares.push(mean(&layers));
                     accuracies.push(accuracy(&net, &test)?);
+                    traces.push(trace.into_iter().chain([layers]).collect::<Vec<_>>());
                 }
                 dead.push(Measured::over(&shares));
                 right.push(Measured::over(&accuracies));
+                if name == "ReLU" {
+                    dying.push(over_seeds(&traces));
+                }
                 table.row([name.into(), rate.to_string(), dead[index].to_string(), right[index].to_string()]);
             }
             activations.push(Row { name: name.to_owned(), dead, accuracy: right });
@@ -131,7 +144,10 @@ impl Experiment for DyingRelu {
         Ok(DyingReluReport {
             is_full: config.train_images >= 4000,
             rates: RATES.to_vec(),
+            half_dead_after: half_dead(dying.last().map_or(&[], Vec::as_slice), &counted_after, steps),
+            counted_after: counted_after.into_iter().chain([steps]).collect(),
             activations,
+            dying,
             table,
         })
     }
@@ -180,43 +196,133 @@ impl Experiment for DyingRelu {
             }
             plot
         };
-        vec![Figure::new(
-            "rates",
+        let training = Figure::new(
+            "training",
             format!(
-                "Units that are never on are a symptom, a rate that is too large is the disease: leaky rectifiers still \
-                 pass a hundredth of the gradient there, and do not learn either. Percent of hidden units that no training image switches on, and test accuracy, \
-                 against the learning rate; mean of {} seeds.",
+                "Read along a row: the larger the rate, the sooner rectifiers die, and the dead do not come back. At a rate of 2 \
+                 half of those that are dead at the end are dead after {} of {} steps. Percent of the units of each layer that \
+                 no training image switches on, before the first step and after some; rows are learning rate and layer, \
+                 mean of {} seeds.",
+                report.half_dead_after,
+                report.counted_after.last().unwrap_or(&0),
                 report.activations[0].dead[0].n
             ),
-            "Two panels over the learning rate. Left: units that are never on, near 0 for both at small rates, nearly all \
+            "Eight rows of coloured numbers, two for each learning rate, over the steps from 0 to the end. The rows of the \
+             small rates stay near 0; those of the large ones rise from left to right, most in the last.",
+            training_map(report),
+        );
+        vec![
+            training,
+            Figure::new(
+                "rates",
+                format!(
+                    "Units that are never on are a symptom, a rate that is too large is the disease: leaky rectifiers still \
+                 pass a hundredth of the gradient there, and do not learn either. Percent of hidden units that no training image switches on, and test accuracy, \
+                 against the learning rate; mean of {} seeds.",
+                    report.activations[0].dead[0].n
+                ),
+                "Two panels over the learning rate. Left: units that are never on, near 0 for both at small rates, nearly all \
              at 2. Right: accuracy, high for both at small rates, near 10 per cent for both \
              at 2.",
-            lab::Body::Panels {
-                panels: vec![
-                    panel("units never on", |row| &row.dead),
-                    panel("accuracy", |row| &row.accuracy),
-                ],
-                columns: 2,
-            },
-        )]
+                lab::Body::Panels {
+                    panels: vec![
+                        panel("units never on", |row| &row.dead),
+                        panel("accuracy", |row| &row.accuracy),
+                    ],
+                    columns: 2,
+                },
+            ),
+        ]
+    }
+}
+
+/// Steps before which dead units are counted: 0, and powers of two below the number of steps.
+fn counts(steps: usize) -> Vec<usize> {
+    [0].into_iter().chain((0..).map(|k| 1 << k)).take_while(|&step| step < steps).collect()
+}
+
+/// Trains one network; the shares of dead units by layer before each of the steps `at`.
+fn fit(
+    set: &Digits,
+    activation: ActivationKind,
+    learning_rate: f64,
+    at: &[usize],
+    seed: lab::Seed,
+) -> Result<(Net, Vec<Vec<f64>>), lab::Error> {
+    let widths = [set.features, 100, 100, CLASSES];
+    let mut net = Net::new(&Cpu::default(), &widths, activation, library_default, seed.key("weights"))
+        .map_err(lab::Error::unit)?;
+    let plan = Plan { epochs: EPOCHS, batch: BATCH, learning_rate, momentum: 0.0, weight_decay: 0.0 };
+    let mut sgd = plan.optimizer(&net)?;
+    let (mut step, mut trace) = (0, Vec::new());
+    let loss = |net: &mut Net, draw: Draw| {
+        if at.contains(&step) {
+            trace.push(dead_shares(net, set)?);
+        }
+        step += 1;
+        cross_entropy(net, set, &draw.rows)
+    };
+    train(&mut net, &mut sgd, set.len(), plan, seed.key("order"), loss, |_, _, _| Ok(true))?;
+    Ok((net, trace))
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// `[seed][count][layer]` as `[layer][count]`.
+fn over_seeds(traces: &[Vec<Vec<f64>>]) -> Vec<Vec<Measured>> {
+    let (counts, layers) = traces.first().map_or((0, 0), |trace| (trace.len(), trace[0].len()));
+    let at = |layer: usize, count: usize| {
+        Measured::over(&traces.iter().map(|trace| trace[count][layer]).collect::<Vec<_>>())
+    };
+    (0..layers).map(|layer| (0..counts).map(|count| at(layer, count)).collect()).collect()
+}
+
+/// The first count of `[layer][count]` at which half as many units are dead as at the last one, as a step.
+fn half_dead(layers: &[Vec<Measured>], counted_after: &[usize], steps: usize) -> usize {
+    let all = |count: usize| layers.iter().map(|layer| layer[count].mean).sum::<f64>();
+    let end = all(counted_after.len());
+    let first = (0..counted_after.len()).find(|&count| all(count) >= 0.5 * end);
+    first.map_or(steps, |count| counted_after[count])
+}
+
+/// Dead rectifiers by rate and layer, against the step.
+fn training_map(report: &DyingReluReport) -> Heatmap {
+    let layers = ["first layer", "second layer"];
+    let rows = report.rates.iter().zip(&report.dying);
+    let rows = rows.flat_map(|(rate, dying)| layers.iter().zip(dying).map(move |row| (rate, row)));
+    let (names, values) = rows
+        .map(|(rate, (layer, dying))| {
+            (format!("{rate}, {layer}"), dying.iter().map(|dead| dead.mean).collect::<Vec<_>>())
+        })
+        .unzip();
+    Heatmap {
+        row_label: "learning rate, layer".into(),
+        column_label: "steps".into(),
+        rows: names,
+        columns: report.counted_after.iter().map(usize::to_string).collect(),
+        values,
+        decimals: 0,
+        emphasis: Emphasis::Sign,
     }
 }
 
 // ANCHOR: dead
-/// Percent of the hidden units whose vote is not above 0 for any image.
-fn dead_share(net: &Net, set: &Digits) -> Result<f64, lab::Error> {
-    let (mut dead, mut units) = (0, 0);
+/// Percent of the units of each hidden layer whose vote is not above 0 for any image.
+fn dead_shares(net: &Net, set: &Digits) -> Result<Vec<f64>, lab::Error> {
+    let mut shares = Vec::new();
     net.try_forward_with(set.whole(), |_, a| {
         let width = dfdx::prelude::HasShape::shape(&a).1;
         let mut lives = vec![false; width];
         for row in a.as_vec().chunks(width) {
             lives.iter_mut().zip(row).for_each(|(lives, &a)| *lives |= a > 0.0);
         }
-        dead += lives.iter().filter(|lives| !**lives).count();
-        units += width;
+        let dead = lives.iter().filter(|lives| !**lives).count();
+        shares.push(100.0 * dead as f64 / width as f64);
         Ok(a)
     })
     .map_err(|error| lab::Error::unit(layers::params::DeviceError::new(error)))?;
-    Ok(100.0 * dead as f64 / units as f64)
+    Ok(shares)
 }
 // ANCHOR_END: dead

@@ -1,6 +1,6 @@
 //! The quadratic cost is slow where a neuron is wrong and certain; cross-entropy is not; better starts help as well.
 
-use dfdx::prelude::{Cpu, Module, TensorFromVec, Trace};
+use dfdx::prelude::{Backward, Cpu, Module, Rank0, SumTo, TensorFromVec, Trace};
 use kernels::{ActivationKind, SquaredError, activate, bce_with_logits_mean, loss_mean};
 use lab::{
     About, Axis, Bound, BoundSource, Check, Experiment, ExperimentConfig, Figure, Lab, Line, Measured,
@@ -369,13 +369,20 @@ fn activations_figure() -> Figure {
         let (name, activation) = kinds[kind];
         let deviation: f64 = deviations[deviation];
         let density = z.iter().map(|z| (-0.5 * (z / deviation).powi(2)).exp()).collect();
+        let z = votes();
+        let slopes = kernels::activation_slope(z.leaky_trace(), activation);
+        let slope = slopes.as_vec();
+        let curvature = slopes.sum::<Rank0, _>().backward().get(&z).as_vec();
         let plot = Plot::new(Axis::linear("vote z").range(-6.0, 6.0), Axis::linear("").range(-1.1, 2.0))
             .line(Line::new("votes", of(density)))
-            .line(Line::new("activation", of(activate(votes(), activation).as_vec())))
-            .line(Line::new("slope", of(kernels::activation_slope(votes(), activation).as_vec())));
-        let slope = moments(activation, deviation * deviation).map_or(f64::NAN, |moments| moments.slope);
+            .line(Line::new("activation", of(activate(z, activation).as_vec())))
+            .line(Line::new("slope", of(slope)))
+            .line(Line::new("curvature", of(curvature)));
+        let [mean, second, slope] = moments(activation, deviation * deviation)
+            .map_or([f64::NAN; 3], |moments| [moments.mean, moments.second, moments.slope]);
         Frame::new(plot).note(format!(
-            "{name}, votes of standard deviation {deviation}: mean squared slope {slope:.3}; after ten layers {:.1e}.",
+            "{name}, votes of standard deviation {deviation}: mean {mean:.3}, mean square {second:.3}, mean squared slope \
+             {slope:.3}; after ten layers {:.1e}.",
             slope.powi(10)
         ))
     };
@@ -383,10 +390,10 @@ fn activations_figure() -> Figure {
     Figure::new(
         "activations",
         "Learning stops where the votes lie on flat ground: move the sliders until the slope under the votes is gone. An \
-         activation, its slope, and the density of Gaussian votes (height 1 at 0). The note says what is left of a squared \
+         activation, its slope, the slope of that, and the density of Gaussian votes (height 1 at 0). The note says what is left of a squared \
          gradient on average, after one layer and after ten, before the weights multiply it.",
-        "Three curves over the vote from -6 to 6: a bell curve of the votes, the activation, and its slope. For the sigmoid \
-         the slope is a low hump, at most a quarter, and with wide votes most of the bell lies outside of it.",
+        "Four curves over the vote from -6 to 6: a bell curve of the votes, the activation, its slope and its curvature. For \
+         the sigmoid the slope is a low hump, at most a quarter, and with wide votes most of the bell lies outside of it.",
         Frames::over_two(names, Slider::new("deviation of the votes", deviations), frame).still([0, 3]),
     )
 }

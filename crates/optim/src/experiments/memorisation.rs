@@ -100,6 +100,8 @@ pub struct MemorisationReport {
     pub unrolled_noise: Measured,
     /// Box and steps of the critical samples.
     pub radius: f64,
+    /// Passes after which critical samples were searched.
+    pub searched_after: Vec<usize>,
     /// All of it as a table.
     pub table: Table,
 }
@@ -122,6 +124,10 @@ pub struct Kind {
     pub critical_small: Measured,
     /// Gini coefficient of the sensitivity through the updates, over seeds.
     pub unrolled: Measured,
+    /// Gini coefficient of the direct sensitivity after each pass alone, over seeds.
+    pub gini_by_pass: Vec<Measured>,
+    /// Share of critical samples after each of the passes that the report lists, over seeds.
+    pub critical_by_pass: Vec<Measured>,
     /// Sensitivities of the images of the first seed over their mean, in ascending order, at most 100 of them.
     pub sorted: Vec<f64>,
     /// Training accuracy by epoch of the first seed, percent.
@@ -177,6 +183,8 @@ impl Experiment for Memorisation {
                     critical: over(|run| run.critical),
                     critical_small: over(|run| run.critical_small),
                     unrolled: over(|run| run.unrolled),
+                    gini_by_pass: by_pass(runs, |run| &run.gini_by_pass),
+                    critical_by_pass: by_pass(runs, |run| &run.critical_by_pass),
                     sorted: runs[0].sorted.clone(),
                     accuracy: runs[0].accuracy.clone(),
                 }
@@ -217,6 +225,7 @@ impl Experiment for Memorisation {
             unrolled_real: kinds[0].unrolled,
             unrolled_noise: kinds[noisier].unrolled,
             radius: RADIUS,
+            searched_after: searched_after(config.epochs),
             kinds,
             table,
         })
@@ -328,7 +337,7 @@ impl Experiment for Memorisation {
     }
 
     fn figures(report: &Self::Report) -> Vec<Figure> {
-        vec![fit_figure(report), sensitivity_figure(report)]
+        vec![fit_figure(report), passes_figure(report), sensitivity_figure(report)]
     }
 }
 
@@ -351,7 +360,21 @@ struct One {
     critical: f64,
     critical_small: f64,
     unrolled: f64,
+    gini_by_pass: Vec<f64>,
+    critical_by_pass: Vec<f64>,
     sorted: Vec<f64>,
+}
+
+/// The search is dear: passes after which it is made, powers of two and the last.
+fn searched_after(epochs: usize) -> Vec<usize> {
+    (0..).map(|k| 1 << k).take_while(|&pass| pass < epochs).chain([epochs]).collect()
+}
+
+/// What was measured after each pass, over the runs.
+fn by_pass(runs: &[One], values: fn(&One) -> &Vec<f64>) -> Vec<Measured> {
+    let passes = runs.first().map_or(0, |run| values(run).len());
+    let at = |pass: usize| runs.iter().map(|run| values(run)[pass]).collect::<Vec<_>>();
+    (0..passes).map(|pass| Measured::over(&at(pass))).collect()
 }
 
 fn one(config: &MemorisationConfig, set: &Digits, seed: lab::Seed) -> Result<One, lab::Error> {
@@ -361,6 +384,8 @@ fn one(config: &MemorisationConfig, set: &Digits, seed: lab::Seed) -> Result<One
     let mut net = he_net(&widths, ActivationKind::Relu, seed.key("weights"))?;
     let mut sgd = plan.optimizer(&net)?;
     let (mut accuracies, mut sum, mut fitted) = (Vec::new(), vec![0.0; set.len()], None);
+    let (mut gini_by_pass, mut critical_by_pass) = (Vec::new(), Vec::new());
+    let searched = searched_after(config.epochs);
     let step = |net: &mut Net, draw: super::digit_nets::Draw| cross_entropy(net, set, &draw.rows);
     train(&mut net, &mut sgd, set.len(), plan, seed.key("order"), step, |epoch, net, _| {
         let share = accuracy(net, set)?;
@@ -370,6 +395,10 @@ fn one(config: &MemorisationConfig, set: &Digits, seed: lab::Seed) -> Result<One
         }
         if epoch <= config.epochs {
             let direct = direct_sensitivity(net, &set.whole(), &set.labels).map_err(lab::Error::unit)?;
+            gini_by_pass.push(gini(&direct).map_err(lab::Error::unit)?);
+            if searched.contains(&epoch) {
+                critical_by_pass.push(near_boundaries(net, set, seed)?);
+            }
             sum.iter_mut().zip(direct).for_each(|(sum, g)| *sum += g);
         }
         Ok(epoch < config.epochs || fitted.is_none())
@@ -385,6 +414,8 @@ fn one(config: &MemorisationConfig, set: &Digits, seed: lab::Seed) -> Result<One
         critical: near_boundaries(&net, set, seed)?,
         critical_small: near_boundaries(&from_small_weights(config, set, seed)?, set, seed)?,
         unrolled: unrolled(config, set, seed)?,
+        gini_by_pass,
+        critical_by_pass,
         sorted: sorted.into_iter().step_by(every).collect(),
     })
 }
@@ -462,6 +493,37 @@ fn fit_figure(report: &MemorisationReport) -> Figure {
         "Three curves rise to 100 per cent. The one for real data starts above 50, the other two near 10; random inputs \
          catch up within some epochs, random labels take several times as long.",
         plot,
+    )
+}
+
+fn passes_figure(report: &MemorisationReport) -> Figure {
+    let panel = |title: &str, passes: &[usize], values: fn(&Kind) -> &Vec<Measured>| {
+        let empty = Plot::new(Axis::linear("passes"), Axis::linear("").range(0.0, 1.0)).title(title);
+        report.kinds.iter().fold(empty, |plot, kind| {
+            let measured = values(kind);
+            let points = passes.iter().zip(measured).map(|(&pass, m)| (pass as f64, m.mean));
+            let band = measured.iter().map(|m| (m.mean - m.sd, m.mean + m.sd));
+            plot.line(Line::new(kind.name.clone(), points).band(band))
+        })
+    };
+    let all: Vec<usize> = (1..=report.kinds[0].gini_by_pass.len()).collect();
+    Figure::new(
+        "passes",
+        format!(
+            "On real digits a few examples soon hold most of the sensitivity; and descent pushes boundaries away from all \
+             images that it fits, from those with random labels last. Gini coefficient of the direct sensitivity after each pass alone, and share of critical samples among the \
+             training images; mean and one standard deviation of {} seeds.",
+            report.seeds
+        ),
+        "Two panels over the passes, each with three curves. Above, the Gini coefficients rise, that of real data first and \
+         highest. Below, the shares of critical samples fall; that of random labels stays highest.",
+        lab::Body::Panels {
+            panels: vec![
+                panel("Gini coefficient", &all, |kind| &kind.gini_by_pass),
+                panel("critical samples", &report.searched_after, |kind| &kind.critical_by_pass),
+            ],
+            columns: 1,
+        },
     )
 }
 

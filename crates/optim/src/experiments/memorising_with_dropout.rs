@@ -128,7 +128,7 @@ impl Experiment for MemorisingWithDropout {
     const ABOUT: About = About {
         name: "memorising-with-dropout",
         lecture: 6,
-        paper: "Arpit et al. (2017), A closer look at memorization in deep networks, arXiv:1706.05394",
+        paper: "Arpit et al. (2017), A closer look at memorization in deep networks, arXiv:1706.05394, section 5",
         claim: "Dropout keeps a network from learning random labels by heart, with hardly a loss on real digits, in \
                 training or in test",
         sources: &[

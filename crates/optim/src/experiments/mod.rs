@@ -16,6 +16,7 @@
 //! | 4 | [`Checkpointing`] | 34 states instead of 257 for at most twice the forward steps |
 //! | 4 | [`HessianProducts`] | exact products agree to 1e-12, differences do not |
 //! | 5 | [`LearningSlowdown`] | wrong and certain: stuck with one cost, not with the other |
+//! | 5 | [`LossShapes`] | what every loss says about a vote, and where it goes deaf |
 //! | 5 | [`StartAtDepth`] | the scale of the start decides whether ten layers train |
 //! | 5 | [`DyingRelu`] | dead rectifiers are a symptom |
 //! | 5 | [`LabelNoise`] | a bounded loss does not learn wrong labels by heart |
@@ -78,6 +79,7 @@ mod learning_rate_range;
 mod learning_rate_schedules;
 mod learning_slowdown;
 mod loss_band;
+mod loss_shapes;
 mod memorisation;
 mod memorising_with_dropout;
 mod mixture_density;
@@ -135,6 +137,7 @@ pub use learning_rate_schedules::{
 };
 pub use learning_slowdown::{LearningSlowdown, LearningSlowdownConfig, LearningSlowdownReport};
 pub use loss_band::{LossBand, LossBandConfig, LossBandReport};
+pub use loss_shapes::{LossShapes, LossShapesConfig, LossShapesReport};
 pub use memorisation::{Memorisation, MemorisationConfig, MemorisationReport};
 pub use memorising_with_dropout::{
     MemorisingWithDropout, MemorisingWithDropoutConfig, MemorisingWithDropoutReport,
@@ -184,6 +187,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<Checkpointing>(),
         lab::entry::<HessianProducts>(),
         lab::entry::<LearningSlowdown>(),
+        lab::entry::<LossShapes>(),
         lab::entry::<StartAtDepth>(),
         lab::entry::<DyingRelu>(),
         lab::entry::<LabelNoise>(),

@@ -283,6 +283,14 @@ impl Experiment for OptimizerPaths {
                 .faint(ellipses())
                 .line(Line::new("", walk.points.iter().map(|p| (p[0], p[1]))))
         };
+        let (across, up) = ((-1.8, 2.5), (-1.3, 3.0));
+        let heights = lab::contours(across, up, &[0.5, 5.0, 50.0, 300.0], |x, y| VALLEY.value(&[x, y]));
+        let valley = |walk: &Walk| {
+            Plot::new(Axis::linear("").range(across.0, across.1), Axis::linear("").range(up.0, up.1))
+                .title(&walk.name)
+                .faint(heights.iter().cloned())
+                .line(Line::new("", walk.points.iter().map(|p| (p[0], p[1]))))
+        };
         let steps = report.ravine[0].points.len() - 1;
         let race = |rate: usize, momentum: usize| {
             let walks = &report.race[rate * MOMENTA.len() + momentum];
@@ -331,6 +339,18 @@ impl Experiment for OptimizerPaths {
                  swing into the centre; AdaGrad, RMSprop and Adam follow a bent line; Lion and Rprop move in diagonal \
                  steps of equal size.",
                 Body::Panels { panels: report.ravine.iter().map(ravine).collect(), columns: 4 },
+            ),
+            Figure::new(
+                "valley",
+                format!(
+                    "Where the floor bends, the rate that ends lowest may begin with a leap: AdaGrad, RMSprop and Adam cross \
+                     the walls, the others follow the floor. Paths of {steps} steps from (-1.2, 1) in Rosenbrock's valley, \
+                     whose lowest point is (1, 1), each rule with the learning rate of a grid that ends lowest; thin: \
+                     equal height."
+                ),
+                "Eight panels with the same valley in the form of a horseshoe and a path in each from the upper left. Some run \
+                 down into the bend and along the floor to the right; three begin with a straight leap over a wall.",
+                Body::Panels { panels: report.valley.iter().map(valley).collect(), columns: 4 },
             ),
         ]
     }

@@ -5,10 +5,10 @@ use optim::experiments::{
     BiasVariance, Calibration, Checkpointing, Conditioning, DepthAndShortcuts, DiabetesValidation,
     Dimensionality, DropoutEqualises, DyingRelu, GradientClipping, GradientNoise, GradientNorms, HeadStarts,
     HessianProducts, HyperparameterSearch, KroneckerFactors, LabelNoise, LearningRateRange,
-    LearningRateSchedules, LearningSlowdown, LossBand, Memorisation, MixtureDensity, NielsenDigits,
-    NoFreeLunch, OptimizerPaths, OptimizerRace, PathDescent, PerceptronBound, RegulariserLeague, ReverseMode,
-    SaddleEscape, SecondOrderDigits, SgdRates, SpinGlass, StartAtDepth, WeightDecayMap,
-    WidthWithoutOverfitting, Xor,
+    LearningRateSchedules, LearningSlowdown, LossBand, LossShapes, Memorisation, MixtureDensity,
+    NielsenDigits, NoFreeLunch, OptimizerPaths, OptimizerRace, PathDescent, PerceptronBound,
+    RegulariserLeague, ReverseMode, SaddleEscape, SecondOrderDigits, SgdRates, SpinGlass, StartAtDepth,
+    WeightDecayMap, WidthWithoutOverfitting, Xor,
 };
 
 fn quick<X: Experiment>() -> X::Report {
@@ -78,6 +78,18 @@ fn memorisation() {
     let report = quick::<Memorisation>();
     assert_eq!(report.kinds.len(), 3);
     assert!(!report.is_full && report.kinds.iter().all(|kind| (0.0..1.0).contains(&kind.unrolled.mean)));
+    assert_eq!(report.searched_after, [1, 2, 4, 8, 10]);
+    for kind in &report.kinds {
+        assert_eq!((kind.gini_by_pass.len(), kind.critical_by_pass.len()), (10, 5));
+        // The averaged sensitivities are less unequal than the most unequal pass: the Gini coefficient is convex.
+        let most = kind.gini_by_pass.iter().map(|gini| gini.mean + gini.sd).fold(0.0, f64::max);
+        assert!(
+            kind.gini.mean <= most,
+            "{}: {} after all passes, {most} after one",
+            kind.name,
+            kind.gini.mean
+        );
+    }
 }
 
 #[test]
@@ -94,6 +106,23 @@ fn learning_slowdown() {
 }
 
 #[test]
+fn loss_shapes() {
+    let report = quick::<LossShapes>();
+    // Each loss has a value where the vote is right, and none is below its least: all but the likelihoods are at least 0.
+    let has_density = |name: &str| name.starts_with("Poisson") || name.starts_with("Gaussian");
+    let negative = report.losses.iter().find(|shape| {
+        !has_density(&shape.name)
+            && !shape.name.starts_with("confidence")
+            && shape.values.iter().any(|&value| value < 0.0)
+    });
+    assert!(negative.is_none(), "{negative:?}");
+    // Mistakes lie on the left of a vote: no loss asks there for less of the right class.
+    let votes =
+        report.losses.iter().filter(|shape| shape.family != "errors" && shape.family != "other errors");
+    assert!(votes.filter(|shape| !has_density(&shape.name)).all(|shape| shape.slopes[0] <= 0.0));
+}
+
+#[test]
 fn start_at_depth() {
     let report = quick::<StartAtDepth>();
     assert_eq!((report.runs.len(), report.signal_he.len()), (9, report.depth));
@@ -103,6 +132,16 @@ fn start_at_depth() {
 fn dying_relu() {
     let report = quick::<DyingRelu>();
     assert!(report.activations.iter().all(|row| row.dead.len() == report.rates.len()));
+    // The last count is that of the table, layer by layer, and a dead unit of one layer is one of two hundred.
+    for (dying, dead) in report.dying.iter().zip(&report.activations[0].dead) {
+        let [first, second] = &dying[..] else { panic!("two hidden layers") };
+        assert_eq!((first.len(), second.len()), (report.counted_after.len(), report.counted_after.len()));
+        let last = (first[first.len() - 1].mean + second[second.len() - 1].mean) / 2.0;
+        assert!((last - dead.mean).abs() < 1e-9, "{last} of both layers, {} in the table", dead.mean);
+    }
+    // All rates start from the same weights.
+    let starts: Vec<f64> = report.dying.iter().map(|dying| dying[0][0].mean).collect();
+    assert!(starts.iter().all(|&start| start == starts[0]), "{starts:?}");
 }
 
 #[test]
@@ -375,6 +414,11 @@ fn batch_sizes() {
     let report = quick::<BatchSizes>();
     assert_eq!((report.batches.len(), report.rates.len(), report.accuracy[2].len()), (3, 8, 8));
     assert_eq!(report.linear[0].mean, report.fixed[0].mean, "the smallest batch is where the rule starts");
+    // Eight steps are one pass with batches of 32, half of one with 16, and two with 64.
+    let [same, other] = [1, 2].map(|index| report.linear_steps[index].mean - report.linear[index].mean);
+    assert_eq!((same, report.lamb_steps[1].mean), (0.0, report.lamb[1].mean), "as many steps as in a pass");
+    assert!(other != 0.0, "twice as many steps as in a pass with batches of 64");
+    assert_eq!(report.finite, 1.0, "a loss is not finite");
 }
 
 #[test]
