@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `{{peer NAME.accuracy:.1}}` | a mean and its standard deviation with 1 decimal, a single number alone |
 //! | `{{peer NAME.gain:%1}}` | fractions in percent with 1 decimal |
+//! | `{{peer NAME.accuracy:n}}` | over how many seeds |
 //!
 //! A program of `tests/peers` writes the file that has the name of an experiment of ours.
 
@@ -63,6 +64,9 @@ impl Peers {
             has: recorded.values.keys().cloned().collect::<Vec<_>>().join(", "),
         })?;
         let Measured { mean, sd, n } = *measured;
+        if format == "n" {
+            return Ok(n.to_string());
+        }
         number::with_spread(mean, (n > 1).then_some(sd), format, in_maths)
     }
 }
@@ -85,6 +89,7 @@ mod tests {
             ("digits.error:.1", "−12.3\u{a0}±\u{a0}0.3", "-12.3 \\pm 0.3"),
             ("digits.gain:%1", "1.2\u{202f}%\u{a0}±\u{a0}0.4\u{202f}%", "1.2\\,\\% \\pm 0.4\\,\\%"),
             ("digits.steps:.0", "62", "62"),
+            ("digits.gain:n", "4", "4"),
         ] {
             assert_eq!(peers().value(argument, false).unwrap(), printed);
             assert_eq!(peers().value(argument, true).unwrap(), in_maths);

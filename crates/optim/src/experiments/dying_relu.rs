@@ -199,8 +199,8 @@ impl Experiment for DyingRelu {
         let training = Figure::new(
             "training",
             format!(
-                "Read along a row: the larger the rate, the sooner rectifiers die, and the dead do not come back. At a rate of 2 \
-                 half of those that are dead at the end are dead after {} of {} steps. Percent of the units of each layer that \
+                "Read along a row: the larger the rate, the sooner rectifiers die. Those of the first layer stay dead; those of \
+                 the second may come back, because the layer before them still learns. At a rate of 2 half of those that are dead at the end are dead after {} of {} steps. Percent of the units of each layer that \
                  no training image switches on, before the first step and after some; rows are learning rate and layer, \
                  mean of {} seeds.",
                 report.half_dead_after,

@@ -139,6 +139,10 @@ fn dying_relu() {
         let last = (first[first.len() - 1].mean + second[second.len() - 1].mean) / 2.0;
         assert!((last - dead.mean).abs() < 1e-9, "{last} of both layers, {} in the table", dead.mean);
     }
+    // A dead unit of the first layer has no gradient and sees the same images: it stays dead.
+    for dying in &report.dying {
+        assert!(dying[0].windows(2).all(|pair| pair[0].mean <= pair[1].mean), "{:?}", dying[0]);
+    }
     // All rates start from the same weights.
     let starts: Vec<f64> = report.dying.iter().map(|dying| dying[0][0].mean).collect();
     assert!(starts.iter().all(|&start| start == starts[0]), "{starts:?}");
