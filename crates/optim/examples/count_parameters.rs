@@ -8,6 +8,9 @@ use optim::architecture::count::{Cost, Network};
 use optim::architecture::zoo;
 use std::process::ExitCode;
 
+#[macro_use]
+mod support;
+
 /// Counts a network of the zoo, one of fully connected layers, or all.
 #[derive(Parser)]
 struct Flags {

@@ -15,6 +15,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::process::ExitCode;
 
+#[macro_use]
+mod support;
+
 /// Trains a 64-256-10 network on three kinds of data and compares how it learns them.
 #[derive(Parser)]
 struct Flags {

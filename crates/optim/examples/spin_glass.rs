@@ -8,6 +8,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::process::ExitCode;
 
+#[macro_use]
+mod support;
+
 /// Draws a spherical spin glass of degree 3 and descends on the sphere.
 #[derive(Parser)]
 struct Flags {
