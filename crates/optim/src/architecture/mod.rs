@@ -3,6 +3,7 @@
 //! | I want | module |
 //! |---|---|
 //! | parameters, multiply-adds, memory, receptive field of a description | [`count`] |
+//! | boxes and wires of a description, each with its share of the cost | [`draw`] |
 //! | the descriptions of the networks that the course names | [`zoo`] |
 //! | shortcuts around layers | [`skip`] for a depth known at run time, [`blocks`] as dfdx modules |
 //! | a deep residual network without normalisation | [`fixup`] |
@@ -42,6 +43,7 @@
 pub mod blocks;
 pub mod count;
 pub mod crelu;
+pub mod draw;
 pub mod fixup;
 pub mod proposal;
 pub mod skip;

@@ -69,7 +69,7 @@ impl Proposal {
             return Err(Error::Incomplete { field: "a model", remedy: "describe its layers" });
         };
         let is_positive = self.macs_per_second.is_finite() && self.macs_per_second > 0.0;
-        if self.examples * self.epochs * self.batch == 0 || !is_positive {
+        if [self.examples, self.epochs, self.batch].contains(&0) || !is_positive {
             let remedy = "give examples, epochs, batch and measured multiply-adds per second";
             return Err(Error::Incomplete { field: "a budget", remedy });
         }
@@ -82,7 +82,7 @@ impl Proposal {
     /// # Errors
     /// Those of [`Network::cost`].
     pub fn hours(&self, model: &Network) -> Result<f64, Error> {
-        let macs = 3.0 * (model.cost()?.macs * self.examples * self.epochs) as f64;
+        let macs = 3.0 * model.cost()?.macs as f64 * self.examples as f64 * self.epochs as f64;
         Ok(macs / self.macs_per_second / 3600.0)
     }
 

@@ -91,14 +91,21 @@ pub fn alexnet() -> Network {
     Network { name: "AlexNet", input: PICTURE, layers }
 }
 
+/// Convolutions at one resolution, and the pool that halves it.
+fn vgg_block(convolutions: usize, out: usize) -> Vec<Layer> {
+    let mut layers = Vec::new();
+    for _ in 0..convolutions {
+        layers.extend([conv(out, 3, 1, 1), Layer::Activation]);
+    }
+    layers.push(pool(2, 2, 0));
+    layers
+}
+
 /// VGG with 11 or 16 layers of weights: convolutions per block.
 fn vgg_of(name: &'static str, blocks: [usize; 5]) -> Network {
     let mut layers = Vec::new();
     for (convolutions, out) in blocks.into_iter().zip([64, 128, 256, 512, 512]) {
-        for _ in 0..convolutions {
-            layers.extend([conv(out, 3, 1, 1), Layer::Activation]);
-        }
-        layers.push(pool(2, 2, 0));
+        layers.extend(vgg_block(convolutions, out));
     }
     layers.extend([Layer::AdaptivePool(7, 7), Layer::Flatten]);
     for _ in 0..2 {
@@ -171,19 +178,24 @@ pub fn resnet(name: &'static str, blocks: [usize; 4]) -> Network {
     for (stage, (count, out)) in blocks.into_iter().zip([64, 128, 256, 512]).enumerate() {
         for block in 0..count {
             let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-            let body = vec![
-                bare_conv(out, 3, stride, 1, 1),
-                Layer::Norm,
-                Layer::Activation,
-                bare_conv(out, 3, 1, 1, 1),
-                Layer::Norm,
-            ];
-            layers.extend([Layer::Add(vec![body, shortcut(channels, out, stride)]), Layer::Activation]);
+            layers.extend(residual_block(channels, out, stride));
             channels = out;
         }
     }
     layers.extend(head(1000));
     Network { name, input: PICTURE, layers }
+}
+
+/// Two 3 × 3 convolutions, and a way around them.
+fn residual_block(channels: usize, out: usize, stride: usize) -> Vec<Layer> {
+    let body = vec![
+        bare_conv(out, 3, stride, 1, 1),
+        Layer::Norm,
+        Layer::Activation,
+        bare_conv(out, 3, 1, 1, 1),
+        Layer::Norm,
+    ];
+    vec![Layer::Add(vec![body, shortcut(channels, out, stride)]), Layer::Activation]
 }
 
 /// Nothing where sizes agree, else a 1 × 1 convolution.
@@ -217,21 +229,26 @@ pub fn resnet_bottleneck(
     Network { name, input: PICTURE, layers }
 }
 
+/// A layer of a dense block: 32 new channels behind all before them.
+fn dense_layer() -> Layer {
+    let grown = vec![
+        Layer::Norm,
+        Layer::Activation,
+        bare_conv(128, 1, 1, 0, 1),
+        Layer::Norm,
+        Layer::Activation,
+        bare_conv(32, 3, 1, 1, 1),
+    ];
+    Layer::Concat(vec![vec![], grown])
+}
+
 /// DenseNet-121: each layer reads all before it.
 pub fn densenet121() -> Network {
     let mut layers = vec![bare_conv(64, 7, 2, 3, 1), Layer::Norm, Layer::Activation, pool(3, 2, 1)];
     let mut channels = 64;
     for (stage, count) in [6, 12, 24, 16].into_iter().enumerate() {
         for _ in 0..count {
-            let grown = vec![
-                Layer::Norm,
-                Layer::Activation,
-                bare_conv(128, 1, 1, 0, 1),
-                Layer::Norm,
-                Layer::Activation,
-                bare_conv(32, 3, 1, 1, 1),
-            ];
-            layers.push(Layer::Concat(vec![vec![], grown]));
+            layers.push(dense_layer());
             channels += 32;
         }
         layers.push(Layer::Norm);
@@ -263,11 +280,22 @@ pub fn squeezenet() -> Network {
     Network { name: "SqueezeNet 1.0", input: PICTURE, layers }
 }
 
+/// A convolution of MobileNet-V2 with its norm and activation.
+fn unit(out: usize, kernel: usize, stride: usize, groups: usize) -> Vec<Layer> {
+    vec![bare_conv(out, kernel, stride, kernel / 2, groups), Layer::Norm, Layer::Activation]
+}
+
+/// Wider by a 1×1 convolution, 3×3 channel by channel, narrow again; around it where sizes agree.
+fn inverted_residual(channels: usize, expand: usize, out: usize, stride: usize) -> Vec<Layer> {
+    let hidden = channels * expand;
+    let mut body = if expand > 1 { unit(hidden, 1, 1, 1) } else { vec![] };
+    body.extend(unit(hidden, 3, stride, hidden));
+    body.extend([bare_conv(out, 1, 1, 0, 1), Layer::Norm]);
+    if stride == 1 && channels == out { vec![Layer::Add(vec![body, vec![]])] } else { body }
+}
+
 /// MobileNet-V2: 1×1 to six times the channels, 3×3 channel by channel, 1×1 back.
 pub fn mobilenet_v2() -> Network {
-    let unit = |out: usize, kernel: usize, stride: usize, groups: usize| {
-        vec![bare_conv(out, kernel, stride, kernel / 2, groups), Layer::Norm, Layer::Activation]
-    };
     let mut layers = unit(32, 3, 2, 1);
     let mut channels = 32;
     for (expand, out, count, first_stride) in [
@@ -281,15 +309,7 @@ pub fn mobilenet_v2() -> Network {
     ] {
         for block in 0..count {
             let stride = if block == 0 { first_stride } else { 1 };
-            let hidden = channels * expand;
-            let mut body = if expand > 1 { unit(hidden, 1, 1, 1) } else { vec![] };
-            body.extend(unit(hidden, 3, stride, hidden));
-            body.extend([bare_conv(out, 1, 1, 0, 1), Layer::Norm]);
-            if stride == 1 && channels == out {
-                layers.push(Layer::Add(vec![body, vec![]]));
-            } else {
-                layers.extend(body);
-            }
+            layers.extend(inverted_residual(channels, expand, out, stride));
             channels = out;
         }
     }
@@ -370,6 +390,23 @@ pub fn gcn() -> Network {
     let layers =
         vec![Layer::GraphConv { out: 16, edges }, Layer::Activation, Layer::GraphConv { out: 7, edges }];
     Network { name: "GCN", input: Size::Tokens(2708, 1433), layers }
+}
+
+/// One block of each family, as the networks above have it, by the name of the family.
+pub fn families() -> [Network; 8] {
+    let block = |name, input, layers| Network { name, input, layers };
+    let mut attention = encoder_layer(128, 512);
+    attention.truncate(2); // without the feed-forward part
+    [
+        mlp("fully connected", &[784, 30, 10]),
+        block("convolutional", Size::Image(64, 112, 112), vgg_block(2, 128)),
+        block("residual", Size::Image(64, 56, 56), residual_block(64, 64, 1)),
+        block("dense", Size::Image(64, 56, 56), vec![dense_layer(), dense_layer()]),
+        block("inception", Size::Image(192, 28, 28), vec![inception([64, 96, 128, 16, 32, 32])]),
+        block("separable", Size::Image(32, 28, 28), inverted_residual(32, 6, 32, 1)),
+        recurrent("recurrent", 64, 128, 4, 32),
+        block("attention", Size::Tokens(32, 128), attention),
+    ]
 }
 
 /// All of them, from small to large.

@@ -1,10 +1,11 @@
 //! The architectures of the course, counted: parameters, multiply-adds, memory.
 
 use lab::{About, Axis, Bound, BoundSource, Check, Experiment, ExperimentConfig, Figure, Lab, Measured};
-use lab::{Plot, Table};
+use lab::{Body, Line, Plot, Table};
 use serde::{Deserialize, Serialize};
 
 use super::at_least_one;
+use crate::architecture::draw::{Drawing, Part};
 use crate::architecture::zoo;
 
 /// Counts every network of [`zoo`].
@@ -55,6 +56,10 @@ pub struct ArchitectureAtlasReport {
     pub activation_share: f64,
     /// Share of the parameters of VGG-16 that its first fully connected layer has.
     pub first_dense_share: f64,
+    /// Networks whose accuracy others have published, in the order of their MACs.
+    pub published: Vec<Published>,
+    /// One block of each family.
+    pub families: Vec<Family>,
     /// All of it as text.
     pub table: Table,
 }
@@ -78,6 +83,54 @@ pub struct Counted {
     /// Bytes to train a minibatch with Adam.
     pub training_bytes: u64,
 }
+
+/// A network that others have trained.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Published {
+    /// Its name.
+    pub name: String,
+    /// Multiply-adds of a forward pass, counted here.
+    pub macs: u64,
+    /// Share of the validation images of ImageNet whose class it names first, percent: published, not ours.
+    pub accuracy: f64,
+}
+
+/// A block of a family, drawn.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Family {
+    /// Name of the family.
+    pub name: String,
+    /// Size of what comes in.
+    pub input: String,
+    /// Size of what goes out.
+    pub output: String,
+    /// Parameters of the block.
+    pub parameters: u64,
+    /// Its multiply-adds for one example.
+    pub macs: u64,
+    /// Its boxes and wires.
+    pub drawing: Drawing,
+}
+
+/// Errors in percent of the first answer on ImageNet, one crop of 224 × 224 pixels, as the documentation of torchvision 0.10
+/// lists them (page "torchvision.models") for the weights that it offers.
+const PUBLISHED_ERRORS: [(&str, f64); 13] = [
+    ("AlexNet", 43.45),
+    ("VGG-11", 30.98),
+    ("VGG-16", 28.41),
+    ("GoogLeNet", 30.22),
+    ("ResNet-18", 30.24),
+    ("ResNet-34", 26.70),
+    ("ResNet-50", 23.85),
+    ("ResNet-101", 22.63),
+    ("DenseNet-121", 25.35),
+    ("SqueezeNet 1.0", 41.90),
+    ("MobileNet-V2", 28.12),
+    ("ResNeXt-50 32×4d", 22.38),
+    ("Wide ResNet-50-2", 21.49),
+];
 
 /// Parameters and MACs as torchvision's models have them (0.29, counted by hooks).
 const TORCHVISION: [(&str, u64, u64); 11] = [
@@ -111,6 +164,7 @@ impl Experiment for ArchitectureAtlas {
         sources: &[
             include_str!("architecture_atlas.rs"),
             include_str!("../architecture/count.rs"),
+            include_str!("../architecture/draw.rs"),
             include_str!("../architecture/zoo.rs"),
         ],
     };
@@ -165,6 +219,24 @@ impl Experiment for ArchitectureAtlas {
             ]);
         }
         let first_dense = 512 * 7 * 7 * 4096 + 4096;
+        let published = |&(name, error): &(&str, f64)| {
+            let macs = find(name)?.macs;
+            Some(Published { name: name.to_owned(), macs, accuracy: 100.0 - error })
+        };
+        let mut published: Vec<Published> = PUBLISHED_ERRORS.iter().filter_map(published).collect();
+        published.sort_by_key(|network| network.macs);
+        let family = |network: &crate::architecture::count::Network| {
+            let (cost, output) = (network.cost()?, network.output()?);
+            Ok(Family {
+                name: network.name.to_owned(),
+                input: network.input.to_string(),
+                output: output.to_string(),
+                parameters: cost.parameters,
+                macs: cost.macs,
+                drawing: Drawing::of(network)?,
+            })
+        };
+        let families = zoo::families().iter().map(family).collect::<Result<_, crate::Error>>();
         Ok(ArchitectureAtlasReport {
             batch: config.batch,
             equal,
@@ -172,6 +244,8 @@ impl Experiment for ArchitectureAtlas {
             separable_gain: of("ResNet-50", |n| n.macs) / of("MobileNet-V2", |n| n.macs),
             activation_share: activations / of("ResNet-50", |n| n.training_bytes),
             first_dense_share: f64::from(first_dense) / of("VGG-16", |n| n.parameters),
+            published,
+            families: families.map_err(lab::Error::unit)?,
             networks,
             table,
         })
@@ -233,7 +307,7 @@ impl Experiment for ArchitectureAtlas {
                 plot = plot.text(name, (n.parameters as f64 * right, n.macs as f64 * up));
             }
         }
-        vec![Figure::new(
+        let costs = Figure::new(
             "costs",
             "Weights and work are two different costs: AlexNet and ResNet-101 have nearly as many weights, and one needs \
              eleven times the work of the other. Parameters and multiply-adds of one example, both axes logarithmic, for \
@@ -242,6 +316,100 @@ impl Experiment for ArchitectureAtlas {
              upper right, with a spread of more than a hundred in work at the same number of weights; U-Net is high for \
              its size, AlexNet low.",
             plot,
-        )]
+        );
+        vec![costs, accuracy_figure(report), blocks_figure(report)]
     }
+}
+
+fn accuracy_figure(report: &ArchitectureAtlasReport) -> Figure {
+    let point = |network: &Published| (network.macs as f64, network.accuracy);
+    let mut plot = Plot::new(
+        Axis::logarithmic("multiply-adds for one image, counted here").range(1e8, 4e10),
+        Axis::linear("top-1 accuracy on ImageNet, published, %").range(52.0, 82.0),
+    )
+    .scatter("", report.published.iter().map(point));
+    // To the side where its neighbours are not: a factor to the right, points of accuracy upwards.
+    let labels = [
+        ("MobileNet-V2", "MobileNet-V2", 1.0, 0.8),
+        ("AlexNet", "AlexNet", 1.0, -1.9),
+        ("SqueezeNet 1.0", "SqueezeNet", 1.0, 0.8),
+        ("GoogLeNet", "GoogLeNet", 0.8, 0.8),
+        ("ResNet-18", "ResNet-18", 1.2, -1.9),
+        ("DenseNet-121", "DenseNet-121", 0.75, 0.8),
+        ("ResNet-34", "ResNet-34", 1.15, -1.9),
+        ("ResNet-50", "ResNet-50", 1.65, -0.4),
+        ("ResNeXt-50 32×4d", "ResNeXt-50", 0.58, 0.1),
+        ("VGG-11", "VGG-11", 1.0, 0.8),
+        ("ResNet-101", "ResNet-101", 1.5, -1.5),
+        ("Wide ResNet-50-2", "Wide ResNet-50-2", 1.0, 0.8),
+        ("VGG-16", "VGG-16", 1.0, 0.8),
+    ];
+    for (name, shown, right, up) in labels {
+        if let Some(network) = report.published.iter().find(|network| network.name == name) {
+            let (x, y) = point(network);
+            plot = plot.text(shown, (x * right, y + up));
+        }
+    }
+    Figure::new(
+        "accuracy",
+        "Design buys more than work: MobileNet-V2 makes a fiftieth of the multiply-adds of VGG-16 for the same accuracy. \
+         Across, multiply-adds of one image, counted here from the descriptions; upwards, the share of ImageNet's validation \
+         images whose class the first answer names, as torchvision's documentation lists it. The heights are published \
+         numbers of others and not ours.",
+        "Scatter plot of thirteen networks. AlexNet and SqueezeNet lie lowest; MobileNet-V2 lies at the left at the height of \
+         VGG-16, which is farthest to the right; networks with shortcuts form the upper edge.",
+        plot,
+    )
+}
+
+/// A count in thousands or millions, with two digits or more.
+fn short(count: u64) -> String {
+    match count {
+        1_000_000.. => format!("{} M", significant(count as f64 / 1e6)),
+        1000.. => format!("{} K", significant(count as f64 / 1e3)),
+        _ => count.to_string(),
+    }
+}
+
+/// A panel for each family: boxes with their words, wires, sizes at both ends.
+fn blocks_figure(report: &ArchitectureAtlasReport) -> Figure {
+    // Pixels of a panel inside, nearly, and of letters.
+    const WIDTH: f64 = 280.0;
+    const HEIGHT: f64 = 205.0;
+    const LETTER: f64 = 7.6;
+    let panel = |family: &Family| {
+        let Drawing { parts, path, ends, columns, rows } = &family.drawing;
+        let (column, row) = (WIDTH / *columns as f64, HEIGHT / *rows as f64);
+        let mut plot =
+            Plot::new(Axis::categories("", vec![""; *columns]), Axis::categories("", vec![""; *rows]))
+                .title(format!("{}: {} / {}", family.name, short(family.parameters), short(family.macs)))
+                .line(Line::new("", path.iter().copied()));
+        let base = 5.0 / row; // letters stand on their place
+        for Part { words, at: (x, y), .. } in parts {
+            let Some((first, rest)) = words.split_first() else { continue };
+            let line = words.join(", ");
+            plot = if rest.is_empty() || line.chars().count() as f64 * LETTER < 0.9 * column {
+                plot.text(line, (*x, y + base))
+            } else if row > 34.0 {
+                let half = 8.0 / row;
+                plot.text(first, (*x, y + base - half)).text(rest.join(", "), (*x, y + base + half))
+            } else {
+                plot.text(first, (*x, y + base))
+            };
+        }
+        let [top, bottom] = ends;
+        plot.text(family.input.clone(), (top.0, top.1 + base))
+            .text(family.output.clone(), (bottom.0, bottom.1 + base))
+    };
+    Figure::new(
+        "blocks",
+        "Eight families differ in what runs side by side and in what goes around. One block of each, drawn from the \
+         description that is counted: what comes in above, what goes out below, its parameters / multiply-adds of one \
+         example behind its name. 3×3, 64 is a window and its channels, 784×30 a matrix, φ an element-wise function. The \
+         state of a recurrent layer flows back to its gates.",
+        "Eight small diagrams of boxes and wires. Boxes in a row below each other: fully connected, convolutional. With a wire \
+         around them: residual, separable, attention. A wire around each of two parts: dense. Four branches side by side: \
+         inception; four gates with a wire from the state back to them: recurrent.",
+        Body::Panels { panels: report.families.iter().map(panel).collect(), columns: 2 },
+    )
 }

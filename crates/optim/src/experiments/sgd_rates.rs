@@ -289,10 +289,10 @@ impl Experiment for SgdRates {
             let points = report.steps.iter().zip(&schedule.excess).map(|(t, e)| (*t as f64, *e));
             Line::new(schedule.name.clone(), points)
         };
-        let panel = |title: &str, first: usize, second: usize, order: f64, name: &str| {
+        let panel = |title: &str, first: usize, second: usize| {
             let (t0, e0) = (report.steps[20] as f64, report.schedules[second].excess[20]);
             let last = *report.steps.last().unwrap_or(&1) as f64;
-            let reference = [(t0, e0), (last, e0 * (last / t0).powf(order))];
+            let reference = |order: f64| [(t0, e0), (last, e0 * (last / t0).powf(order))];
             Plot::new(
                 Axis::logarithmic("step").range(200.0, last),
                 Axis::logarithmic("excess").range(1e-4, 0.1),
@@ -300,7 +300,8 @@ impl Experiment for SgdRates {
             .title(title)
             .line(line(first))
             .line(line(second))
-            .line(Line::new(name, reference))
+            .line(Line::new("slope −½", reference(-0.5)))
+            .line(Line::new("slope −1", reference(-1.0)))
         };
         let plateau = report.stationary.iter().map(|(rate, m)| (*rate, m.mean * rate));
         let theory = report.stationary.first().map_or(1.0, |(_, m)| m.mean);
@@ -309,14 +310,11 @@ impl Experiment for SgdRates {
                 "excess",
                 "A constant step stops at a plateau, a falling one goes on, and the mean goes on fastest. Excess loss of \
                  linear regression on 442 patients against the number of single-patient steps, mean over the \
-                 repetitions; the third line of each panel has the slope that theory gives.",
+                 repetitions; the straight lines have the slopes −½ and −1 of convex and strongly convex losses.",
                 "Two panels on logarithmic axes. Left: the constant step is level after a while, the step one over mu t \
                  falls with slope minus one. Right: both averaged schedules fall; the averaged constant step is lowest.",
                 lab::Body::Panels {
-                    panels: vec![
-                        panel("last iterate", 0, 2, -1.0, "slope −1"),
-                        panel("mean of all iterates", 5, 4, -1.0, "slope −1"),
-                    ],
+                    panels: vec![panel("last iterate", 0, 2), panel("mean of all iterates", 5, 4)],
                     columns: 1,
                 },
             ),

@@ -8,6 +8,7 @@ use layers::{assert_close, modules, params};
 use optim::Error;
 use optim::architecture::blocks::{self, builder};
 use optim::architecture::count::{Layer, Network, Size, Window};
+use optim::architecture::draw::{Drawing, Part};
 use optim::architecture::proposal::Proposal;
 use optim::architecture::skip::{Shortcut, SkipChain};
 use optim::architecture::zoo;
@@ -252,6 +253,46 @@ fn shortcuts() {
     }
 }
 
+/// The boxes of a drawing cost together what the description costs, the path goes around each of them and along to the
+/// output, and no box lies on another.
+#[test]
+fn drawings_show_what_is_counted() {
+    let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+    for network in zoo::families().into_iter().chain(zoo::all()) {
+        let name = network.name;
+        let (cost, drawing) = (network.cost().unwrap(), Drawing::of(&network).unwrap());
+        let sum = |of: fn(&Part) -> u64| drawing.parts.iter().map(of).sum::<u64>();
+        let drawn = (sum(|part| part.parameters), sum(|part| part.macs));
+        assert_eq!(drawn, (cost.parameters, cost.macs), "{name}");
+        let (columns, rows) = (drawing.columns as f64, drawing.rows as f64);
+        let inside = |&(x, y): &(f64, f64)| (-0.5..columns - 0.5).contains(&x) && (0.0..rows).contains(&y);
+        assert!(drawing.path.iter().all(inside), "{name}: the path leaves the drawing");
+        let on_path = |x: f64, y: f64| drawing.path.iter().any(|&(a, b)| near(a, x) && near(b, y));
+        for (i, part) in drawing.parts.iter().enumerate() {
+            let (x, y) = part.at;
+            let corners = [(-0.45, -0.4), (-0.45, 0.4), (0.45, 0.4), (0.45, -0.4)];
+            assert!(corners.iter().all(|(dx, dy)| on_path(x + dx, y + dy)), "{name}: {:?}", part.words);
+            let is_on = |other: &Part| (x - other.at.0).abs() < 0.9 && (y - other.at.1).abs() < 0.8;
+            assert!(!drawing.parts[..i].iter().any(is_on), "{name}: {:?} lies on another box", part.words);
+        }
+        let (&(x, y), [top, bottom]) = (drawing.path.last().unwrap(), drawing.ends);
+        assert!(near(x, bottom.0) && near(y, bottom.1 - 0.4) && near(bottom.1, rows - 1.0), "{name}");
+        assert!(on_path(top.0, 0.4), "{name}");
+    }
+    let words = |network: &Network| {
+        Drawing::of(network).unwrap().parts.into_iter().map(|part| part.words.join(", ")).collect::<Vec<_>>()
+    };
+    let families = zoo::families();
+    assert_eq!(words(&families[2]), ["3×3, 64, norm, φ", "3×3, 64, norm", "add, φ"]);
+    let gates = ["in, 192×128", "forget, 192×128", "new, 192×128", "out, 192×128", "state, 128"];
+    assert_eq!(words(&families[6]), gates);
+    let square = |name: &str| format!("{name}, 128×128");
+    let attention = [square("queries"), square("keys"), "softmax(q·k)".into(), square("values")];
+    assert_eq!(words(&families[7])[..4], attention);
+    let broken = Network { name: "", input: Size::Vector(3), layers: vec![Layer::Attention] };
+    assert!(matches!(Drawing::of(&broken), Err(Error::DoesNotFit { .. })));
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let cost = |layers| Network { name: "", input: Size::Image(3, 4, 4), layers }.cost();
@@ -306,6 +347,11 @@ fn vague_proposals_are_refused() {
     }
     proposal.macs_per_second = f64::NAN;
     assert_eq!(missing(&proposal), "a budget");
+    // A budget beyond all machines is a number of hours, not an overflow.
+    let endless =
+        Proposal { epochs: u64::MAX, examples: u64::MAX, batch: u64::MAX, macs_per_second: 1.0, ..proposal };
+    assert!(endless.hours(&zoo::lenet5()).unwrap() > 1e40);
+    assert!(endless.render().unwrap().contains("hours"));
 }
 
 type Blocks = (

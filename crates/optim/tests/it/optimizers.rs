@@ -939,6 +939,20 @@ fn every_hyperparameter_has_its_range() {
     assert!(matches!(error, StepError::ParameterShape { rule: "muon", .. }), "{error}");
 }
 
+/// An optimiser keeps its moments by name and shape, not by the tensor's identity: a model that is built again goes on with
+/// them. One of another shape is another type, and does not compile.
+#[test]
+fn a_model_built_again_goes_on_with_the_moments() {
+    let make = || Cpu::default().tensor([1.0, 1.0]);
+    let (mut model, mut again): (Vector<2>, Vector<2>) = (make(), make());
+    let config = SgdConfig { momentum: Momentum::HeavyBall(0.5), ..Default::default() };
+    let mut momentum = boxed(&model, config);
+    step(&mut momentum, &mut model, &[1.0, 1.0]).unwrap();
+    step(&mut momentum, &mut again, &[1.0, 1.0]).unwrap();
+    let rate = config.learning_rate;
+    assert_close!(again.array(), [1.0 - 1.5 * rate; 2], 1e-15);
+}
+
 /// f(QW) for orthogonal Q: Shampoo and Muon turn with it from the left.
 #[test]
 fn matrix_rules_turn_with_the_rows() {

@@ -298,6 +298,19 @@ proptest! {
         let labels: Vec<i8> = (0..n).map(|_| if rng.gen_bool(0.5) { 1 } else { -1 }).collect();
         let logistic = Logistic::new(x, &labels, penalty).unwrap();
         prop_assert!(gradcheck(|w| logistic.value(w), &w, &logistic.gradient(&w)).unwrap().error < 1e-8);
+        // One example drawn at random has the full gradient as its mean.
+        fn mean_of_single<P: FiniteSum>(problem: &P, w: &[f64]) -> Vec<f64> {
+            let n = problem.terms();
+            let mut mean = vec![0.0; problem.dim()];
+            for i in 0..n {
+                let mut gradient = vec![0.0; problem.dim()];
+                problem.add_gradient(i, w, 1.0, &mut gradient);
+                mean.iter_mut().zip(gradient).for_each(|(mean, g)| *mean += g / n as f64);
+            }
+            mean
+        }
+        assert_close!(mean_of_single(&least, &w), least.gradient(&w), 1e-12, 1e-14);
+        assert_close!(mean_of_single(&logistic, &w), logistic.gradient(&w), 1e-12, 1e-14);
     }
 
     /// The running mean is the mean; a late start forgets the beginning.
