@@ -209,12 +209,12 @@ fn products(
         (Layer::Attention, Size::Tokens(tokens, d)) => {
             let matrix =
                 |name: &str| Label::new([name.to_owned(), format!("{d}×{d}")], d * d + d, tokens * d * d);
-            let product = |name: &str| Label::new([name.to_owned()], 0, tokens * tokens * d);
+            let product = |words: [&str; 2]| Label::new(words.map(str::to_owned), 0, tokens * tokens * d);
             let one = |name: &str| vec![Piece::Box(matrix(name))];
             let fork = |branches, join| Piece::Fork { branches, join, flows_back: false };
-            let scores = fork(vec![one("queries"), one("keys")], product("softmax(q·k)"));
+            let scores = fork(vec![one("queries"), one("keys")], product(["softmax", "q·k"]));
             vec![
-                fork(vec![vec![scores], one("values")], product("weighted mean")),
+                fork(vec![vec![scores], one("values")], product(["mean", "weighted"])),
                 Piece::Box(matrix("output")),
             ]
         }

@@ -340,7 +340,7 @@ fn accuracy_figure(report: &ArchitectureAtlasReport) -> Figure {
         ("ResNet-50", "ResNet-50", 1.65, -0.4),
         ("ResNeXt-50 32×4d", "ResNeXt-50", 0.58, 0.1),
         ("VGG-11", "VGG-11", 1.0, 0.8),
-        ("ResNet-101", "ResNet-101", 1.5, -1.5),
+        ("ResNet-101", "ResNet-101", 1.7, -0.4),
         ("Wide ResNet-50-2", "Wide ResNet-50-2", 1.0, 0.8),
         ("VGG-16", "VGG-16", 1.0, 0.8),
     ];
@@ -387,12 +387,18 @@ fn blocks_figure(report: &ArchitectureAtlasReport) -> Figure {
         let base = 5.0 / row; // letters stand on their place
         for Part { words, at: (x, y), .. } in parts {
             let Some((first, rest)) = words.split_first() else { continue };
+            let fits = |line: &str| line.chars().count() as f64 * LETTER < 0.85 * column;
             let line = words.join(", ");
-            plot = if rest.is_empty() || line.chars().count() as f64 * LETTER < 0.9 * column {
+            // Below the first word as many of the others as have room: the last ones say least.
+            let mut kept = rest.len();
+            while kept > 0 && !fits(&rest[..kept].join(", ")) {
+                kept -= 1;
+            }
+            plot = if fits(&line) {
                 plot.text(line, (*x, y + base))
-            } else if row > 34.0 {
+            } else if row > 34.0 && kept > 0 {
                 let half = 8.0 / row;
-                plot.text(first, (*x, y + base - half)).text(rest.join(", "), (*x, y + base + half))
+                plot.text(first, (*x, y + base - half)).text(rest[..kept].join(", "), (*x, y + base + half))
             } else {
                 plot.text(first, (*x, y + base))
             };
@@ -405,8 +411,8 @@ fn blocks_figure(report: &ArchitectureAtlasReport) -> Figure {
         "blocks",
         "Eight families differ in what runs side by side and in what goes around. One block of each, drawn from the \
          description that is counted: what comes in above, what goes out below, its parameters / multiply-adds of one \
-         example behind its name. 3×3, 64 is a window and its channels, 784×30 a matrix, φ an element-wise function. The \
-         state of a recurrent layer flows back to its gates.",
+         example behind its name. 3×3, 64 is a window and its channels, 784×30 a matrix, φ an element-wise function, left \
+         out where a box is narrow. The state of a recurrent layer flows back to its gates.",
         "Eight small diagrams of boxes and wires. Boxes in a row below each other: fully connected, convolutional. With a wire \
          around them: residual, separable, attention. A wire around each of two parts: dense. Four branches side by side: \
          inception; four gates with a wire from the state back to them: recurrent.",

@@ -287,7 +287,7 @@ fn drawings_show_what_is_counted() {
     let gates = ["in, 192×128", "forget, 192×128", "new, 192×128", "out, 192×128", "state, 128"];
     assert_eq!(words(&families[6]), gates);
     let square = |name: &str| format!("{name}, 128×128");
-    let attention = [square("queries"), square("keys"), "softmax(q·k)".into(), square("values")];
+    let attention = [square("queries"), square("keys"), "softmax, q·k".into(), square("values")];
     assert_eq!(words(&families[7])[..4], attention);
     let broken = Network { name: "", input: Size::Vector(3), layers: vec![Layer::Attention] };
     assert!(matches!(Drawing::of(&broken), Err(Error::DoesNotFit { .. })));
