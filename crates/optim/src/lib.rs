@@ -48,6 +48,8 @@ pub mod sparse_start;
 pub mod summation;
 
 pub use error::Error;
+/// What the models that the rules train are made of: dfdx and our modules in [`layers::prelude`], losses, checkpoints.
+pub use layers;
 
 /// The names that most programs need.
 pub mod prelude {

@@ -188,13 +188,13 @@ impl Cost {
     /// Bytes to train a batch in f32: parameters, gradients and `slots` numbers of the optimiser for each (plain SGD 0,
     /// momentum 1, Adam 2), and the elements of all examples.
     pub fn training_bytes(&self, batch: u64, slots: u64) -> u64 {
-        let numbers = self.parameters.saturating_mul(2 + slots);
+        let numbers = self.parameters.saturating_mul(slots.saturating_add(2));
         numbers.saturating_add(self.elements.saturating_mul(batch)).saturating_mul(4)
     }
 
     /// FLOPs of a training step: forward, and twice as much backward.
     pub fn training_flops(&self, batch: u64) -> u64 {
-        self.macs.saturating_mul(batch).saturating_mul(3 * 2)
+        self.macs.saturating_mul(3 * 2).saturating_mul(batch)
     }
     // ANCHOR_END: memory
 }

@@ -330,6 +330,8 @@ fn vague_proposals_are_refused() {
     let text = proposal.render().unwrap();
     assert!(text.contains("61706 parameters") && text.contains("## Ablations"), "{text}");
     assert_close!(proposal.hours(&zoo::lenet5()).unwrap(), 3.0 * 416_520.0 * 300.0 / 1e9 / 3600.0, 1e-12);
+    let endless = Proposal { examples: u64::MAX, epochs: u64::MAX, batch: u64::MAX, ..proposal.clone() };
+    assert!(endless.render().unwrap().contains("passes in all runs")); // no product of them overflows
     let missing = |proposal: &Proposal| match proposal.render() {
         Err(Error::Incomplete { field, .. }) => field,
         other => panic!("{other:?}"),
