@@ -123,6 +123,30 @@ pub enum Error {
         /// (rows, columns) that fit.
         want: (usize, usize),
     },
+    /// A gradient was asked for of more than one number.
+    #[error(
+        "a gradient belongs to a single number, not to a matrix of shape {shape:?}; sum it, or weight its entries with \
+         `vjp`"
+    )]
+    NotANumber {
+        /// (rows, columns) of what was to be differentiated.
+        shape: (usize, usize),
+    },
+    /// A power has no finite value or derivative.
+    #[error(
+        "entry ({row}, {column}), {base} to the power {exponent}, has no finite value and derivative; keep the base above 0 \
+         (shift it), or take a whole exponent with `powi`"
+    )]
+    Power {
+        /// Row of the entry.
+        row: usize,
+        /// Its column.
+        column: usize,
+        /// What is raised.
+        base: f64,
+        /// To which power.
+        exponent: f64,
+    },
     /// Operations wait for each other.
     #[error("{nodes} operations wait for each other in a circle; a computation must not use its own result")]
     Cycle {

@@ -53,7 +53,8 @@ impl ComputationGraph {
             let node = &nodes[index];
             let name =
                 names.iter().find(|(var, _)| var.index() == index).map(|(_, name)| (*name).to_string());
-            let new = graph.add_node(Operation { op: node.op, value: Rc::clone(&node.value), label: name });
+            let new =
+                graph.add_node(Operation { op: node.op, value: Rc::clone(&node.value.matrix), label: name });
             for (position, &input) in node.inputs.iter().enumerate() {
                 graph.add_edge(at[input].expect("inputs come before their users"), new, position);
             }

@@ -96,6 +96,7 @@ impl Experiment for HessianProducts {
             include_str!("hessian_products.rs"),
             include_str!("../autodiff/hvp.rs"),
             include_str!("../autodiff/tensor.rs"),
+            include_str!("../autodiff/tensor/derivative.rs"),
             include_str!("../autodiff/tensor/op.rs"),
         ],
     };

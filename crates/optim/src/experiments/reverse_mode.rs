@@ -127,6 +127,7 @@ impl Experiment for ReverseMode {
         sources: &[
             include_str!("reverse_mode.rs"),
             include_str!("../autodiff/tensor.rs"),
+            include_str!("../autodiff/tensor/derivative.rs"),
             include_str!("../autodiff/tensor/op.rs"),
         ],
     };

@@ -8,6 +8,7 @@ mod experiments;
 mod facts;
 mod golden;
 mod gradients;
+mod graphs;
 mod kfac;
 mod landscape;
 mod laws;
@@ -26,6 +27,7 @@ mod second_order;
 mod sgd;
 mod starts;
 mod sums;
+mod tape;
 #[cfg(feature = "experiments")]
 mod trainer;
 mod unlabelled;

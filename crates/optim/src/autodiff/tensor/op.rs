@@ -65,6 +65,22 @@ pub enum Op {
     Sqrt,
     /// $a^n$.
     Powi(i32),
+    /// $a^p$.
+    Powf(f64),
+    /// $a^b$ element by element.
+    Pow,
+    /// $a$, but 1 where $a = b = 0$: the base of the derivative $b\,a^{b-1}$, so that it is 0 there.
+    PowerBase,
+    /// $a$, but 1 where $a = 0 \le b$: what the derivative $a^b\ln a$ takes the logarithm of, so that it is 0 there.
+    LogBase,
+    /// $\max(a, b)$ element by element; not a number where one of them is none.
+    Maximum,
+    /// 1 where $a > b$, ½ where they are equal, else 0; its derivative is 0.
+    Share,
+    /// Largest entry of each row, `(R, C)` to `(R, 1)`.
+    MaxColumns,
+    /// $1/k$ for each of the $k$ largest entries of a row, else 0; its derivative is 0.
+    Shares,
     /// $\sin a$.
     Sin,
     /// $\cos a$.
@@ -131,6 +147,23 @@ impl Op {
             Self::Ln => a.map(f64::ln),
             Self::Sqrt => a.map(f64::sqrt),
             Self::Powi(n) => a.map(|x| x.powi(n)),
+            Self::Powf(p) => a.map(|x| x.powf(p)),
+            Self::Pow => a.zip_map(inputs[1], f64::powf),
+            Self::PowerBase => a.zip_map(inputs[1], |a, b| if a == 0.0 && b == 0.0 { 1.0 } else { a }),
+            Self::LogBase => a.zip_map(inputs[1], |a, b| if a == 0.0 && b >= 0.0 { 1.0 } else { a }),
+            Self::Maximum => a.zip_map(inputs[1], larger),
+            Self::Share => a.zip_map(inputs[1], share),
+            Self::MaxColumns => DMatrix::from_fn(a.nrows(), 1, |i, _| largest(a, i)),
+            Self::Shares => {
+                let mut shares = DMatrix::zeros(a.nrows(), a.ncols());
+                for i in 0..a.nrows() {
+                    let most = largest(a, i);
+                    let ties = a.row(i).iter().filter(|x| **x == most).count();
+                    let part = |x: f64| if x == most { 1.0 / ties as f64 } else { 0.0 };
+                    shares.row_mut(i).copy_from(&a.row(i).map(part));
+                }
+                shares
+            }
             Self::Sin => a.map(f64::sin),
             Self::Cos => a.map(f64::cos),
             Self::Tanh => a.map(f64::tanh),
@@ -155,11 +188,22 @@ impl Op {
         let one = |adjoint| [Some(adjoint), None];
         let [left, right] = needed;
         match self {
-            Self::Input | Self::Constant | Self::Step | Self::RowMax => [None, None],
+            Self::Input | Self::Constant | Self::Step | Self::RowMax | Self::Share | Self::Shares => {
+                [None, None]
+            }
             Self::Add => [Some(up), Some(up)],
             Self::Sub => [Some(up), right.then(|| -up)],
             Self::Mul => [left.then(|| up * x[1]), right.then(|| up * a)],
             Self::Div => [left.then(|| up / x[1]), right.then(|| -(up * y / x[1]))],
+            Self::Pow => {
+                [left.then(|| up * Self::by_base(a, x[1])), right.then(|| up * Self::by_exponent(a, x[1], y))]
+            }
+            Self::PowerBase | Self::LogBase => one(up),
+            Self::Maximum => {
+                let first = up * up.tape.apply(Self::Share, &[a, x[1]]);
+                [Some(first), right.then(|| up - first)]
+            }
+            Self::MaxColumns => one(up.repeat_columns(a.shape().1) * a.unary(Self::Shares)),
             Self::MatMul => {
                 [left.then(|| up.matmul(x[1].transpose())), right.then(|| a.transpose().matmul(up))]
             }
@@ -193,6 +237,7 @@ impl Op {
             Self::Ln => a.powi(-1),
             Self::Sqrt => y.powi(-1).scale(0.5),
             Self::Powi(n) => a.powi(n - 1).scale(f64::from(n)),
+            Self::Powf(p) => a.powf(p - 1.0).scale(p),
             Self::Sin => a.cos(),
             Self::Cos => -a.sin(),
             Self::Tanh => (-(y * y)).shift(1.0),
@@ -202,6 +247,16 @@ impl Op {
         }
     }
     // ANCHOR_END: vjp
+
+    /// $\partial a^b/\partial a$.
+    fn by_base<'t>(a: Var<'t>, b: Var<'t>) -> Var<'t> {
+        b * a.tape.apply(Self::PowerBase, &[a, b]).pow(b.shift(-1.0))
+    }
+
+    /// $\partial a^b/\partial b$, for $y = a^b$.
+    fn by_exponent<'t>(a: Var<'t>, b: Var<'t>, y: Var<'t>) -> Var<'t> {
+        y * a.tape.apply(Self::LogBase, &[a, b]).ln()
+    }
 
     /// What the output changes by when the inputs change by `dx`; `None` stands for no change.
     pub(super) fn jvp<'t>(self, x: &[Var<'t>], y: Var<'t>, dx: &[Option<Var<'t>>]) -> Option<Var<'t>> {
@@ -213,11 +268,20 @@ impl Op {
             (left, right) => left.or(right),
         };
         match self {
-            Self::Input | Self::Constant | Self::Step | Self::RowMax => None,
+            Self::Input | Self::Constant | Self::Step | Self::RowMax | Self::Share | Self::Shares => None,
             Self::Add => sum(da, db),
             Self::Sub => sum(da, db.map(|d| -d)),
             Self::Mul => sum(da.map(|d| d * x[1]), db.map(|d| a * d)),
             Self::Div => sum(da.map(|d| d / x[1]), db.map(|d| -(y * d / x[1]))),
+            Self::Pow => {
+                sum(da.map(|d| d * Self::by_base(a, x[1])), db.map(|d| d * Self::by_exponent(a, x[1], y)))
+            }
+            Self::PowerBase | Self::LogBase => da,
+            Self::Maximum => sum(
+                da.map(|d| d * d.tape.apply(Self::Share, &[a, x[1]])),
+                db.map(|d| d * d.tape.apply(Self::Share, &[x[1], a])),
+            ),
+            Self::MaxColumns => da.map(|d| (d * a.unary(Self::Shares)).sum_columns()),
             Self::MatMul => sum(da.map(|d| d.matmul(x[1])), db.map(|d| a.matmul(d))),
             Self::Neg
             | Self::Scale(_)
@@ -251,7 +315,8 @@ impl Op {
             Self::Reshape(..) | Self::Stack | Self::Rows { .. } | Self::Pad { .. } | Self::Gather => 0,
             Self::Scatter(_) => inputs[0].len() as u64,
             Self::MatMul => 2 * (output.len() * inputs[0].ncols()) as u64,
-            Self::SumRows | Self::SumColumns | Self::RowMax => inputs[0].len() as u64,
+            Self::SumRows | Self::SumColumns | Self::RowMax | Self::MaxColumns => inputs[0].len() as u64,
+            Self::Powf(_) | Self::Pow => 3 * output.len() as u64, // logarithm, product, exponential
             _ => output.len() as u64,
         }
     }
@@ -284,6 +349,14 @@ impl Op {
             Self::Ln => "ln".into(),
             Self::Sqrt => "√".into(),
             Self::Powi(n) => format!("power {n}"),
+            Self::Powf(p) => format!("power {p}"),
+            Self::Pow => "power".into(),
+            Self::PowerBase => "base of a power".into(),
+            Self::LogBase => "base of a logarithm".into(),
+            Self::Maximum => "maximum".into(),
+            Self::Share => "share".into(),
+            Self::MaxColumns => "largest".into(),
+            Self::Shares => "shares".into(),
             Self::Sin => "sin".into(),
             Self::Cos => "cos".into(),
             Self::Tanh => "tanh".into(),
@@ -293,4 +366,25 @@ impl Op {
             Self::RowMax => "row maximum".into(),
         }
     }
+}
+
+/// The larger of two, or what is not a number among them.
+fn larger(a: f64, b: f64) -> f64 {
+    if a >= b || a.is_nan() { a } else { b }
+}
+
+/// What `a` receives of the derivative of the larger of two.
+fn share(a: f64, b: f64) -> f64 {
+    if a > b {
+        1.0
+    } else if a == b {
+        0.5
+    } else {
+        0.0
+    }
+}
+
+/// Largest entry of row `i`.
+fn largest(a: &DMatrix<f64>, i: usize) -> f64 {
+    a.row(i).iter().copied().fold(f64::NEG_INFINITY, larger)
 }
