@@ -9,7 +9,7 @@
 //! | 5 | losses, activations, initialisation | `layers::{losses, activation, init}`, [`saturation`], [`mean_field`], [`init`], [`sparse_start`], [`mixture`], [`calibration`], [`summation`] |
 //! | 6 | regularisation | [`regularize`], [`chain`] |
 //! | 7 | architectures and the project proposal | [`architecture`] |
-//! | 8 | variations on stochastic gradient descent | [`optimizers`], [`schedules`], [`range_test`], [`search`], [`second_order`], [`descent`], [`problems`], [`landscape`], [`loss_scale`], [`master_copy`] |
+//! | 8 | variations on stochastic gradient descent | [`optimizers`], [`schedules`], [`range_test`], [`search`], [`second_order`], [`descent`], [`continuation`], [`problems`], [`landscape`], [`loss_scale`], [`master_copy`] |
 //!
 //! Inputs are one nalgebra vector per example; accuracy is a share in \[0, 1\]; whatever draws takes its random
 //! generator as an argument. The feature `experiments` adds the claims of the lectures as runnable experiments.
@@ -20,6 +20,7 @@ pub mod architecture;
 pub mod autodiff;
 pub mod calibration;
 pub mod chain;
+pub mod continuation;
 pub mod descent;
 mod error;
 #[cfg(feature = "experiments")]

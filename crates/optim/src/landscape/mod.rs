@@ -5,6 +5,7 @@
 //! | [`critical`] | minimum, maximum or saddle: the test by second derivatives |
 //! | [`spin_glass`] | a random polynomial on a sphere, its minima found by descent |
 //! | [`complexity`] | how many critical points it has at each height, in closed form |
+//! | [`recurrence`] | what the same matrix does to a gradient many times |
 //! | [`symmetry`] | how many weight vectors are the same network |
 //! | [`loss_band`] | many networks from random starts, and how far apart they end |
 //!
@@ -12,5 +13,6 @@
 pub mod complexity;
 pub mod critical;
 pub mod loss_band;
+pub mod recurrence;
 pub mod spin_glass;
 pub mod symmetry;

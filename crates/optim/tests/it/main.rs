@@ -25,8 +25,10 @@ mod schedules;
 mod search;
 mod second_order;
 mod sgd;
+mod sharing;
 mod starts;
 mod sums;
+mod surfaces;
 mod tape;
 #[cfg(feature = "experiments")]
 mod trainer;
