@@ -45,6 +45,9 @@ pub mod unet;
 pub mod vgg;
 pub mod wide;
 
+/// What the networks are made of and trained with: modules, losses, optimisers, checkpoints.
+pub use layers;
+
 /// Networks by name, and what they are built and run with: `use convnets::prelude::*` needs no other crate.
 ///
 /// ```
@@ -53,6 +56,24 @@ pub mod wide;
 /// let model = dev.build_module::<LeNet5, f32>();
 /// let logits: Tensor<Rank2<4, 10>, f32, _> = model.forward(dev.zeros::<Rank4<4, 1, 32, 32>>());
 /// assert_eq!(ResNet18::<1000>::PLAN.totals_of([3, 224, 224]).params, 11_689_512);
+/// ```
+/// Training: `forward_mut`, a loss, a step. Dropout and batch normalisation act in it; `forward` is for use, with the
+/// running means of the batches seen, which some twenty steps must have filled.
+/// ```
+/// use convnets::layers::losses::cross_entropy_mean;
+/// use convnets::prelude::*;
+/// let dev = Cpu::seed_from_u64(0);
+/// let mut model = dev.build_module::<LeNet5, f32>();
+/// let mut optimizer = Adam::try_new(&model, AdamConfig::default())?;
+/// let (x, labels) = (dev.sample_normal::<Rank4<4, 1, 32, 32>>(), [3, 1, 4, 1]);
+/// let mut losses = Vec::new();
+/// for _ in 0..5 {
+///     let loss = cross_entropy_mean(model.forward_mut(x.leaky_trace()), &labels);
+///     losses.push(loss.array());
+///     optimizer.step(&mut model, &mut loss.backward())?;
+/// }
+/// assert!(losses[4] < losses[0]);
+/// # Ok::<(), convnets::layers::StepError>(())
 /// ```
 pub mod prelude {
     pub use crate::inception::GoogLeNet;

@@ -221,25 +221,22 @@ impl Experiment for DiabetesValidation {
     }
 
     fn figures(report: &Self::Report) -> Vec<Figure> {
-        let line = |name: &str, shares: &[(usize, f64, f64)]| {
-            let points = shares.iter().map(|&(m, share, _)| (m as f64, share));
-            let band = shares.iter().map(|&(_, share, error)| (share - 2.0 * error, share + 2.0 * error));
-            Line::new(name, points).band(band)
+        let points = |shares: &[(usize, f64, f64)]| {
+            shares.iter().map(|&(m, share, _)| (m as f64, share)).collect::<Vec<_>>()
         };
         let theory = (20..=100).map(|tenths| f64::from(tenths) / 10.0).map(|m| (m, (m - 1.0) / m));
         vec![Figure::new(
             "variance",
             "Dividing by m makes the variance of a small sample too small, dividing by m − 1 does not. Mean variance of \
-             samples of m patients over the variance of all, with two standard errors; the curve without points is \
-             (m − 1)/m.",
-            "Two curves against the sample size 2, 5, 10. One runs level at one. The other rises from one half to nine \
-             tenths and lies on a thin theoretical curve.",
+             samples of m patients over the variance of all; two standard errors are smaller than the marks.",
+            "Marks at the sample sizes 2, 5 and 10. Three of them lie level at one. The others rise from one half to nine \
+             tenths and lie on a curve.",
             Plot::new(
                 Axis::linear("patients m in the sample"),
                 Axis::linear("variance / true variance").range(0.4, 1.1),
             )
-            .line(line("divisor m", &report.variance_share))
-            .line(line("divisor m − 1", &report.unbiased_share))
+            .scatter("divisor m", points(&report.variance_share))
+            .scatter("divisor m − 1", points(&report.unbiased_share))
             .line(Line::new("(m − 1)/m", theory)),
         )]
     }

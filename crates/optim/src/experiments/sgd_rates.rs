@@ -208,11 +208,11 @@ impl Experiment for SgdRates {
             .collect();
         let mut table = Table::new(["step size", "excess at the end", "slope"]);
         for Schedule { name, end, slope, .. } in &schedules {
-            table.row([name.clone(), format!("{:.1e} ± {:.1e}", end.mean, end.sd), format!("{slope:.2}")]);
+            table.row([name.clone(), format!("{:.5} ± {:.5}", end.mean, end.sd), format!("{slope:.2}")]);
         }
         let mut stationary_table = Table::new(["rate η", "stationary excess / η"]);
         for (rate, m) in &stationary {
-            stationary_table.row([rate.to_string(), format!("{:.2} ± {:.2}", m.mean, m.sd)]);
+            stationary_table.row([rate.to_string(), format!("{:.3} ± {:.3}", m.mean, m.sd)]);
         }
         Ok(SgdRatesReport {
             patients: problem.terms(),
