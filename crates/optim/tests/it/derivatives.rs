@@ -50,3 +50,13 @@ fn products_with_a_model_are_models() {
     let scaled: Vec<f64> = params::flatten(&product).iter().map(|p| 3.0 * p).collect();
     assert_close!(params::flatten(&times(&three)), scaled, 1e-12, 1e-14);
 }
+
+/// Running statistics are no inputs of the tape.
+#[test]
+fn inputs_are_what_is_trained() {
+    let model = Cpu::default().build_module::<(Linear<3, 4>, BatchNorm1D<4>), f64>();
+    let tape = optim::autodiff::tensor::Tape::new();
+    let inputs = tape.inputs_of(&model).unwrap();
+    let names: Vec<&str> = inputs.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, params::names(&model));
+}

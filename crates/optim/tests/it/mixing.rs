@@ -140,6 +140,110 @@ proptest! {
     }
 }
 
+/// Of 9 × 7 pixels a quarter by area has 4 × 3 sides, rounded down, about a middle that is anywhere: nine heights and seven
+/// widths, each as often as any other, cut off at the border.
+#[test]
+fn patches_have_the_area_that_was_drawn_anywhere() {
+    let (mut rows, mut columns) = ([0.0; 9], [0.0; 7]);
+    let (n, mut rng) = (4000, Key::new(4).rng());
+    for _ in 0..n {
+        let patch = Patch::draw((9, 7), 0.75, &mut rng).unwrap();
+        let spans = |side: usize, end: usize| -> Vec<(usize, usize)> {
+            let from = |middle: usize| middle.saturating_sub(side / 2);
+            (0..end)
+                .map(|middle| (from(middle), (middle + side - side / 2).min(end) - from(middle)))
+                .collect()
+        };
+        let place = |spans: Vec<(usize, usize)>, span| spans.iter().position(|other| *other == span);
+        rows[place(spans(4, 9), (patch.top, patch.rows)).unwrap_or_else(|| panic!("{patch:?}"))] += 1.0;
+        columns[place(spans(3, 7), (patch.left, patch.columns)).unwrap_or_else(|| panic!("{patch:?}"))] +=
+            1.0;
+    }
+    for counts in [&rows[..], &columns] {
+        let share = 1.0 / counts.len() as f64;
+        let error = 4.0 * (n as f64 * share * (1.0 - share)).sqrt();
+        assert!(counts.iter().all(|count| (count - n as f64 * share).abs() < error), "{counts:?}");
+    }
+    // All of the image stays, or one whose middle is in the corner loses a quarter.
+    let patch = Patch::draw((9, 7), 1.0, &mut rng).unwrap();
+    assert_eq!((patch.rows * patch.columns, patch.share((9, 7))), (0, 1.0));
+    assert!((0..100).all(|_| Patch::draw((8, 8), 0.0, &mut rng).unwrap().share((8, 8)) <= 0.75));
+}
+
+/// Height over width, not width over height; the place uniform over all that fit; uniform noise.
+#[test]
+fn erased_rectangles_are_high_where_the_aspect_is_large() {
+    let image = vec![2.0_f32; 1600];
+    let mut rng = Key::new(6).rng();
+    let box_of = |got: &[f32], width: usize| {
+        let at: Vec<usize> = (0..got.len()).filter(|&i| got[i] != 2.0).collect();
+        let (first, last) = (at[0], at[at.len() - 1]);
+        let (left, right) = (first % width, last % width);
+        (first / width, left, last / width - first / width + 1, right - left + 1)
+    };
+    // A fifth of 1600 pixels, four times as high as wide: √1280 by √80.
+    let erasing = RandomErasing::try_new(1.0, [0.2, 0.2], [4.0, 4.0]).unwrap();
+    let (n, mut tops, mut lefts, mut noise) = (3000, [0.0; 6], [0.0; 33], Vec::new());
+    for _ in 0..n {
+        let got = erasing.apply(&image, (40, 40), &mut rng);
+        if got == image {
+            continue; // a hundred places that do not fit
+        }
+        let (top, left, rows, columns) = box_of(&got, 40);
+        assert_eq!((rows, columns), (35, 8));
+        tops[top] += 1.0;
+        lefts[left] += 1.0;
+        noise.extend(got.iter().filter(|v| **v != 2.0).take(10).map(|v| f64::from(*v)));
+    }
+    for counts in [&tops[..], &lefts] {
+        let (n, share) = (counts.iter().sum::<f64>(), 1.0 / counts.len() as f64);
+        let error = 4.0 * (n * share * (1.0 - share)).sqrt();
+        assert!(counts.iter().all(|count| (count - n * share).abs() < error), "{counts:?}");
+    }
+    let (count, mean) = (noise.len() as f64, noise.iter().sum::<f64>() / noise.len() as f64);
+    let variance = noise.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count;
+    assert!((mean - 0.5).abs() < 4.0 * (1.0 / 12.0 / count).sqrt(), "{mean}");
+    // The fourth moment of a uniform number is 1/80.
+    assert!((variance - 1.0 / 12.0).abs() < 4.0 * ((1.0 / 80.0 - 1.0 / 144.0) / count).sqrt(), "{variance}");
+    assert_eq!(
+        RandomErasing::default(),
+        RandomErasing::try_new(0.5, [0.02, 0.4], [0.3, 1.0 / 0.3]).unwrap() // the paper's
+    );
+}
+
+/// Area and aspect are drawn uniformly, and again with the place until the rectangle fits: the mean sides of many against
+/// the sum over a fine grid of draws, each with the share of the places where it fits.
+#[test]
+fn areas_and_aspects_are_drawn_uniformly() {
+    let (side, image) = (50_usize, vec![2.0_f32; 2500]);
+    let mut rng = Key::new(7).rng();
+    for (area, aspect) in [([0.01, 0.16], [1.0, 1.0]), ([0.04, 0.04], [0.25, 4.0])] {
+        let erasing = RandomErasing::try_new(1.0, area, aspect).unwrap();
+        let n = 4000;
+        let rows: Vec<f64> = (0..n)
+            .map(|_| {
+                let got = erasing.apply(&image, (side, side), &mut rng);
+                let erased = |row: &&[f32]| row.iter().any(|v| *v != 2.0);
+                got.chunks(side).filter(erased).count() as f64
+            })
+            .collect();
+        let mean = rows.iter().sum::<f64>() / f64::from(n);
+        let variance = rows.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / f64::from(n);
+        let (mut weight, mut sum) = (0.0, 0.0);
+        for i in 0..10_000 {
+            let share = (f64::from(i) + 0.5) / 10_000.0;
+            let between = |[low, high]: [f32; 2]| f64::from(low) + share * f64::from(high - low);
+            let (pixels, ratio) = (2500.0 * between(area), between(aspect));
+            let (high, wide) = ((pixels * ratio).sqrt().floor(), (pixels / ratio).sqrt().floor());
+            let fits = (51.0 - high) * (51.0 - wide);
+            weight += fits;
+            sum += fits * high;
+        }
+        let want = sum / weight;
+        assert!((mean - want).abs() < 4.0 * (variance / f64::from(n)).sqrt(), "{mean}, want {want}");
+    }
+}
+
 #[test]
 fn erasing_happens_as_often_as_asked() {
     let mut rng = Key::new(8).rng();
@@ -227,6 +331,37 @@ fn dropped_weights_have_the_moments_of_their_masks() {
     assert!(matches!(refused, Err(Error::InvalidHyper { name: "samples", .. })));
 }
 
+/// Of an input of 0 only the bias is left: it is dropped as often as a weight, and counts in the variance of the inference.
+#[test]
+fn biases_are_dropped_too() {
+    let (rate, n) = (0.4, 5000);
+    let nothing = Cpu::default().tensor_from_vec(vec![0.0; 3 * n], (n, Const::<3>));
+    let mut training = layer(rate, 21);
+    let votes = training.forward_mut(nothing).as_vec();
+    // The first bias is 0.4, the second −0.2, which the rectifier hides.
+    let drawn: Vec<f64> = votes.iter().copied().step_by(2).collect();
+    let kept = drawn.iter().filter(|vote| **vote != 0.0);
+    assert!(kept.clone().all(|vote| (vote - 0.4 / (1.0 - rate)).abs() < 1e-12));
+    let share = kept.count() as f64 / n as f64;
+    assert!((share - (1.0 - rate)).abs() < 4.0 * (rate * (1.0 - rate) / n as f64).sqrt(), "{share}");
+    // Rectified votes of mean c and variance c² p/(1−p): c Φ(1/k) + c k φ(1/k) with k² = p/(1−p).
+    let samples = 40_000;
+    let one = Cpu::default().tensor([[0.0; 3]]);
+    let got = layer(rate, 21).infer(&one, samples, Key::new(10)).unwrap().array()[0];
+    for (got, c) in got.into_iter().zip([0.4, -0.2_f64]) {
+        let deviation = c.abs() * (rate / (1.0 - rate)).sqrt();
+        let z = c / deviation;
+        let erf = kernels::activate(Cpu::default().tensor(z / 2.0_f64.sqrt()), kernels::Erf).array();
+        let density = (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt();
+        let want = c * 0.5 * (1.0 + erf) + deviation * density;
+        assert!((got - want).abs() < 4.0 * deviation / (samples as f64).sqrt(), "{got} against {want}");
+    }
+    // Without dropped weights all draws are alike, and their mean is what evaluation says.
+    let x = Cpu::default().tensor([[0.8, -0.5, 1.2]]);
+    let plain = layer(0.0, 21);
+    assert_close!(plain.infer(&x, 3, Key::new(11)).unwrap(), plain.forward(x), 1e-14);
+}
+
 /// Gradients through the masks of a key; the same key gives the same masks, no rate the plain layer.
 #[test]
 fn dropped_weights_have_gradients_and_keys() {
@@ -290,7 +425,9 @@ fn what_cannot_be_mixed_is_refused() {
     let refused = mix_targets::<f64, _>(&dev, &[0, 3], 2, &[0, 1], 0.5);
     assert!(matches!(refused, Err(Error::LabelOutOfRange { index: 1, label: 3, .. })));
     assert!(hyper(mixup::share(f64::INFINITY, &mut rng).unwrap_err()));
-    assert!(hyper(Patch::draw((2, 2), 1.1, &mut rng).unwrap_err()));
+    for lambda in [1.1, -0.1, f64::NAN] {
+        assert!(hyper(Patch::draw((2, 2), lambda, &mut rng).unwrap_err()), "{lambda}");
+    }
     assert!(matches!(Patch::draw((0, 2), 0.5, &mut rng), Err(Error::Empty { .. })));
     let patch = Patch { top: 0, left: 0, rows: 1, columns: 2 };
     let cut = |size, partner: &[usize], patch| cut_mix(&x, size, &[0, 1], 2, partner, patch);

@@ -53,6 +53,34 @@ fn sparse_starts_have_few_weights_in_every_unit() {
     assert!(matches!(refused, Err(Error::InvalidHyper { name: "deviation", .. })));
 }
 
+/// Tensors of one shape differ, signs are as likely, windows are filled over all channels, biases become 0, and what is not
+/// trained stays.
+#[test]
+fn sparse_starts_differ_from_tensor_to_tensor() {
+    type Net = (Conv2D<8, 40, 3>, BatchNorm2D<40>, Conv2D<40, 6, 3>);
+    let dev = Cpu::default();
+    let mut net = dev.build_module::<Net, f64>();
+    params::visit_mut(&mut net, |_, values: &mut [f64]| values.fill(3.0)).unwrap();
+    sparse(&mut net, 15, 1.0, Key::new(4)).unwrap();
+    for (weights, inputs) in [(net.0.weight.as_vec(), 72), (net.2.weight.as_vec(), 360)] {
+        assert!(weights.chunks(inputs).all(|unit| unit.iter().filter(|w| **w != 0.0).count() == 15));
+    }
+    // Of the first layer's 600 numbers each has the mean 0 and the deviation 1.
+    let mean = net.0.weight.as_vec().iter().sum::<f64>() / 600.0;
+    assert!(mean.abs() < 4.0 / 600.0_f64.sqrt(), "{mean}");
+    let places = |channels: std::ops::Range<usize>| {
+        let weights = net.0.weight.as_vec();
+        (0..weights.len()).filter(|&i| weights[i] != 0.0 && channels.contains(&(i % 72 / 9))).count()
+    };
+    assert!(places(0..4) > 200 && places(4..8) > 200, "{} {}", places(0..4), places(4..8));
+    assert!(net.0.bias.as_vec().iter().chain(&net.2.bias.as_vec()).all(|b| *b == 0.0));
+    assert_eq!(net.1.running_var.as_vec(), [3.0; 40]);
+
+    let mut twins = dev.build_module::<(Linear<30, 20>, Linear<30, 20>), f64>();
+    sparse(&mut twins, 15, 1.0, Key::new(5)).unwrap();
+    assert_ne!(twins.0.weight.as_vec(), twins.1.weight.as_vec());
+}
+
 type Block = FixupBlock<Linear<8, 8>, Linear<8, 8>>;
 type Deep<const L: usize> = ((Linear<4, 8>, Relu), Repeated<Block, L>, Linear<8, 3>);
 
@@ -118,7 +146,36 @@ fn fixup_starts_as_its_table_says() {
     assert!(matches!(refused, Err(Error::InvalidHyper { name: "branches", .. })));
 }
 
-/// All thirteen tensors of a block, away from the start: gradients are differences, and the value that of the formula.
+/// The fan is that of the inputs, in a branch and outside of it; a name that begins as the classifier's is another layer's;
+/// and whatever a model was before, it starts as the table says.
+#[test]
+fn fixup_draws_by_fan_in_and_whole_names() {
+    type Wide = FixupBlock<Linear<8, 200>, Linear<200, 8>>;
+    type Net = (Linear<16, 8>, Repeated<Wide, 4>, (Linear<8, 300, Relu>, Repeated<Linear<300, 300>, 12>));
+    let dev = Cpu::default();
+    let mut net = dev.build_module::<Net, f64>();
+    params::visit_mut(&mut net, |_, values: &mut [f64]| values.fill(7.0)).unwrap();
+    assert_eq!(fixup::draw(&mut net, "2.1.1", Key::new(3)).unwrap(), 4);
+    let close = |weights: &[f64], want: f64| {
+        let variance = weights.iter().map(|w| w * w).sum::<f64>() / weights.len() as f64;
+        let error = 4.0 * (2.0 / weights.len() as f64).sqrt();
+        assert!((variance / want - 1.0).abs() < error, "{variance}, want {want}");
+    };
+    let first: Vec<f64> = net.1.modules.iter().flat_map(|block| block.first.weight.as_vec()).collect();
+    close(&first, 2.0 / 8.0 / 4.0);
+    close(&net.2.0.weight.as_vec(), 2.0 / 8.0);
+    let hidden = &net.2.1.modules;
+    assert!(hidden[1].weight.as_vec().iter().all(|w| *w == 0.0)); // the classifier
+    for other in [0, 10, 11] {
+        close(&hidden[other].weight.as_vec(), 2.0 / 300.0);
+    }
+    params::visit(&net, |parameter, values: &[f64]| {
+        let want = if parameter.name.ends_with(".scale") { 1.0 } else { 0.0 };
+        assert!(parameter.ndim() > 1 || values.iter().all(|v| *v == want), "{}", parameter.name);
+    });
+}
+
+/// All nine tensors of a block, away from the start: gradients are differences, and the value that of the formula.
 #[test]
 fn a_block_of_fixup_is_its_formula() {
     let dev = Cpu::default();
@@ -144,23 +201,26 @@ fn a_block_of_fixup_is_its_formula() {
         };
         assert_close!(analytic, (at(1e-6) - at(-1e-6)) / 2e-6, 1e-5, 1e-8, "number {i} of {count}");
     }
-    // By hand, for the first row.
+    // By hand.
     let (w1, c1) = (block.first.weight.array(), block.first.bias.array());
     let (w2, c2) = (block.second.weight.array(), block.second.bias.array());
     let [b1, b2, b3, b4] =
         [&block.before_first, &block.before_activation, &block.before_second, &block.after]
             .map(|b| b.array());
-    let x = [0.7, -0.4];
-    let h: [f64; 3] = std::array::from_fn(|j| {
-        let vote: f64 = (0..2).map(|i| w1[j][i] * (x[i] + b1)).sum::<f64>() + c1[j];
-        (vote + b2).max(0.0) + b3
-    });
-    let y: [f64; 2] = std::array::from_fn(|o| {
-        let change: f64 = (0..3).map(|j| w2[o][j] * h[j]).sum::<f64>() + c2[o];
-        (block.scale.array() * change + b4 + x[o]).max(0.0)
-    });
-    let got = block.forward(dev.tensor([x])).array()[0];
-    assert_close!(got, y, 1e-13, 1e-15);
+    let mut rectified = 0;
+    for x in [[0.7, -0.4], [-3.0, 0.2], [0.1, -4.0], [-5.0, -6.0]] {
+        let h: [f64; 3] = std::array::from_fn(|j| {
+            let vote: f64 = (0..2).map(|i| w1[j][i] * (x[i] + b1)).sum::<f64>() + c1[j];
+            (vote + b2).max(0.0) + b3
+        });
+        let y: [f64; 2] = std::array::from_fn(|o| {
+            let change: f64 = (0..3).map(|j| w2[o][j] * h[j]).sum::<f64>() + c2[o];
+            (block.scale.array() * change + b4 + x[o]).max(0.0)
+        });
+        rectified += y.iter().filter(|y| **y == 0.0).count();
+        assert_close!(block.forward(dev.tensor([x])).array()[0], y, 1e-13, 1e-14, "{x:?}");
+    }
+    assert!((1..8).contains(&rectified), "of eight numbers {rectified} are cut off");
 }
 
 /// Both halves together are the input again, and as long; on images the channels double.

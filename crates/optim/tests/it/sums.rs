@@ -97,6 +97,7 @@ fn restarts_set_rate_and_decay_of_every_step() {
         (Sgdr { base: 0.0, ..cosines.clone() }, 0.1, "base"),
         (cosines.clone(), -0.1, "norm"),
         (cosines.clone(), f64::NAN, "norm"),
+        (cosines.clone(), f64::INFINITY, "norm"),
     ] {
         let refused = WarmRestarts::try_new(cosines, norm);
         assert!(matches!(refused, Err(Error::InvalidHyper { name: n, .. }) if n == name), "{refused:?}");

@@ -93,7 +93,10 @@ fn the_weight_rises_slowly_and_ensembles_forget() {
     assert_close!(targets.row(2).clone_owned().as_slice(), mixed.row(0).clone_owned().as_slice(), 1e-14);
     assert_close!(targets.row(0).clone_owned().as_slice(), [0.2, 0.8], 1e-14);
     assert_eq!(targets.row(1).clone_owned().as_slice(), [0.0, 0.0]);
-    assert!(matches!(TemporalEnsemble::try_new(1, 1, 1.0), Err(Error::InvalidHyper { name: "decay", .. })));
+    for decay in [1.0, -0.1, f64::NAN] {
+        let refused = TemporalEnsemble::try_new(1, 1, decay);
+        assert!(matches!(refused, Err(Error::InvalidHyper { name: "decay", .. })), "{decay}");
+    }
     let refused = ensemble.update(&[0, 3], &first);
     assert!(matches!(refused, Err(Error::LabelOutOfRange { index: 1, label: 3, classes: 3 })));
     assert!(matches!(ensemble.targets(&[7]), Err(Error::LabelOutOfRange { label: 7, .. })));
@@ -109,7 +112,12 @@ fn a_penalty_on_activations_makes_units_silent() {
     let gradient = activity(z.leaky_trace().tanh(), 0.5).unwrap().backward().get(&z).as_vec();
     assert_close!(gradient, differences(|z| value(&z), &z), 1e-6, 1e-9);
     assert_close!(value(&z), 0.5 / 2.0 * z.as_vec().iter().map(|z| z.tanh().abs()).sum::<f64>(), 1e-14);
-    assert!(matches!(activity(z.clone(), -1.0), Err(Error::InvalidHyper { name: "factor", .. })));
+    for factor in [-1.0, f64::NAN, f64::INFINITY] {
+        assert!(
+            matches!(activity(z.clone(), factor), Err(Error::InvalidHyper { name: "factor", .. })),
+            "{factor}"
+        );
+    }
     assert!(matches!(activity(logits(vec![]), 1.0), Err(Error::Empty { .. })));
     // One example alone is a batch of one.
     let one: Tensor<Rank0, f64, _> = Cpu::default().tensor(-2.0);
