@@ -117,6 +117,102 @@ fn linear_networks_have_one_explanation() {
     assert_close!(smooth, gradient, 1e-12);
 }
 
+/// Of $e^{v \cdot x}$ the gradient's mean over normal noise is known: $e^{v \cdot x + \sigma^2 \lvert v\rvert^2 / 2} v$.
+#[test]
+fn noise_is_drawn_anew_for_every_sample() {
+    let dev = Cpu::seed_from_u64(5);
+    let mut net = dev.build_module::<(Flatten, Linear<4, 1>, Exp, Linear<1, 2>), f64>();
+    net.1.weight = dev.tensor([[0.3, -0.5, 0.2, 0.4]]);
+    net.3.weight = dev.tensor([[1.0], [-2.0]]);
+    let x: Tensor<Rank4<1, 1, 2, 2>, f64, _> = dev.sample_normal();
+    let plain = explain::gradient(&net, &x, 1).unwrap().as_vec();
+    let samples = 4000;
+    let smooth = explain::smooth_grad(&net, &x, 1, noise(samples)).unwrap().as_vec();
+    let square = 0.5 * 0.5 * net.1.weight.clone().square().sum::<Rank0, _>().array(); // of the deviation of v · x
+    // The standard error of the mean of a factor whose logarithm has that variance and the mean 0.
+    let error = ((square.exp() - 1.0) * square.exp() / samples as f64).sqrt();
+    assert!((square / 2.0).exp_m1() > 4.0 * error, "or noise could not be told from none");
+    for (smooth, plain) in smooth.iter().zip(&plain) {
+        let factor = smooth / plain;
+        assert!(
+            (factor - (square / 2.0).exp()).abs() < 4.0 * error,
+            "{factor}, want {}",
+            (square / 2.0).exp()
+        );
+    }
+}
+
+/// From a picture that is not black: the sum is the difference of the logits, and for one weight a pixel its share.
+#[test]
+fn paths_begin_at_the_baseline() {
+    let dev = Cpu::seed_from_u64(6);
+    type Pixels = Tensor<Rank4<1, 1, 2, 3>, f64, Cpu>;
+    let net = dev.build_module::<(Flatten, Linear<6, 5, Tanh>, Linear<5, 3>), f64>();
+    let (x, from): (Pixels, Pixels) = (dev.sample_normal(), dev.sample_normal());
+    let map = explain::integrated_gradients(&net, &x, &from, 2, 1000).unwrap();
+    let logit = |x: &Pixels| net.forward(x.clone()).array()[0][2];
+    let difference = logit(&x) - logit(&from);
+    assert!((map.as_vec().iter().sum::<f64>() - difference).abs() < 1e-5 * difference.abs().max(1.0));
+    let linear = dev.build_module::<(Flatten, Linear<6, 3>), f64>();
+    let map = explain::integrated_gradients(&linear, &x, &from, 2, 3).unwrap().as_vec();
+    let way = (x - from).as_vec();
+    let want: Vec<f64> = linear.1.weight.array()[2].iter().zip(way).map(|(w, way)| w * way).collect();
+    assert_close!(map, want, 1e-12, 1e-13);
+}
+
+/// Two channels and a picture that is no square: every pixel of guided backpropagation times the coarse map at its place,
+/// which at the size of the picture is the map itself.
+#[test]
+fn coarse_maps_lie_over_every_channel() {
+    type Channels<A> = (Conv2D<2, 4, 3, 1, 1>, A);
+    let dev = Cpu::seed_from_u64(7);
+    let net = dev.build_module::<(Channels<Relu>, (GlobalAvgPool, Linear<4, 3>)), f64>();
+    let mut guided = dev.build_module::<(Channels<GuidedRelu>, (GlobalAvgPool, Linear<4, 3>)), f64>();
+    params::unflatten(&mut guided, &params::flatten(&net)).unwrap();
+    let x: Tensor<(Const<1>, Const<2>, usize, usize), f64, _> =
+        dev.sample_like(&(Const, Const, 5, 7), rand_distr::StandardNormal);
+    let cam = explain::grad_cam(&net.0, &net.1, &x, 1).unwrap();
+    assert_eq!(cam.size, (5, 7));
+    assert_close!(cam.upsampled.clone(), cam.map.clone(), 1e-14);
+    let fine = explain::gradient(&guided, &x, 1).unwrap().as_vec();
+    let map = explain::guided_grad_cam(&guided, (&net.0, &net.1), &x, 1).unwrap().as_vec();
+    assert!(map.iter().any(|v| *v != 0.0));
+    for channel in 0..2 {
+        for pixel in 0..35 {
+            assert_eq!(map[channel * 35 + pixel], fine[channel * 35 + pixel] * cam.map[pixel]);
+        }
+    }
+}
+
+/// Two channels, a picture that is no square, a stride, a grey cover: against pixels written by hand.
+#[test]
+fn covers_lie_where_the_stride_puts_them() {
+    let dev = Cpu::seed_from_u64(8);
+    let net = dev.build_module::<(Flatten, Linear<84, 5, Tanh>, Linear<5, 3>), f64>();
+    let x: Tensor<Rank4<1, 2, 6, 7>, f64, _> = dev.sample_normal();
+    let drops = explain::occlusion(&net, &x, 1, Cover { window: 2, stride: 3, fill: 0.3 }).unwrap();
+    assert_eq!((drops.len(), drops[0].len()), (2, 2)); // rows 0 and 3, columns 0 and 3
+    let logit = |x: Tensor<Rank4<1, 2, 6, 7>, f64, Cpu>| net.forward(x).array()[0][1];
+    for (i, j) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let mut covered = x.clone();
+        for (channel, down, across) in
+            [0, 1].iter().flat_map(|c| [(*c, 0, 0), (*c, 0, 1), (*c, 1, 0), (*c, 1, 1)])
+        {
+            covered[[0, channel, 3 * i + down, 3 * j + across]] = 0.3;
+        }
+        assert_close!(drops[i][j], logit(x.clone()) - logit(covered), 1e-12, 1e-14, "{i}, {j}");
+    }
+}
+
+/// Equal values share the mean of their ranks: 0, 3/2, 3/2, 3 beside 0, 1, 2, 3.
+#[test]
+fn ties_have_a_mean_rank() {
+    let [a, b] = [[1.0, 2.0, 2.0, 3.0], [1.0, 2.0, 5.0, 9.0]];
+    assert_close!(explain::rank_correlation(&a, &b), 0.9_f64.sqrt(), 1e-15);
+    assert_close!(explain::rank_correlation(&b, &a), 0.9_f64.sqrt(), 1e-15);
+    assert!(explain::rank_correlation(&a, &[7.0; 4]).is_nan());
+}
+
 #[test]
 fn wrong_requests_are_refused() {
     let dev = Cpu::seed_from_u64(3);

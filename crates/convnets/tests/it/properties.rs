@@ -2,7 +2,7 @@
 use convnets::blocks::{Block, Percent, ScaledResidual, WithHeads, ZeroPad};
 use convnets::inception::Inception;
 use convnets::lenet::{C3, CONNECTIONS, LeNet1998};
-use convnets::resnet::{self, Basic, PreActivation, SmallResNet};
+use convnets::resnet::{self, Basic, BasicProjected, PreActivation, SmallResNet};
 use convnets::unet;
 use layers::prelude::*;
 use layers::testing::gradient_check;
@@ -36,6 +36,27 @@ fn zero_gains_make_depth_vanish() {
     resnet::zero_last_gains(&mut deep).unwrap();
     resnet::zero_last_gains(&mut flat).unwrap();
     assert_eq!(logits!(deep), logits!(flat));
+}
+
+/// A gain of s before the sum: S(x) + s F(x), with F of gain 1 and offset 0; no other gain moves.
+#[test]
+fn last_gains_scale_the_branches() {
+    let dev = Cpu::seed_from_u64(8);
+    let plain = dev.build_module::<(Basic<4>, BasicProjected<4, 6, 2>), f64>();
+    let mut scaled = plain.clone();
+    resnet::set_last_gains(&mut scaled, 0.2).unwrap();
+    let x = maps::<4>(&dev, 2, 6, 6);
+    let first = plain.0.branch.forward(x.clone()) * 0.2 + x.clone();
+    assert_close!(scaled.0.forward(x.clone()), first.clone().relu(), 1e-13, 1e-14);
+    let first = first.relu();
+    let second = plain.1.branch.forward(first.clone()) * 0.2 + plain.1.shortcut.forward(first.clone());
+    assert_close!(scaled.1.forward(first), second.relu(), 1e-13, 1e-14);
+    params::visit(&scaled, |parameter, values: &[f64]| {
+        if parameter.is_trainable && parameter.ndim() == 1 && parameter.name.ends_with("weight") {
+            let want = if parameter.name.ends_with("branch.3.weight") { 0.2 } else { 1.0 };
+            assert!(values.iter().all(|gain| *gain == want), "{}", parameter.name);
+        }
+    });
 }
 
 /// The identity path of pre-activation blocks: $x_L = x_l + \sum F$, and the loss's gradient arrives unchanged beside

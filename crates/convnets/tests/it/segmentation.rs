@@ -1,7 +1,7 @@
 //! Weight maps, deformation and metrics against SciPy, scikit-image and PyTorch; tiles against the whole picture.
 use convnets::segmentation::metrics::{self, Connectivity};
 use convnets::segmentation::{
-    BorderOn, BorderWeights, Elastic, Grid, SegmentationError, class_weights, distance, overlap_tile,
+    BorderOn, BorderWeights, Elastic, Grid, SegmentationError, class_weights, distance, otsu, overlap_tile,
     part_touching, tiles, two_distances, weighted_cross_entropy,
 };
 use convnets::topology::{self, TopologyError};
@@ -150,6 +150,113 @@ fn the_weighted_loss_has_its_gradient() {
     let zeros: Tensor<Rank4<2, 3, 2, 2>, f64, _> = dev.zeros();
     let even = weighted_cross_entropy(zeros.leaky_trace(), &labels, &[1.0; 8]);
     assert_close!(even.array(), 3.0_f64.ln(), 1e-14);
+}
+
+/// A picture drawn with digits for cells and points for the background.
+fn cells(rows: &[&str]) -> Grid<u16> {
+    let label = |cell: u8| if cell == b'.' { 0 } else { u16::from(cell - b'0') };
+    let values = rows.iter().flat_map(|row| row.bytes().map(label)).collect();
+    Grid::try_new(rows.len(), rows[0].len(), values).unwrap()
+}
+
+/// A pixel goes whose right or lower neighbour is of another cell, however they touch; the edge of a cell stays.
+#[test]
+fn touching_cells_are_parted() {
+    let parted = part_touching(&cells(&["112.", "1122", "3322", ".322"]));
+    assert_eq!(parted, cells(&["1.2.", "..22", "3.22", "..22"]));
+}
+
+/// Moved by whole pixels and by halves: labels are those of the nearest pixel, beyond the border those of the mirror.
+#[test]
+fn labels_move_with_their_picture() {
+    let labels = cells(&["1234", "5678"]);
+    let by = |down: f64, across: f64| {
+        let field = |value: f64| labels.map(|_| value);
+        let elastic = Elastic { down: field(down), across: field(across) };
+        elastic.warp_labels(&labels).unwrap()
+    };
+    assert_eq!(by(0.0, 1.0), cells(&["2343", "6787"]));
+    assert_eq!(by(-1.0, -2.0), cells(&["7656", "3212"]));
+    assert_eq!(by(0.6, 0.4), cells(&["5678", "1234"]));
+    assert_eq!(by(-0.4, -0.6), cells(&["2123", "6567"]));
+    let other = Grid::try_new(1, 8, vec![0; 8]).unwrap();
+    let elastic = Elastic::draw(2, 4, 1.0, Key::new(1));
+    assert!(matches!(elastic.warp_labels(&other), Err(SegmentationError::Sizes { .. })));
+}
+
+/// The corners of the field are those of the coarse grid: normal, with the deviation that was asked for, down and across
+/// apart.
+#[test]
+fn drawn_fields_have_their_deviation() {
+    let (n, deviation) = (500, 3.0);
+    let mut corners = Vec::new();
+    let mut product = 0.0;
+    for seed in 0..n {
+        let Elastic { down, across } = Elastic::draw(5, 9, deviation, Key::new(seed));
+        for (row, column) in [(0, 0), (0, 8), (4, 0), (4, 8)] {
+            corners.extend([down.at(row, column), across.at(row, column)]);
+            product += down.at(row, column) * across.at(row, column);
+        }
+    }
+    let count = corners.len() as f64;
+    let variance = corners.iter().map(|v| v * v).sum::<f64>() / count;
+    assert!((variance / 9.0 - 1.0).abs() < 4.0 * (2.0 / count).sqrt(), "{variance}");
+    assert!((product / (count / 2.0)).abs() < 4.0 * 9.0 / (count / 2.0).sqrt(), "{product}");
+}
+
+/// Without background, or without cells, both classes have the weight 1; else half of all pixels over the class's.
+#[test]
+fn one_class_alone_has_the_weight_one() {
+    for alone in [cells(&["11", "22"]), cells(&["..", ".."])] {
+        assert_eq!(class_weights(&alone).values, [1.0; 4]);
+    }
+    assert_eq!(class_weights(&cells(&["1...", "...."])).values[..2], [4.0, 4.0 / 7.0]);
+}
+
+/// Components of as many pixels as asked stay; two pictures without cells agree; a pair at the threshold is a pair, one
+/// that shares nothing never.
+#[test]
+fn limits_of_the_metrics() {
+    let labels = cells(&["11.2", "...2", "3..2"]);
+    let is_cell = labels.map(|label| label > 0);
+    for (least, count) in [(1, 3), (2, 2), (3, 1), (4, 0)] {
+        let found = metrics::components(&is_cell, Connectivity::Four, least);
+        assert_eq!(found.values.iter().max(), Some(&count), "at least {least}");
+    }
+    let none = cells(&["....", "....", "...."]);
+    let both = |f: fn(&Grid<u16>, &Grid<u16>) -> Result<f64, SegmentationError>| {
+        (f(&none, &none).unwrap(), f(&labels, &none).unwrap(), f(&labels, &labels).unwrap())
+    };
+    assert_eq!(both(metrics::iou), (1.0, 0.0, 1.0));
+    assert_eq!(both(metrics::dice), (1.0, 0.0, 1.0));
+    // Cell 1 is half found, cell 2 two thirds.
+    let found = cells(&["1...", "...2", "...2"]);
+    let at = |threshold| metrics::matched(&labels, &found, threshold).unwrap().true_positives;
+    assert_eq!((at(0.5), at(2.0 / 3.0), at(0.67), at(0.0)), (2, 1, 0, 2));
+    let elsewhere = cells(&["...", "11.", "..."]);
+    let apart = metrics::matched(&cells(&["1..", "...", "..2"]), &elsewhere, 0.0).unwrap();
+    assert_eq!((apart.true_positives, apart.false_positives, apart.false_negatives), (0, 1, 2));
+}
+
+/// Two peaks of different heights: the threshold minimises the spread within the classes, by search; of all levels between
+/// two peaks the lowest; none beyond `max`.
+#[test]
+fn otsu_minimises_the_spread_within() {
+    let mut levels = Vec::new();
+    for (level, times) in [(10, 200), (20, 300), (30, 150), (90, 20), (110, 30), (120, 10)] {
+        levels.extend(std::iter::repeat_n(level, times));
+    }
+    let within = |threshold: u8| {
+        let spread = |part: Vec<f64>| {
+            let mean = part.iter().sum::<f64>() / part.len() as f64;
+            part.iter().map(|v| (v - mean).powi(2)).sum::<f64>()
+        };
+        let (dark, bright): (Vec<u8>, Vec<u8>) = levels.iter().partition(|level| **level <= threshold);
+        [dark, bright].map(|part| spread(part.into_iter().map(f64::from).collect())).iter().sum::<f64>()
+    };
+    let best = (10..120).min_by(|a, b| within(*a).total_cmp(&within(*b))).unwrap();
+    assert_eq!((otsu(&levels, 255), best), (30, 30));
+    assert!(otsu(&levels, 25) <= 25);
 }
 
 #[test]
