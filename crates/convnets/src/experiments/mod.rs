@@ -21,7 +21,6 @@ mod clothes;
 mod costs;
 mod deformation;
 mod degradation;
-#[allow(rustdoc::private_intra_doc_links)] // a field names the constant that it was made with
 mod depths;
 mod favourites;
 mod heads;
@@ -37,7 +36,7 @@ pub use atlas::{NetworkAtlas, NetworkAtlasConfig, NetworkAtlasReport};
 pub use costs::{ConvolutionCosts, ConvolutionCostsConfig, ConvolutionCostsReport};
 pub use deformation::{ElasticDeformation, ElasticDeformationConfig, ElasticDeformationReport};
 pub use degradation::{ResidualDegradation, ResidualDegradationConfig, ResidualDegradationReport};
-pub use depths::{GradientsThroughDepth, GradientsThroughDepthConfig, GradientsThroughDepthReport};
+pub use depths::{GradientsThroughDepth, GradientsThroughDepthConfig, GradientsThroughDepthReport, SCALE};
 pub use favourites::{FavouritePictures, FavouritePicturesConfig, FavouritePicturesReport};
 pub use heads::{AuxiliaryHeads, AuxiliaryHeadsConfig, AuxiliaryHeadsReport};
 pub use ladder::{FashionLadder, FashionLadderConfig, FashionLadderReport, SHIFT};
