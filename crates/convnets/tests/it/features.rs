@@ -64,6 +64,46 @@ fn jitter_moves_and_moves_back() {
     assert_eq!(moves.len(), 9); // all of them occur
 }
 
+/// One step on a linear network is its weights less twice the decay times the pixels; every step has a jitter of its own.
+#[test]
+fn steps_shrink_the_image_and_draw_anew() {
+    let dev = Cpu::seed_from_u64(6);
+    type Net = (Conv2D<2, 3, 5>, Flatten, Linear<3, 3>);
+    let net = dev.build_module::<Net, f64>();
+    let start: Tensor<Rank4<1, 2, 5, 5>, f64, Cpu> = dev.sample_normal();
+    let slopes = convnets::explain::gradient(&net, &start, 1).unwrap().as_vec();
+    let one = Ascent { steps: 1, learning_rate: 0.1, decay: 0.4, jitter: 0, key: Key::new(1) };
+    let image = maximise(&net, &start, 1, one).unwrap().image.as_vec();
+    for ((image, slope), pixel) in image.iter().zip(&slopes).zip(start.as_vec()) {
+        layers::assert_close!(*image, pixel + 0.1 * (slope - 2.0 * 0.4 * pixel), 1e-13, 1e-14);
+    }
+    // Two steps without decay add the weights twice, moved alike in one of nine runs.
+    let black: Tensor<Rank4<1, 2, 5, 5>, f64, Cpu> = dev.zeros();
+    let run = |steps, seed| {
+        let ascent = Ascent { steps, learning_rate: 1.0, decay: 0.0, jitter: 1, key: Key::new(seed) };
+        maximise(&net, &black, 1, ascent).unwrap().image.as_vec()
+    };
+    let is_twice = |seed: &u64| run(2, *seed).iter().zip(run(1, *seed)).all(|(two, one)| *two == 2.0 * one);
+    let alike = (0..90).filter(is_twice).count() as f64;
+    let error = (90.0_f64 * (1.0 / 9.0) * (8.0 / 9.0)).sqrt();
+    assert!((alike - 10.0).abs() < 4.0 * error, "{alike} of 90 runs");
+}
+
+/// A place that is not a number is no place; an image without any other is not listed.
+#[test]
+fn what_is_not_a_number_is_not_seen() {
+    let dev = Cpu::default();
+    let image = |values: [f64; 4]| {
+        let mut x = dev.zeros_like(&(Const::<1>, Const::<1>, 2_usize, 2_usize));
+        x.copy_from(&values);
+        x
+    };
+    let images = [image([f64::NAN; 4]), image([f64::NAN, 1.0, 3.0, f64::NAN]), image([2.0, 0.0, 0.0, 0.0])];
+    let best = &strongest(&Identity, images, 3).unwrap()[0];
+    let found: Vec<_> = best.iter().map(|seen| (seen.image, seen.position, seen.activation)).collect();
+    assert_eq!(found, [(1, (1, 0), 3.0), (2, (0, 0), 2.0)]);
+}
+
 /// The strongest places of every channel against a search over all images and pixels.
 #[test]
 fn the_strongest_images_are_those_of_the_search() {

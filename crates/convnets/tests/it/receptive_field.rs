@@ -1,5 +1,4 @@
 //! Receptive fields against the layer-by-layer table, and against where gradients arrive.
-use convnets::blocks::ZeroPad;
 use convnets::receptive_field::{Axis, ReceptiveField};
 use convnets::{inception, lenet, resnet, vgg};
 use layers::convolution::Steps;
@@ -119,59 +118,6 @@ fn gradients_arrive_in_the_whole_field_and_nowhere_else() {
         check::<Pooled>(position);
         check::<Wide>(position);
         check::<Branched>(position);
-    }
-}
-
-/// Enlarged maps and every other pixel: the most rows that an output far from the border depends on.
-#[test]
-fn enlargements_see_few_pixels_and_subsampling_skips_some() {
-    fn seen<M>() -> (f64, f64)
-    where
-        M: Planned + BuildOnDevice<Cpu, f64>,
-        M::Built: Module<
-                Tensor<(Const<1>, Const<1>, usize, usize), f64, Cpu, OwnedTape<f64, Cpu>>,
-                Output = Tensor<(Const<1>, Const<1>, usize, usize), f64, Cpu, OwnedTape<f64, Cpu>>,
-            > + TensorCollection<f64, Cpu>,
-    {
-        const SIDE: usize = 12;
-        let dev = Cpu::seed_from_u64(9);
-        let mut net = dev.build_module::<M, f64>();
-        params::visit_mut(&mut net, |_, values: &mut [f64]| {
-            values.iter_mut().for_each(|value| *value = 0.1 + value.abs());
-        })
-        .unwrap();
-        let x = dev.ones_like(&(Const::<1>, Const::<1>, SIDE, SIDE));
-        let span = |position: usize| {
-            let y = net.try_forward(x.leaky_trace()).ok().unwrap();
-            let (_, _, rows, cols) = *y.shape();
-            let mut one = vec![0.0; rows * cols];
-            one[position * cols + cols / 2] = 1.0;
-            let mut mask = dev.zeros_like(&(Const::<1>, Const::<1>, rows, cols));
-            mask.copy_from(&one);
-            let gradient = (y * mask).sum::<Rank0, _>().backward().get(&x).as_vec();
-            let row = |at: &usize| gradient[at * SIDE..][..SIDE].iter().any(|g| *g != 0.0);
-            let seen: Vec<usize> = (0..SIDE).filter(row).collect();
-            (rows, (seen[seen.len() - 1] - seen[0] + 1) as f64, seen[0])
-        };
-        let (rows, ..) = span(0);
-        let most = (rows / 4..3 * rows / 4).map(|position| span(position).1).fold(0.0, f64::max);
-        let field = ReceptiveField::of::<M>();
-        assert_eq!(field.size, most, "{}", std::any::type_name::<M>());
-        // Of the outputs two jumps apart the fields are as many pixels apart as the jump says.
-        let apart = (1.0 / field.jump).max(1.0) as usize * 2;
-        let moved = span(rows / 4 + apart).2 - span(rows / 4).2;
-        (field.jump, moved as f64 / apart as f64)
-    }
-    for (jump, moved) in [
-        seen::<(ConvTranspose2D<1, 1, 2, 2>, Conv2D<1, 1, 3>)>(),
-        seen::<(ConvTranspose2D<1, 2, 3, 2>, Conv2D<2, 1, 3>)>(),
-        seen::<(Conv2D<1, 1, 3>, ConvTranspose2D<1, 1, 4, 2, 1>)>(),
-        seen::<(Upsample<2>, Conv2D<1, 1, 3>)>(),
-        seen::<(Upsample<3>, Conv2D<1, 1, 4>)>(),
-        seen::<(ZeroPad<2, 1>, Conv2D<2, 1, 3>)>(),
-        seen::<(Conv2D<1, 1, 3>, ZeroPad<2, 1>, Conv2D<2, 1, 1>)>(),
-    ] {
-        assert_eq!(jump, moved);
     }
 }
 

@@ -204,6 +204,18 @@ fn drawn_fields_have_their_deviation() {
     assert!((product / (count / 2.0)).abs() < 4.0 * 9.0 / (count / 2.0).sqrt(), "{product}");
 }
 
+/// The coarse grid's corners, edges and middle lie on those of a picture that is no square, down before across.
+#[test]
+fn the_coarse_grid_spans_the_picture() {
+    let coarse: [f64; 18] = std::array::from_fn(|k| (k * k) as f64 - 3.0 * k as f64);
+    let Elastic { down, across } = Elastic::from_coarse(&coarse, 5, 9);
+    for (row, column) in (0..3).flat_map(|row| (0..3).map(move |column| (row, column))) {
+        let found = (down.at(2 * row, 4 * column), across.at(2 * row, 4 * column));
+        let k = 3 * row + column;
+        assert_eq!(found, (coarse[k], coarse[9 + k]), "{row}, {column}");
+    }
+}
+
 /// Without background, or without cells, both classes have the weight 1; else half of all pixels over the class's.
 #[test]
 fn one_class_alone_has_the_weight_one() {
