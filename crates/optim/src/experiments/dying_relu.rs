@@ -122,7 +122,7 @@ impl Experiment for DyingRelu {
             for (index, rate) in RATES.into_iter().enumerate() {
                 let done = (done * RATES.len() + index) as u64;
                 lab.progress("learning rates", done, (kinds.len() * RATES.len()) as u64, None)?;
-                // Leaky and smooth units are never all off: their deaths are counted at the end only.
+                // Leaky and smooth units that are never on still pass some gradient: they are counted at the end only.
                 let at: &[usize] = if name == "ReLU" { &counted_after } else { &[] };
                 let (mut shares, mut accuracies, mut traces) = (Vec::new(), Vec::new(), Vec::new());
                 for &seed in &seeds {

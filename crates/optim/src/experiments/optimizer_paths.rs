@@ -344,7 +344,7 @@ impl Experiment for OptimizerPaths {
                 "valley",
                 format!(
                     "Where the floor bends, the rate that ends lowest may begin with a leap: AdaGrad, RMSprop and Adam cross \
-                     the walls, the others follow the floor. Paths of {steps} steps from (-1.2, 1) in Rosenbrock's valley, \
+                     the walls, the others soon follow the floor. Paths of {steps} steps from (-1.2, 1) in Rosenbrock's valley, \
                      whose lowest point is (1, 1), each rule with the learning rate of a grid that ends lowest; thin: \
                      equal height."
                 ),
