@@ -279,7 +279,7 @@ impl Experiment for LabelSmoothing {
             Plot::new(Axis::linear("gap of the logits"), Axis::linear("training images"))
                 .histogram("hard labels", GAPS, all(&report.hard))
                 .histogram("smoothed labels", GAPS, all(&report.smooth))
-                .vertical("", report.optimum),
+                .vertical("ln 91", report.optimum),
         )]
     }
 }
