@@ -94,7 +94,7 @@ impl GradCheck {
                 value: epsilon,
             });
         }
-        if !(tolerance >= 0.0) {
+        if tolerance.is_nan() || tolerance < 0.0 {
             let rule = "at least 0, usually 1e-6";
             return Err(Error::InvalidHyper { name: "tolerance", rule, value: tolerance });
         }
@@ -106,13 +106,13 @@ impl GradCheck {
         match directions {
             Directions::Coordinates => {
                 let mut at = x.to_vec();
-                for index in 0..x.len() {
-                    let h = epsilon * x[index].abs().max(1.0);
-                    at[index] = x[index] + h;
+                for (index, &middle) in x.iter().enumerate() {
+                    let h = epsilon * middle.abs().max(1.0);
+                    at[index] = middle + h;
                     let above = f(&at);
-                    at[index] = x[index] - h;
+                    at[index] = middle - h;
                     let below = f(&at);
-                    at[index] = x[index];
+                    at[index] = middle;
                     reports.push(report(index, gradient[index], (above - below) / (2.0 * h)));
                 }
             }

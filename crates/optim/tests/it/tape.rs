@@ -357,7 +357,7 @@ proptest! {
         assert_close!(product.as_slice(), rows(&back), 1e-11, 1e-12 * size);
 
         let f = |x: &[Var<'_>]| -> f64 { let y = random_matrices(x, &choices, &kink); (y * y).sum().number() };
-        fn square<'t>(y: Var<'t>) -> Var<'t> { (y * y).sum() }
+        fn square(y: Var<'_>) -> Var<'_> { (y * y).sum() }
         let second = hessian(|x| square(random_matrices(x, &choices, &kink)), &x).unwrap();
         let size = 1.0 + second.amax();
         assert_close!(second.as_slice(), second.transpose().as_slice(), 1e-11, 1e-12 * size);

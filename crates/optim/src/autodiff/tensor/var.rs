@@ -412,8 +412,8 @@ fn first_not(
     good: impl Fn(usize, usize) -> bool,
     exponent: impl Fn(usize, usize) -> f64,
 ) -> Result<(), Error> {
-    let entries = (0..base.nrows()).flat_map(|i| (0..base.ncols()).map(move |j| (i, j)));
-    match entries.into_iter().find(|&(i, j)| !good(i, j)) {
+    let mut entries = (0..base.nrows()).flat_map(|i| (0..base.ncols()).map(move |j| (i, j)));
+    match entries.find(|&(i, j)| !good(i, j)) {
         Some((row, column)) => {
             Err(Error::Power { row, column, base: base[(row, column)], exponent: exponent(row, column) })
         }
