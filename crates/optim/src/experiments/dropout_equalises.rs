@@ -2,7 +2,7 @@
 
 use datasets::digits;
 use lab::{
-    About, Axis, Bound, BoundSource, Check, Experiment, ExperimentConfig, Figure, Lab, Line, Measured,
+    About, Axis, Body, Bound, BoundSource, Check, Experiment, ExperimentConfig, Figure, Lab, Line, Measured,
 };
 use lab::{Plot, Table};
 use nalgebra::{DMatrix, DVector};
@@ -11,7 +11,9 @@ use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
 use super::at_least_one;
-use crate::regularize::dropout_theory::{equalize, optimum, strength, unit_products};
+use crate::landscape::critical::Critical;
+use crate::regularize::dropout_theory::{equalize, optimum, strength, tied_optimum, unit_products};
+use crate::regularize::tied_landscape::{critical_points, loss};
 
 /// A linear network learns a linear map of real digits, with and without dropout.
 #[derive(Debug)]
@@ -96,8 +98,30 @@ pub struct DropoutEqualisesReport {
     pub spread_curves_without: Vec<Vec<f64>>,
     /// Largest difference between the products of norms that the rotation in closed form makes equal.
     pub equalized_gap: f64,
+    /// The surface of one number, 1, and two tied units for each probability in [`SURFACES`].
+    pub surfaces: Vec<Surface>,
     /// The first singular values side by side.
     pub table: Table,
+}
+
+/// Critical points of a tied network with two weights.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Surface {
+    /// $\theta$.
+    pub keep: f64,
+    /// $\lambda$.
+    pub lambda: f64,
+    /// $(u_1, u_2)$ of each minimum.
+    pub minima: Vec<(f64, f64)>,
+    /// Of each saddle.
+    pub saddles: Vec<(f64, f64)>,
+    /// Of each maximum.
+    pub maxima: Vec<(f64, f64)>,
+    /// How far the highest minimum lies above the best value by the closed form.
+    pub excess: f64,
+    /// Smallest eigenvalue of the Hessian, the largest over the points that are no minima.
+    pub way_down: f64,
 }
 
 /// Dimensions of the whitened digits.
@@ -106,6 +130,8 @@ const INPUTS: usize = 16;
 const UNITS: usize = 20;
 /// Probability to keep a unit.
 const KEEP: f64 = 0.5;
+/// Probabilities to keep a unit for which the surface of two weights is looked at.
+const SURFACES: [f64; 2] = [0.5, 0.25];
 /// A singular value below this counts as pruned.
 const ZERO: f64 = 0.02;
 
@@ -122,6 +148,7 @@ impl Experiment for DropoutEqualises {
             include_str!("dropout_equalises.rs"),
             include_str!("../linalg.rs"),
             include_str!("../regularize/dropout_theory.rs"),
+            include_str!("../regularize/tied_landscape.rs"),
         ],
     };
 
@@ -178,6 +205,11 @@ impl Experiment for DropoutEqualises {
             spread_curves: curves(0),
             spread_curves_without: curves(1),
             equalized_gap: equal.iter().fold(0.0_f64, |gap, p| gap.max((p - equal[0]).abs())),
+            surfaces: SURFACES
+                .map(surface)
+                .into_iter()
+                .collect::<Result<_, _>>()
+                .map_err(lab::Error::unit)?,
             table,
         })
     }
@@ -230,11 +262,27 @@ impl Experiment for DropoutEqualises {
                 BoundSource::Paper,
             )
             .reason_if_failed("an error in the rotation"),
+            Check::new(
+                "minima-are-global",
+                "height of the highest minimum of the tied network with two weights above the best value",
+                Measured::exact(report.surfaces.iter().map(|surface| surface.excess).fold(0.0, f64::max)),
+                Bound::AtMost(1e-9),
+                BoundSource::Paper,
+            )
+            .reason_if_failed("a point that the search counted as a minimum and is none"),
+            Check::new(
+                "saddles-lead-down",
+                "smallest curvature at the critical points that are no minima, the largest of these",
+                Measured::exact(report.surfaces.iter().map(|surface| surface.way_down).fold(f64::MIN, f64::max)),
+                Bound::AtMost(-1e-6),
+                BoundSource::Paper,
+            )
+            .reason_if_failed("a saddle so flat that second derivatives do not see it"),
         ]
     }
 
     fn figures(report: &Self::Report) -> Vec<Figure> {
-        vec![values_figure(report), spread_figure(report)]
+        vec![values_figure(report), spread_figure(report), surface_figure(report)]
     }
 }
 
@@ -260,6 +308,29 @@ impl Run {
 fn descending(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_by(|a, b| b.total_cmp(a));
     values
+}
+
+/// One number, two tied units, each kept with probability `keep`.
+fn surface(keep: f64) -> Result<Surface, crate::Error> {
+    let (m, lambda) = (DMatrix::from_element(1, 1, 1.0), strength(keep)?);
+    let points = critical_points(&m, lambda, 2, 9)?;
+    let best = tied_optimum(&m, lambda, 2)?.value;
+    let of = |belongs: &dyn Fn(Critical) -> bool| -> Vec<(f64, f64)> {
+        let points = points.iter().filter(|point| belongs(point.kind));
+        points.map(|point| (point.u[0], point.u[1])).collect()
+    };
+    let is_minimum = |kind| kind == Critical::Minimum;
+    let minima = points.iter().filter(|point| is_minimum(point.kind));
+    let others = points.iter().filter(|point| !is_minimum(point.kind));
+    Ok(Surface {
+        keep,
+        lambda,
+        excess: minima.map(|point| point.value - best).fold(0.0, f64::max),
+        way_down: others.map(|point| point.least_curvature).fold(f64::MIN, f64::max),
+        minima: of(&is_minimum),
+        saddles: of(&|kind| matches!(kind, Critical::Saddle { .. })),
+        maxima: of(&|kind| kind == Critical::Maximum),
+    })
 }
 
 /// Standard deviation over mean of the units' products of norms.
@@ -375,5 +446,45 @@ fn spread_figure(report: &DropoutEqualisesReport) -> Figure {
         )
         .line(Line::over_seeds("without dropout", &steps, &report.spread_curves_without))
         .line(Line::over_seeds("with dropout", &steps, &report.spread_curves)),
+    )
+}
+
+/// Where the name of one of these points stands: that with the least `key`, and `above` it.
+fn lowest(points: &[(f64, f64)], key: impl Fn((f64, f64)) -> f64, above: f64) -> (f64, f64) {
+    let first = points.iter().copied().min_by(|&a, &b| key(a).total_cmp(&key(b))).unwrap_or_default();
+    (first.0, first.1 + above)
+}
+
+fn surface_figure(report: &DropoutEqualisesReport) -> Figure {
+    let reach = (-1.3, 1.3);
+    let levels: Vec<f64> = (1..=12).map(|i| 0.12 * f64::from(i)).collect();
+    let panel = |title: String, lambda: f64| {
+        let m = DMatrix::from_element(1, 1, 1.0);
+        let axis = |label: &str| Axis::linear(label).range(reach.0, reach.1);
+        let height = |x: f64, y: f64| loss(&m, &DMatrix::from_row_slice(1, 2, &[x, y]), lambda);
+        Plot::new(axis("first weight"), axis("second weight"))
+            .title(title)
+            .faint(lab::contours(reach, reach, &levels, height))
+    };
+    let points = |surface: &Surface| {
+        panel(format!("kept with probability {}", surface.keep), surface.lambda)
+            .scatter("", surface.minima.iter().copied())
+            .scatter("", surface.saddles.iter().copied())
+            .scatter("", surface.maxima.iter().copied())
+            .text("minimum", lowest(&surface.minima, |(x, y)| y - x, -0.28))
+            .text("saddle", lowest(&surface.saddles, |(_, y)| -y, 0.14))
+            .text("maximum", lowest(&surface.maxima, |_| 0.0, 0.14))
+    };
+    let panels =
+        std::iter::once(panel("no dropout".to_owned(), 0.0)).chain(report.surfaces.iter().map(points));
+    Figure::new(
+        "surface",
+        "Dropout breaks a circle of equally good networks into four points, and leaves no other minimum. Lines of equal \
+         loss of a tied network with one number to learn, 1, and two units; every critical point for two probabilities to \
+         keep a unit. All minima have two equal units and the same loss.",
+        "Three maps side by side. Without dropout the lines of equal loss are circles around the middle. With dropout \
+         four minima lie on the diagonals, four saddles on the axes and a maximum in the middle; with more dropout all of \
+         them lie nearer to it.",
+        Body::Panels { panels: panels.collect(), columns: 3 },
     )
 }
