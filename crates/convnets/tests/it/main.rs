@@ -5,6 +5,7 @@ mod features;
 mod networks;
 mod operators;
 mod preprocess;
+mod pretrained;
 mod properties;
 mod receptive_field;
 mod robustness;
