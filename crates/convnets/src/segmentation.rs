@@ -74,6 +74,17 @@ pub enum SegmentationError {
     },
 }
 
+/// Why a picture is not predicted tile by tile.
+#[derive(Debug, thiserror::Error)]
+pub enum TileError<E: std::error::Error + 'static> {
+    /// Picture, tile, margin and prediction do not fit each other.
+    #[error(transparent)]
+    Picture(#[from] SegmentationError),
+    /// The prediction of a tile failed.
+    #[error("a tile could not be predicted")]
+    Prediction(#[source] E),
+}
+
 impl<V: Copy> Grid<V> {
     /// A picture of `height` rows.
     ///
@@ -350,21 +361,22 @@ pub fn tiles(height: usize, width: usize, tile: usize) -> Result<Vec<(usize, usi
 /// `margin` on each side. `predict` gets a square of side `tile + 2 margin` and returns one of side `tile`.
 ///
 /// # Errors
-/// [`SegmentationError::Tile`], [`SegmentationError::Margin`], [`SegmentationError::Length`] for a prediction of another
-/// size.
-pub fn overlap_tile<V: Copy, U: Copy + Default>(
+/// [`TileError::Picture`] with [`SegmentationError::Tile`], [`SegmentationError::Margin`], or
+/// [`SegmentationError::Length`] for a prediction of another size; [`TileError::Prediction`] with the first error of
+/// `predict`, after which it is not called again.
+pub fn overlap_tile<V: Copy, U: Copy + Default, E: std::error::Error + 'static>(
     picture: &Grid<V>,
     tile: usize,
     margin: usize,
-    mut predict: impl FnMut(Grid<V>) -> Vec<U>,
-) -> Result<Grid<U>, SegmentationError> {
+    mut predict: impl FnMut(Grid<V>) -> Result<Vec<U>, E>,
+) -> Result<Grid<U>, TileError<E>> {
     let padded = picture.mirrored(margin)?;
     let mut out = picture.map(|_| U::default());
     let side = tile + 2 * margin;
     for (row, column) in tiles(picture.height, picture.width, tile)? {
         let pixel = |at: usize| padded.at(row + at / side, column + at % side);
         let input = Grid { height: side, width: side, values: (0..side * side).map(pixel).collect() };
-        let output = Grid::try_new(tile, tile, predict(input))?;
+        let output = Grid::try_new(tile, tile, predict(input).map_err(TileError::Prediction)?)?;
         for (i, line) in output.values.chunks(tile).enumerate() {
             let start = (row + i) * picture.width + column;
             out.values[start..start + tile].copy_from_slice(line);

@@ -21,7 +21,8 @@ use lab::{
 };
 use layers::builders::{Conv2D, ConvTranspose2D, MaxPool2D};
 use layers::init::{self, Fan, Init, gain};
-use layers::{Adam, AdamConfig, params};
+use layers::params::{self, DeviceError};
+use layers::{Adam, AdamConfig};
 use serde::{Deserialize, Serialize};
 
 /// A small U-Net learns the upper half of a picture and segments the lower.
@@ -336,11 +337,13 @@ pub(super) fn network<S: Segmenter>(
 pub(super) fn segment<S: Segmenter>(net: &S::Net, test: &Grid<f32>) -> Result<Grid<bool>, lab::Error> {
     let dev = Cpu::default();
     let predict = |tile: Grid<f32>| {
-        let mut x: Batch = dev.zeros_like(&(1, Const, INPUT, INPUT));
+        let mut x: Batch = dev.try_zeros_like(&(1, Const, INPUT, INPUT)).map_err(DeviceError::new)?;
         x.copy_from(&tile.values);
-        let logits = S::segment(net, x).unwrap().as_vec();
+        let logits = S::segment(net, x).map_err(DeviceError::new)?.as_vec();
         let (background, cell) = logits.split_at(TILE * TILE);
-        background.iter().zip(cell).map(|(background, cell)| cell > background).collect()
+        Ok::<_, DeviceError>(
+            background.iter().zip(cell).map(|(background, cell)| cell > background).collect(),
+        )
     };
     overlap_tile(test, TILE, margin(2) / 2, predict).map_err(lab::Error::unit)
 }

@@ -1,8 +1,8 @@
 //! Weight maps, deformation and metrics against SciPy, scikit-image and PyTorch; tiles against the whole picture.
 use convnets::segmentation::metrics::{self, Connectivity};
 use convnets::segmentation::{
-    BorderOn, BorderWeights, Elastic, Grid, SegmentationError, class_weights, distance, otsu, overlap_tile,
-    part_touching, tiles, two_distances, weighted_cross_entropy,
+    BorderOn, BorderWeights, Elastic, Grid, SegmentationError, TileError, class_weights, distance, otsu,
+    overlap_tile, part_touching, tiles, two_distances, weighted_cross_entropy,
 };
 use convnets::topology::{self, TopologyError};
 use convnets::unet::{self, SmallUNet};
@@ -10,6 +10,7 @@ use kernels::random::Key;
 use layers::assert_close;
 use layers::prelude::*;
 use layers::testing::{Golden, gradient_check};
+use std::convert::Infallible;
 
 fn grid(golden: &Golden, path: &str) -> Grid<f64> {
     let shape = golden.numbers(&format!("{path}/shape"));
@@ -133,10 +134,34 @@ fn tiles_give_the_whole_picture() {
     let picture = Grid::try_new(SIDE, SIDE, pixels).unwrap();
     let margin = unet::margin(2) / 2;
     let whole = predict(picture.mirrored(margin).unwrap());
-    let tiled = overlap_tile(&picture, 32, margin, predict).unwrap();
+    let tiled = overlap_tile(&picture, 32, margin, |tile| Ok::<_, Infallible>(predict(tile))).unwrap();
     assert_eq!(whole.len(), SIDE * SIDE);
     assert_close!(tiled.values, whole, 1e-5, 1e-6);
     assert_eq!(tiles(SIDE, SIDE, 32).unwrap().len(), 9);
+}
+
+/// A prediction that fails ends the run with its error, and one of another size is refused.
+#[test]
+fn a_failing_tile_is_reported() {
+    #[derive(Debug, PartialEq, thiserror::Error)]
+    #[error("out of memory")]
+    struct Full;
+    let picture = Grid::try_new(4, 4, vec![1.0; 16]).unwrap();
+    let mut calls = 0;
+    let error = overlap_tile(&picture, 2, 1, |tile| {
+        calls += 1;
+        if calls < 3 { Ok(tile.values[..4].to_vec()) } else { Err(Full) }
+    });
+    assert!(matches!(error, Err(TileError::Prediction(Full))), "{error:?}");
+    assert_eq!(calls, 3);
+    let whole = |tile: Grid<f64>| Ok::<_, Full>(tile.values);
+    let length = SegmentationError::Length { height: 2, width: 2, found: 16 };
+    let error = overlap_tile(&picture, 2, 1, whole).unwrap_err();
+    assert_eq!(error.to_string(), length.to_string());
+    assert!(matches!(
+        overlap_tile(&picture, 2, 4, whole),
+        Err(TileError::Picture(SegmentationError::Margin { .. }))
+    ));
 }
 
 #[test]
