@@ -14,26 +14,22 @@
 //! **Deviations**: v1's Table 1 gives its stem 2.7K parameters, a separable convolution's; ours is the plain 7×7 of the
 //! Caffe model. v3 has the widths of TF-slim and torchvision, which text and figures of the paper contradict in places.
 //! Inception-ResNet-v2 is the released network: another stem, 10 / 20 / 10 blocks, one more convolution than the paper's.
-//! The ε of batch normalisation is 1e-3 from v3 on, a field of each built [`BatchNorm2D`](layers::modules::BatchNorm2D).
+//! Layers with batch normalisation, GoogLeNet's as torchvision has it and v3 are those of [`slim`](crate::slim), ε =
+//! 1e-3 included.
 use crate::blocks::{Percent, ScaledResidual, WithHeads};
 use kernels::LocalResponse;
-use layers::convolution::{Steps, Unbiased};
 use layers::dropout::Dropout;
 use layers::normalisation::LocalResponseNorm;
 use layers::prelude::*;
 
+pub use crate::slim::{
+    AuxHeadV3, Column, ConvBn, GoogLeNet as GoogLeNetTorchvision, Inception as InceptionBn, InceptionA,
+    InceptionB, InceptionC, InceptionV3, ReductionA, ReductionB, Row, StemV3,
+};
+
 /// A convolution and a ReLU, as in v1.
 pub type Conv<const I: usize, const O: usize, const K: usize, const S: usize = 1, const P: usize = 0> =
     Conv2D<I, O, K, S, P, 1, Relu>;
-/// A convolution without bias, batch normalisation and a ReLU: one layer from v2 on.
-pub type ConvBn<const I: usize, const O: usize, const K: usize, const S: usize = 1, const P: usize = 0> =
-    (UnbiasedConv2D<I, O, K, S, P>, BatchNorm2D<O, Relu>);
-/// A 1×`K` layer that keeps the size (`P` = (`K` − 1)/2).
-pub type Row<const I: usize, const O: usize, const K: usize, const P: usize> =
-    (RectConv2D<I, O, 1, K, Steps, Steps<1, P>, Identity, Unbiased>, BatchNorm2D<O, Relu>);
-/// A `K`×1 layer that keeps the size.
-pub type Column<const I: usize, const O: usize, const K: usize, const P: usize> =
-    (RectConv2D<I, O, K, 1, Steps<1, P>, Steps, Identity, Unbiased>, BatchNorm2D<O, Relu>);
 
 /// The module of v1 on `I` channels: `A` of 1×1; `B` reduced to, `C` of 3×3; `D` reduced to, `F` of 5×5; `G` after
 /// pooling.
@@ -105,102 +101,6 @@ pub type GoogLeNet<const K: usize = 1000> = WithHeads<
 
 /// The response normalisation of the Caffe GoogLeNet.
 pub const CAFFE_RESPONSE: LocalResponse = LocalResponse::averaged(5, 1.0, 1e-4, 0.75);
-
-/// torchvision's module: batch normalisation everywhere, and a 3×3 in the branch that is 5×5 in the paper.
-pub type InceptionBn<
-    const I: usize,
-    const A: usize,
-    const B: usize,
-    const C: usize,
-    const D: usize,
-    const F: usize,
-    const G: usize,
-> = Concat<(
-    ConvBn<I, A, 1>,
-    (ConvBn<I, B, 1>, ConvBn<B, C, 3, 1, 1>),
-    (ConvBn<I, D, 1>, ConvBn<D, F, 3, 1, 1>),
-    (MaxPool2DCeil<3, 1, 1>, ConvBn<I, G, 1>),
-)>;
-type StemBn = (
-    (ConvBn<3, 64, 7, 2, 3>, MaxPool2DCeil<3, 2>),
-    (ConvBn<64, 64, 1>, ConvBn<64, 192, 3, 1, 1>, MaxPool2DCeil<3, 2>),
-);
-type AuxHeadBn<const I: usize, const K: usize> =
-    (AdaptiveAvgPool2D<4, 4>, ConvBn<I, 128, 1>, Flatten, Linear<2048, 1024, Relu>, Dropout, Linear<1024, K>);
-/// The layers of torchvision's GoogLeNet, with the usual ε; its weights are for [`slim::GoogLeNet`](crate::slim::GoogLeNet).
-pub type GoogLeNetTorchvision<const K: usize = 1000> = WithHeads<
-    (
-        StemBn,
-        (
-            InceptionBn<192, 64, 96, 128, 16, 32, 32>,
-            InceptionBn<256, 128, 128, 192, 32, 96, 64>,
-            MaxPool2DCeil<3, 2>,
-        ),
-        InceptionBn<480, 192, 96, 208, 16, 48, 64>,
-    ),
-    (
-        InceptionBn<512, 160, 112, 224, 24, 64, 64>,
-        InceptionBn<512, 128, 128, 256, 24, 64, 64>,
-        InceptionBn<512, 112, 144, 288, 32, 64, 64>,
-    ),
-    (
-        (InceptionBn<528, 256, 160, 320, 32, 128, 128>, MaxPool2DCeil<2, 2>),
-        (InceptionBn<832, 256, 160, 320, 32, 128, 128>, InceptionBn<832, 384, 192, 384, 48, 128, 128>),
-        (GlobalAvgPool, Dropout, Linear<1024, K>),
-    ),
-    AuxHeadBn<512, K>,
-    AuxHeadBn<528, K>,
->;
-
-/// v3, figure 5: two 3×3 in place of a 5×5 beside a 5×5; `G` channels after pooling.
-pub type InceptionA<const I: usize, const G: usize> = Concat<(
-    ConvBn<I, 64, 1>,
-    (ConvBn<I, 48, 1>, ConvBn<48, 64, 5, 1, 2>),
-    (ConvBn<I, 64, 1>, ConvBn<64, 96, 3, 1, 1>, ConvBn<96, 96, 3, 1, 1>),
-    (AvgPool2D<3, 1, 1>, ConvBn<I, G, 1>),
-)>;
-/// v3: 35×35 to 17×17, stride and pooling side by side (figure 10).
-pub type ReductionA = Concat<(
-    ConvBn<288, 384, 3, 2>,
-    (ConvBn<288, 64, 1>, ConvBn<64, 96, 3, 1, 1>, ConvBn<96, 96, 3, 2>),
-    MaxPool2D<3, 2>,
-)>;
-/// v3, figure 6: 1×7 and 7×1 in place of 7×7, on `C` channels.
-pub type InceptionB<const C: usize> = Concat<(
-    ConvBn<768, 192, 1>,
-    (ConvBn<768, C, 1>, Row<C, C, 7, 3>, Column<C, 192, 7, 3>),
-    (ConvBn<768, C, 1>, Column<C, C, 7, 3>, Row<C, C, 7, 3>, Column<C, C, 7, 3>, Row<C, 192, 7, 3>),
-    (AvgPool2D<3, 1, 1>, ConvBn<768, 192, 1>),
-)>;
-/// v3: 17×17 to 8×8.
-pub type ReductionB = Concat<(
-    (ConvBn<768, 192, 1>, ConvBn<192, 320, 3, 2>),
-    (ConvBn<768, 192, 1>, Row<192, 192, 7, 3>, Column<192, 192, 7, 3>, ConvBn<192, 192, 3, 2>),
-    MaxPool2D<3, 2>,
-)>;
-/// v3, figure 7: 1×3 and 3×1 side by side.
-pub type InceptionC<const I: usize> = Concat<(
-    ConvBn<I, 320, 1>,
-    (ConvBn<I, 384, 1>, Concat<(Row<384, 384, 3, 1>, Column<384, 384, 3, 1>)>),
-    (ConvBn<I, 448, 1>, ConvBn<448, 384, 3, 1, 1>, Concat<(Row<384, 384, 3, 1>, Column<384, 384, 3, 1>)>),
-    (AvgPool2D<3, 1, 1>, ConvBn<I, 192, 1>),
-)>;
-/// v3 and Inception-ResNet: 299×299 pixels become 192 maps of 35×35.
-pub type StemV3 = (
-    (ConvBn<3, 32, 3, 2>, ConvBn<32, 32, 3>, ConvBn<32, 64, 3, 1, 1>, MaxPool2D<3, 2>),
-    (ConvBn<64, 80, 1>, ConvBn<80, 192, 3>, MaxPool2D<3, 2>),
-);
-/// v3's auxiliary classifier on 17×17 maps, with batch normalisation.
-pub type AuxHeadV3<const K: usize> =
-    (AvgPool2D<5, 3>, ConvBn<768, 128, 1>, ConvBn<128, 768, 5>, GlobalAvgPool, Linear<768, K>);
-/// Inception v3 without its auxiliary head ([`AuxHeadV3`]).
-pub type InceptionV3<const K: usize = 1000> = (
-    StemV3,
-    (InceptionA<192, 32>, InceptionA<256, 64>, InceptionA<288, 64>),
-    (ReductionA, InceptionB<128>, Repeated<InceptionB<160>, 2>, InceptionB<192>),
-    (ReductionB, InceptionC<1280>, InceptionC<2048>),
-    (GlobalAvgPool, Dropout, Linear<2048, K>),
-);
 
 /// v4's stem: 299×299 pixels become 384 maps of 35×35.
 pub type StemV4 = (

@@ -6,7 +6,7 @@
 //! | [`InceptionV3`], [`InceptionV3WithHead`] | 23,834,568 | 27,161,264 | 5,713,216,096 at 299 |
 //!
 //! [`inception`](crate::inception) has the networks of the papers, for counting, for pictures and for networks of one's
-//! own; two things make the published weights work here:
+//! own, made of the layers here from v3 on; two things make the published weights work:
 //!
 //! - **ε of batch normalisation is 1e-3** ([`SlimNorm`]), TF-slim's value, which no paper prints. With the usual 1e-5
 //!   channels of small variance come out up to ten times as large, and no file says so.

@@ -351,20 +351,19 @@ impl Experiment for NetworkAtlas {
 }
 
 fn atlas_figure(report: &NetworkAtlasReport) -> Figure {
-    // Short enough to stand beside each other.
-    let names: Vec<String> =
-        report.atlas.iter().map(|network| network.0.replace("Inception", "Inc.")).collect();
+    // Below each other: names of eight networks do not fit side by side.
+    let names = report.atlas.iter().map(|network| network.0.as_str());
     let dots = |value: fn(&(String, u64, u64, u64)) -> u64| {
         let networks = report.atlas.iter().enumerate();
-        networks.map(move |(i, network)| (i as f64, value(network) as f64 / 1e6)).collect::<Vec<_>>()
+        networks.map(move |(i, network)| (value(network) as f64 / 1e6, i as f64)).collect::<Vec<_>>()
     };
     Figure::new(
         "atlas",
         "Weights fell, work did not. Parameters, multiply-adds and activations of one image of published networks, in \
          millions, counted from their types. Inception v3 reads 299 × 299 pixels, LeNet-5 32 × 32, all others 224 × 224.",
-        "Three dots for each of eight networks on a logarithmic axis. Parameters rise from 0.06 million for LeNet-5 to 138 \
+        "Eight rows, one for each network, with three marks each on a logarithmic axis. Parameters rise from 0.06 million for LeNet-5 to 138 \
          for VGG-16 and fall to between 7 and 60; multiply-adds rise to 15,470 for VGG-16 and stay above 1,500.",
-        Plot::new(Axis::categories("network", names), Axis::logarithmic("millions"))
+        Plot::new(Axis::logarithmic("millions"), Axis::categories("", names))
             .scatter("parameters", dots(|network| network.1))
             .scatter("multiply-adds", dots(|network| network.2))
             .scatter("activations", dots(|network| network.3)),
