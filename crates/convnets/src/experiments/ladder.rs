@@ -66,7 +66,7 @@ impl ExperimentConfig for FashionLadderConfig {
 }
 
 /// A hidden layer of 128.
-type Dense = (Flatten, Linear<784, 128, Relu>, Linear<128, 10>);
+pub(super) type Dense = (Flatten, Linear<784, 128, Relu>, Linear<128, 10>);
 /// 1998's activations and pooling.
 type LeNetTanh = LeNet5Padded<Tanh, AvgPool2D<2, 2>>;
 /// Today's.

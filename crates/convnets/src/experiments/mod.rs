@@ -5,6 +5,7 @@
 //! | [`ConvolutionCosts`] | what windows see, and what they cost |
 //! | [`NetworkAtlas`] | the published networks in numbers, and a table that does not follow from its widths |
 //! | [`FashionLadder`] | convolutions read clothes better than dense layers with more parameters |
+//! | [`MovedPictures`] | moves cost convolutions less than dense layers, and means of maps less again |
 //! | [`PretrainedLenet`] | the networks in this crate beat the nearest neighbours, and rounding costs them nothing |
 //! | [`NielsenLadder`] | each of Nielsen's steps from dense to deep reads more digits |
 //! | [`AuxiliaryHeads`] | heads bring gradients to the bottom where the start does not |
@@ -25,6 +26,7 @@ mod depths;
 mod favourites;
 mod heads;
 mod ladder;
+mod moved;
 mod nuclei;
 mod pretrained_lenet;
 mod rungs;
@@ -40,6 +42,7 @@ pub use depths::{GradientsThroughDepth, GradientsThroughDepthConfig, GradientsTh
 pub use favourites::{FavouritePictures, FavouritePicturesConfig, FavouritePicturesReport};
 pub use heads::{AuxiliaryHeads, AuxiliaryHeadsConfig, AuxiliaryHeadsReport};
 pub use ladder::{FashionLadder, FashionLadderConfig, FashionLadderReport, SHIFT};
+pub use moved::{MovedPictures, MovedPicturesConfig, MovedPicturesReport, REACH};
 pub use nuclei::{UnetNuclei, UnetNucleiConfig, UnetNucleiReport};
 pub use pretrained_lenet::{PretrainedLenet, PretrainedLenetConfig, PretrainedLenetReport};
 pub use rungs::{NielsenLadder, NielsenLadderConfig, NielsenLadderReport};
@@ -55,6 +58,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<ConvolutionCosts>(),
         lab::entry::<NetworkAtlas>(),
         lab::entry::<FashionLadder>(),
+        lab::entry::<MovedPictures>(),
         lab::entry::<PretrainedLenet>(),
         lab::entry::<NielsenLadder>(),
         lab::entry::<AuxiliaryHeads>(),
