@@ -3,7 +3,7 @@
 //! *Open in its second part.* Swish is $z\,\sigma(\beta z)$: for $\beta = 0$ half the identity, for $\beta = 1$ SiLU, for
 //! $\beta \to \infty$ the rectifier. Let $\beta$ be a parameter of the network. Derive $\partial/\partial\beta$ and write the
 //! activation so that the tape passes gradients to both, $z$ and $\beta$. Then train it on digits (the tests do) and report
-//! where $\beta$ ends when it starts at 1. Does it end elsewhere when it starts at 0.2 or at 5? What does the loss say about
+//! where $\beta$ ends when it starts at 1. Does it end elsewhere when it starts at a fifth or at 5? What does the loss say about
 //! how much $\beta$ matters?
 
 use dfdx::prelude::{Const, Cpu, NoneTape, OwnedTape, Rank0, Tensor};
@@ -33,7 +33,7 @@ pub mod task {
 pub mod solution {
     //! $\partial/\partial\beta\; z\,\sigma(\beta z) = z^2\,\sigma(\beta z)\,(1 - \sigma(\beta z))$: never negative. The tape
     //! has to see $z$ twice, once inside of the gate; `with_empty_tape` keeps the same tensor and so the same gradient.
-    //! In our runs $\beta$ rises from 1 to about 1.9 in twenty passes, from 0.2 to about 1.8, and from 5, where the gate is
+    //! In our runs $\beta$ rises from 1 to nearly 2 in twenty passes, from a fifth nearly as far, and from 5, where the gate is
     //! nearly a step, it hardly moves; all three end at the same loss within the spread of the starts. The weights before the
     //! activation can scale $z$ and do what $\beta$ would, so it matters little here.
     //!

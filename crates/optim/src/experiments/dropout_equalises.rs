@@ -467,7 +467,7 @@ fn surface_figure(report: &DropoutEqualisesReport) -> Figure {
             .faint(lab::contours(reach, reach, &levels, height))
     };
     let points = |surface: &Surface| {
-        panel(format!("kept with probability {}", surface.keep), surface.lambda)
+        panel(format!("θ = {}", surface.keep), surface.lambda)
             .scatter("", surface.minima.iter().copied())
             .scatter("", surface.saddles.iter().copied())
             .scatter("", surface.maxima.iter().copied())
@@ -480,8 +480,8 @@ fn surface_figure(report: &DropoutEqualisesReport) -> Figure {
     Figure::new(
         "surface",
         "Dropout breaks a circle of equally good networks into four points, and leaves no other minimum. Lines of equal \
-         loss of a tied network with one number to learn, 1, and two units; every critical point for two probabilities to \
-         keep a unit. All minima have two equal units and the same loss.",
+         loss of a tied network with one number to learn, 1, and two units; every critical point for two probabilities θ \
+         to keep a unit. All minima have two equal units and the same loss.",
         "Three maps side by side. Without dropout the lines of equal loss are circles around the middle. With dropout \
          four minima lie on the diagonals, four saddles on the axes and a maximum in the middle; with more dropout all of \
          them lie nearer to it.",
