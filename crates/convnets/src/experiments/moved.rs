@@ -255,7 +255,8 @@ impl Experiment for MovedPictures {
                     "Where windows help. Test accuracy of the small VGG minus that of the dense network in percentage points, \
                      on images moved by up to {REACH} pixels; mean over seeds."
                 ),
-                "A square of 81 numbers with its middle in the pale range: the numbers grow from the middle outwards.",
+                "A square of 81 numbers: small in the middle, largest where images are moved by two pixels to a side, \
+                 small again in the corners.",
                 Heatmap {
                     row_label: "moved down, pixels".into(),
                     column_label: "moved right, pixels".into(),
