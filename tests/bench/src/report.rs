@@ -397,6 +397,11 @@ impl Report {
                     "likely: an example of so small a network is over in microseconds, and the weights stay in a cache between \
                      examples: there is little that a larger product can save"
                 }
+                (Group::Updates, _) => {
+                    "likely: before it changes a weight a step looks through the whole gradient for what is not a number, and it \
+                     takes blocks to the stack and back, which is most of the time of a plain rule on a million weights; \
+                     Adafactor runs one tensor on one thread"
+                }
                 _ => "the slowest rows are products and sums, which the processor and its memory bound on every side",
             });
             checks.push(json!({

@@ -53,7 +53,7 @@ fn is_benign(points: &[Point], best: f64) {
             _ => assert!(point.least_curvature < -1e-3, "{point:?}"),
         }
     }
-    let signs: i32 = points.iter().map(|point| if index(point) % 2 == 0 { 1 } else { -1 }).sum();
+    let signs: i32 = points.iter().map(|point| if index(point).is_multiple_of(2) { 1 } else { -1 }).sum();
     assert_eq!(signs, 1, "{} points", points.len());
 }
 
