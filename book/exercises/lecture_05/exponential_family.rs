@@ -52,9 +52,9 @@ mod tests {
         let (value, mean, covariance) = log_partition(&votes);
         // The loss of the crate and its gradient, for each label.
         let x = Cpu::default().tensor([votes]);
-        for label in 0..4 {
+        for (label, vote) in votes.into_iter().enumerate() {
             let loss = losses::cross_entropy_mean(x.leaky_trace(), &[label]);
-            assert!((loss.array() - (value - votes[label])).abs() < 1e-14, "label {label}");
+            assert!((loss.array() - (value - vote)).abs() < 1e-14, "label {label}");
             let gradient = loss.backward().get(&x).array()[0];
             for (k, want) in gradient.into_iter().enumerate() {
                 let observed = if k == label { 1.0 } else { 0.0 };
