@@ -98,7 +98,7 @@ pub struct DropoutEqualisesReport {
     pub spread_curves_without: Vec<Vec<f64>>,
     /// Largest difference between the products of norms that the rotation in closed form makes equal.
     pub equalized_gap: f64,
-    /// The surface of one number, 1, and two tied units for each probability in [`SURFACES`].
+    /// The surface of one number, 1, and two tied units for each probability in `SURFACES`.
     pub surfaces: Vec<Surface>,
     /// The first singular values side by side.
     pub table: Table,

@@ -3,7 +3,7 @@
 //! $$ L(U) = \lVert M - U U^\top \rVert_F^2 + \lambda \sum_{i=1}^r \lVert u_i \rVert^4 , \qquad
 //!    \nabla L = -4 (M - U U^\top) U + 4 \lambda\, U \operatorname{diag}(\lVert u_i \rVert^2) $$
 //!
-//! is what dropout makes of a linear auto-encoder with tied weights ([`tied_optimum`](super::dropout_theory::tied_optimum)
+//! is what dropout makes of a linear auto-encoder with tied weights ([`tied_optimum`]
 //! has its minimum). Without dropout every rotation of the units is as good, and no critical point stands alone; with it
 //! there are finitely many, and for $d r \le 4$ weights they can all be found.
 //!
