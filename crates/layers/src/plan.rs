@@ -570,8 +570,9 @@ impl Plan {
                 Ok(totals.output)
             }
             Self::Skip(part) => {
-                let [channels, high, wide] = part.walk(named(part, 0), input, rows)?;
-                Ok([input[0] + channels, high, wide])
+                part.walk(named(part, 0), input, rows)?;
+                let totals = self.totals(input).map_err(|misfit| PlanError { path, misfit })?;
+                Ok(totals.output)
             }
             Self::Pointwise | Self::Activation(_) => Ok(input),
             leaf => {

@@ -188,7 +188,7 @@ impl<E: Real> Run<'_, E> {
     /// The gradient after [`Prepare`], for rules on whole tensors; the weights are shrunk already.
     pub fn prepared(&mut self) -> Vec<E> {
         let mut gradient = self.gradient.to_vec();
-        passes::prepare(self.prepare, self.weights, &mut gradient);
+        E::prepare(self.prepare, self.weights, &mut gradient);
         gradient
     }
 }
@@ -281,7 +281,18 @@ fn go_through<E: Real>(
 /// assert_eq!(sums, [25.0, 0.0]);
 /// ```
 pub fn squares<E: Real>(slices: &[&[E]]) -> Vec<f64> {
-    sums(slices, &|i, range| E::squares(&slices[i][range]))
+    sums(slices, &|parts| {
+        let whole = |part: &Part| slices[part.slice][part.range.clone()].as_array::<CHUNK>();
+        if let [a, b, c, d] = parts
+            && let (Some(a), Some(b), Some(c), Some(d)) = (whole(a), whole(b), whole(c), whole(d))
+        {
+            for (part, sum) in parts.iter_mut().zip(E::four_squares([a, b, c, d])) {
+                part.sum = sum;
+            }
+        } else {
+            parts.iter_mut().for_each(|part| part.sum = E::squares(&slices[part.slice][part.range.clone()]));
+        }
+    })
 }
 
 /// Σ g′² of each tensor, where $g'$ is its gradient after `prepare(position)`.
@@ -293,26 +304,41 @@ pub fn prepared_squares<E: Real>(
     prepare: impl Fn(usize) -> Prepare + Sync,
 ) -> Vec<f64> {
     let weights: Vec<&[E]> = tensors.iter().map(|t| &*t.weights).collect();
-    sums(&weights, &|i, range| {
-        E::prepared_squares(prepare(i), &weights[i][range.clone()], &tensors[i].gradient[range])
+    sums(&weights, &|parts| {
+        for Part { slice, range, sum } in parts {
+            let (w, g) = (&weights[*slice][range.clone()], &tensors[*slice].gradient[range.clone()]);
+            *sum = E::prepared_squares(prepare(*slice), w, g);
+        }
     })
 }
 
-/// Adds `term(slice, range)` over the ranges of each slice, computed in parallel.
-fn sums<E: Real>(slices: &[&[E]], term: &(dyn Fn(usize, std::ops::Range<usize>) -> f64 + Sync)) -> Vec<f64> {
-    let ranges = slices.iter().enumerate().flat_map(|(i, slice)| {
-        (0..slice.len()).step_by(CHUNK).map(move |from| (i, from..(from + CHUNK).min(slice.len()), 0.0))
+/// At most [`CHUNK`] elements of one of several slices, and what they add to its sum.
+struct Part {
+    slice: usize,
+    range: std::ops::Range<usize>,
+    sum: f64,
+}
+
+/// Adds the sums of the parts of each slice in order, after `compute` has set them, in parallel: those of at most
+/// [`SIDE_BY_SIDE`](passes::SIDE_BY_SIDE) parts in one call.
+fn sums<E: Real>(slices: &[&[E]], compute: &(dyn Fn(&mut [Part]) + Sync)) -> Vec<f64> {
+    let ranges = slices.iter().enumerate().flat_map(|(slice, elements)| {
+        let end = elements.len();
+        (0..end).step_by(CHUNK).map(move |from| Part {
+            slice,
+            range: from..(from + CHUNK).min(end),
+            sum: 0.0,
+        })
     });
-    let mut parts: Vec<_> = ranges.collect();
-    let compute = |part: &mut (usize, std::ops::Range<usize>, f64)| part.2 = term(part.0, part.1.clone());
+    let mut parts: Vec<Part> = ranges.collect();
     if slices.iter().map(|slice| slice.len()).sum::<usize>() <= CHUNK {
-        parts.iter_mut().for_each(compute);
+        parts.chunks_mut(passes::SIDE_BY_SIDE).for_each(compute);
     } else {
-        chunks_mut(&mut parts, 1, |_, part| part.iter_mut().for_each(compute));
+        chunks_mut(&mut parts, passes::SIDE_BY_SIDE, |_, parts| compute(parts));
     }
     let mut sums = vec![0.0; slices.len()];
-    for (i, _, sum) in parts {
-        sums[i] += sum;
+    for Part { slice, sum, .. } in parts {
+        sums[slice] += sum;
     }
     sums
 }

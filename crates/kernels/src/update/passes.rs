@@ -1,6 +1,7 @@
 //! The loops of a step: one body for every [`Element`], the sums of squares, and the common rules compiled here.
 use super::{Element, Prepare, Run};
 use crate::Real;
+use crate::loops::CHUNK;
 use crate::simd::{Body, simd};
 
 /// [`Prepare`] in the dtype of the tensor.
@@ -36,43 +37,65 @@ struct Each<'a, E, F, const N: usize> {
     element: F,
 }
 
-/// Elements that are copied to the stack and back: with the compiler's proof that they do not overlap, the loop over
-/// them is vectorised whatever the number of slots.
-const BLOCK: usize = 64;
+/// Elements of a block that is taken from memory at once, changed, and put back: the compiler then needs no proof that
+/// weights, gradient and slots do not overlap, and keeps a block of each in registers. With 16 it unrolls a short rule
+/// before it looks for vectors, and finds none; with 64 and AVX2 registers run out.
+const BLOCK: usize = 32;
+
+impl<E: Real, F: Element<E, N>, const N: usize> Each<'_, E, F, N> {
+    #[inline(always)]
+    fn block(prepared: Prepared<E>, element: F, w: &mut [E; BLOCK], g: &[E; BLOCK], s: &mut [[E; BLOCK]; N]) {
+        for i in 0..BLOCK {
+            let mut at = [E::zero(); N];
+            for j in 0..N {
+                at[j] = s[j][i];
+            }
+            let g = prepared.gradient(w[i], g[i]);
+            let (new, at) = element.apply(w[i] * prepared.keep, g, at);
+            w[i] = new;
+            for j in 0..N {
+                s[j][i] = at[j];
+            }
+        }
+    }
+}
 
 impl<E: Real, F: Element<E, N>, const N: usize> Body for Each<'_, E, F, N> {
     type Out = ();
     #[inline(always)]
     fn run(self) {
-        let Self { weights, gradient, mut slots, prepared, element } = self;
+        let Self { weights, gradient, slots, prepared, element } = self;
         let n = weights.len();
-        let mut start = 0;
-        while start < n {
-            let len = BLOCK.min(n - start);
-            let (mut w, mut g) = ([E::zero(); BLOCK], [E::zero(); BLOCK]);
-            let mut s = [[E::zero(); BLOCK]; N];
-            w[..len].copy_from_slice(&weights[start..start + len]);
-            g[..len].copy_from_slice(&gradient[start..start + len]);
-            for (s, slot) in s.iter_mut().zip(&slots) {
-                s[..len].copy_from_slice(&slot[start..start + len]);
+        let (weights, w_rest) = weights.as_chunks_mut::<BLOCK>();
+        let (gradient, g_rest) = gradient[..n].as_chunks::<BLOCK>();
+        let mut s_rest: [&mut [E]; N] = std::array::from_fn(|_| &mut [][..]);
+        let mut rests = s_rest.iter_mut();
+        let slots = slots.map(|slot| {
+            let (blocks, rest) = slot[..n].as_chunks_mut::<BLOCK>();
+            *rests.next().expect("as many as slots") = rest;
+            blocks
+        });
+        for (i, (w_block, g)) in weights.iter_mut().zip(gradient).enumerate() {
+            let (mut w, g) = (*w_block, *g);
+            let mut s: [[E; BLOCK]; N] = std::array::from_fn(|j| slots[j][i]);
+            Self::block(prepared, element, &mut w, &g, &mut s);
+            *w_block = w;
+            for j in 0..N {
+                slots[j][i] = s[j];
             }
-            for i in 0..BLOCK {
-                let mut at = [E::zero(); N];
-                for j in 0..N {
-                    at[j] = s[j][i];
-                }
-                let g = prepared.gradient(w[i], g[i]);
-                let (new, at) = element.apply(w[i] * prepared.keep, g, at);
-                w[i] = new;
-                for j in 0..N {
-                    s[j][i] = at[j];
-                }
-            }
-            weights[start..start + len].copy_from_slice(&w[..len]);
-            for (s, slot) in s.iter().zip(&mut slots) {
-                slot[start..start + len].copy_from_slice(&s[..len]);
-            }
-            start += len;
+        }
+        let left = w_rest.len();
+        let (mut w, mut g) = ([E::zero(); BLOCK], [E::zero(); BLOCK]);
+        let mut s = [[E::zero(); BLOCK]; N];
+        w[..left].copy_from_slice(w_rest);
+        g[..left].copy_from_slice(g_rest);
+        for (s, rest) in s.iter_mut().zip(&s_rest) {
+            s[..left].copy_from_slice(rest);
+        }
+        Self::block(prepared, element, &mut w, &g, &mut s);
+        w_rest.copy_from_slice(&w[..left]);
+        for (s, rest) in s.iter().zip(&mut s_rest) {
+            rest.copy_from_slice(&s[..left]);
         }
     }
 }
@@ -85,34 +108,53 @@ pub fn each<E: Real, const N: usize>(run: Run<'_, E>, element: impl Element<E, N
     simd(Each { weights, gradient, slots, prepared: Prepared::new(prepare), element })
 }
 
-/// g = g′ and w = w′.
-pub fn prepare<E: Real>(prepare: Prepare, weights: &mut [E], gradient: &mut [E]) {
-    let prepared = Prepared::new(prepare);
-    for (w, g) in weights.iter_mut().zip(gradient) {
-        *g = prepared.gradient(*w, *g);
-        *w *= prepared.keep;
+struct Prepares<'a, E> {
+    weights: &'a mut [E],
+    gradient: &'a mut [E],
+    prepared: Prepared<E>,
+}
+impl<E: Real> Body for Prepares<'_, E> {
+    type Out = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self { weights, gradient, prepared } = self;
+        for (w, g) in weights.iter_mut().zip(gradient) {
+            *g = prepared.gradient(*w, *g);
+            *w *= prepared.keep;
+        }
     }
 }
 
 const LANES: usize = 16;
 
-/// Σ x², in 16 lanes of f64, over what `terms` makes of sixteen elements at a time and of each that is left.
+/// Slices of [`CHUNK`] elements whose squares are added at the same time.
+pub(super) const SIDE_BY_SIDE: usize = 4;
+
+/// Σ x², in 16 lanes of f64, over blocks of sixteen elements and the elements that are left.
 ///
-/// Blocks and not indices: with a bound to check for each element the loop is not vectorised.
+/// Blocks and not indices, and a loop and not `for_each`: with a bound to check for each element, or the lanes behind a
+/// closure, it is not vectorised and takes up to twenty times as long.
 #[inline(always)]
 fn lanes(blocks: impl Iterator<Item = [f64; LANES]>, rest: impl Iterator<Item = f64>) -> f64 {
     let mut lanes = [0.0_f64; LANES];
     for block in blocks {
-        for (lane, x) in lanes.iter_mut().zip(block) {
-            *lane = x.mul_add(x, *lane);
-        }
+        add_squares(&mut lanes, block);
     }
-    let rest = rest.fold(0.0, |sum: f64, x| x.mul_add(x, sum));
-    let mut s = [0.0; 4];
-    for (j, s) in s.iter_mut().enumerate() {
-        *s = (lanes[j] + lanes[j + 4]) + (lanes[j + 8] + lanes[j + 12]);
+    total(lanes) + rest.fold(0.0, |sum: f64, x| x.mul_add(x, sum))
+}
+
+#[inline(always)]
+fn add_squares(lanes: &mut [f64; LANES], block: [f64; LANES]) {
+    for (lane, x) in lanes.iter_mut().zip(block) {
+        *lane = x.mul_add(x, *lane);
     }
-    ((s[0] + s[1]) + (s[2] + s[3])) + rest
+}
+
+/// The sum of the lanes.
+#[inline(always)]
+fn total(lanes: [f64; LANES]) -> f64 {
+    let s: [f64; 4] = std::array::from_fn(|j| (lanes[j] + lanes[j + 4]) + (lanes[j + 8] + lanes[j + 12]));
+    (s[0] + s[1]) + (s[2] + s[3])
 }
 
 struct Squares<'a, E>(&'a [E]);
@@ -122,6 +164,24 @@ impl<E: Real> Body for Squares<'_, E> {
     fn run(self) -> f64 {
         let (blocks, rest) = self.0.as_chunks::<LANES>();
         lanes(blocks.iter().map(|block| block.map(E::as_f64)), rest.iter().map(|x| x.as_f64()))
+    }
+}
+
+/// [`Squares`] of four slices of [`CHUNK`] elements, side by side: the additions of one wait for each other, those of
+/// four do not.
+struct FourSquares<'a, E>([&'a [E; CHUNK]; SIDE_BY_SIDE]);
+impl<E: Real> Body for FourSquares<'_, E> {
+    type Out = [f64; SIDE_BY_SIDE];
+    #[inline(always)]
+    fn run(self) -> Self::Out {
+        let blocks = self.0.map(|slice| slice.as_chunks::<LANES>().0);
+        let mut sums = [[0.0_f64; LANES]; SIDE_BY_SIDE];
+        for i in 0..CHUNK / LANES {
+            for (sums, blocks) in sums.iter_mut().zip(blocks) {
+                add_squares(sums, blocks[i].map(E::as_f64));
+            }
+        }
+        sums.map(total)
     }
 }
 
@@ -307,8 +367,12 @@ pub fn rmsprop<E: Real>(run: Run<'_, E>, step: RmsPropStep) {
 
 /// The loops of one run, compiled in this crate for both element types.
 pub trait Updates: Sized {
+    /// g = g′ and w = w′.
+    fn prepare(prepare: Prepare, weights: &mut [Self], gradient: &mut [Self]);
     /// Σ x².
     fn squares(x: &[Self]) -> f64;
+    /// Σ x² of each, with the bits of [`squares`](Self::squares).
+    fn four_squares(x: [&[Self; CHUNK]; SIDE_BY_SIDE]) -> [f64; SIDE_BY_SIDE];
     /// Σ g′².
     fn prepared_squares(prepare: Prepare, weights: &[Self], gradient: &[Self]) -> f64;
     /// Body of [`sgd`].
@@ -322,8 +386,14 @@ pub trait Updates: Sized {
 macro_rules! updates {
     ($type:ty) => {
         impl Updates for $type {
+            fn prepare(prepare: Prepare, weights: &mut [Self], gradient: &mut [Self]) {
+                simd(Prepares { weights, gradient, prepared: Prepared::new(prepare) })
+            }
             fn squares(x: &[Self]) -> f64 {
                 simd(Squares(x))
+            }
+            fn four_squares(x: [&[Self; CHUNK]; SIDE_BY_SIDE]) -> [f64; SIDE_BY_SIDE] {
+                simd(FourSquares(x))
             }
             fn prepared_squares(prepare: Prepare, weights: &[Self], gradient: &[Self]) -> f64 {
                 simd(PreparedSquares(Prepared::new(prepare), weights, gradient))

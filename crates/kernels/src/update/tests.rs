@@ -294,6 +294,17 @@ fn squares_are_exact_and_the_same_for_any_threads() {
     assert_eq!(squares(&[&[1.0_f32, f32::INFINITY][..]])[0], f64::INFINITY);
 }
 
+/// Four parts side by side are summed like each by itself: their sums, added in order, are the bits of the whole.
+#[test]
+fn squares_side_by_side_have_the_bits_of_each() {
+    let x: Vec<f32> = (0..9 * CHUNK + 37).map(|i| (i as f32 * 0.37).sin() * 1e3).collect();
+    let each = x.chunks(CHUNK).fold(0.0, |sum, part| sum + squares(&[part])[0]);
+    assert_eq!(squares(&[&x[..]])[0].to_bits(), each.to_bits());
+    let shifted = [&x[1..5 * CHUNK], &x[..CHUNK], &x[..2 * CHUNK], &x[3..7]];
+    let alone = shifted.map(|slice| squares(&[slice])[0].to_bits());
+    assert_eq!(squares(&shifted).iter().map(|sum| sum.to_bits()).collect::<Vec<_>>(), alone);
+}
+
 #[test]
 fn prepared_squares_are_those_of_the_prepared_gradient() {
     let mut model = model::<30, f64>();

@@ -119,5 +119,10 @@ fn what_does_not_fit_is_named() {
     let error = Unequal::PLAN.rows([1, 4, 4]).unwrap_err();
     assert_eq!(error.path, "0.0"); // the field of `Concat`
     assert_eq!(error.misfit, Misfit::Branches { first: [1, 2, 2], other: [1, 4, 4] });
+    // What is cut out of the input cannot be larger than it.
+    let skip = Plan::Skip(&Plan::Chain(&[<Upsample<2>>::PLAN]));
+    let misfit = Misfit::Branches { first: [1, 4, 4], other: [1, 8, 8] };
+    assert_eq!(skip.totals([1, 4, 4]), Err(misfit));
+    assert_eq!(skip.rows([1, 4, 4]).unwrap_err().misfit, misfit);
     assert_eq!(Linear::<4, 2>::PLAN.totals([4, 2, 1]), Err(Misfit::Pixels { rows: 2, cols: 1 }));
 }

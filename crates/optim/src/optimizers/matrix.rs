@@ -15,7 +15,7 @@
 //! trajectory.
 use super::{Code, WeightDecay, adaptive::divide, rule};
 use kernels::Real;
-use kernels::update::{Cut, Run};
+use kernels::update::{Cut, Element, Run, squares};
 use layers::StepError;
 use layers::params::Parameter;
 use layers::rule::{At, SlotSpec};
@@ -23,7 +23,7 @@ use nalgebra::DMatrix;
 
 /// √Σ x².
 fn norm<E: Real>(x: &[E]) -> f64 {
-    kernels::update::squares(&[x])[0].sqrt()
+    squares(&[x])[0].sqrt()
 }
 
 rule! {
@@ -78,17 +78,19 @@ rule! {
         if let [.., n, m] = *run.dims.sizes() {
             let matrices = gradient.chunks(n * m).zip(direction.chunks_mut(n * m));
             for ((g, d), (rows, columns)) in matrices.zip(rows.chunks_mut(n).zip(columns.chunks_mut(m))) {
-                for (row, mean) in g.chunks(m).zip(&mut *rows) {
-                    toward(mean, row.iter().map(|&g| g * g).sum::<E>() / E::of(m as f64));
+                let lines: Vec<&[E]> = g.chunks(m).collect();
+                for (mean, square) in rows.iter_mut().zip(squares(&lines)) {
+                    toward(mean, E::of(square / m as f64));
                 }
-                for (j, mean) in columns.iter_mut().enumerate() {
-                    let square = (0..n).map(|i| g[i * m + j] * g[i * m + j]).sum::<E>();
-                    toward(mean, square / E::of(n as f64));
+                let mut sums = vec![E::zero(); m];
+                lines.iter().for_each(|line| each(&mut sums, line, [], AddSquare));
+                for (mean, sum) in columns.iter_mut().zip(sums) {
+                    toward(mean, sum / E::of(n as f64));
                 }
                 let mean = rows.iter().copied().sum::<E>() / E::of(n as f64);
                 let mean = if mean > smallest { mean } else { smallest };
-                for (i, (d, &g)) in d.iter_mut().zip(g).enumerate() {
-                    *d = inverse_root(rows[i / m] * columns[i % m] / mean, smallest) * g;
+                for ((d, g), &row) in d.chunks_mut(m).zip(lines).zip(&*rows) {
+                    each(d, g, [&mut *columns], Factored { row, mean, smallest });
                 }
             }
         } else {
@@ -98,12 +100,59 @@ rule! {
             }
         }
         let excess = (norm(&direction) / (count.sqrt() * self.clip)).max(1.0);
-        let rate = E::of(rate / excess);
-        run.weights.iter_mut().zip(&direction).for_each(|(w, &d)| *w -= rate * d);
+        each(run.weights, &direction, [], Descend(E::of(rate / excess)));
+    }
+}
+
+/// One vectorised loop over two slices and what the element rule remembers.
+fn each<E: Real, const N: usize>(
+    to: &mut [E],
+    from: &[E],
+    slots: [&mut [E]; N],
+    element: impl Element<E, N>,
+) {
+    let mut given = slots.into_iter();
+    let slots = std::array::from_fn(|_| given.next().unwrap_or_default());
+    let (dims, prepare) = (Default::default(), Default::default());
+    Run { tensor: 0, dims, weights: to, gradient: from, slots, prepare }.each(element)
+}
+
+/// s += g².
+#[derive(Clone, Copy)]
+struct AddSquare;
+impl<E: Real> Element<E, 0> for AddSquare {
+    #[inline(always)]
+    fn apply(self, sum: E, g: E, slots: [E; 0]) -> (E, [E; 0]) {
+        (g.mul_add(g, sum), slots)
+    }
+}
+
+/// The gradient over the root of the second moment that a row and a column (slot 0) share.
+#[derive(Clone, Copy)]
+struct Factored<E> {
+    row: E,
+    mean: E,
+    smallest: E,
+}
+impl<E: Real> Element<E, 1> for Factored<E> {
+    #[inline(always)]
+    fn apply(self, _: E, g: E, [column]: [E; 1]) -> (E, [E; 1]) {
+        (inverse_root(self.row * column / self.mean, self.smallest) * g, [column])
+    }
+}
+
+/// w −= η d.
+#[derive(Clone, Copy)]
+struct Descend<E>(E);
+impl<E: Real> Element<E, 0> for Descend<E> {
+    #[inline(always)]
+    fn apply(self, w: E, d: E, slots: [E; 0]) -> (E, [E; 0]) {
+        (d.mul_add(-self.0, w), slots)
     }
 }
 
 /// 1 / √max(x, ε²).
+#[inline(always)]
 fn inverse_root<E: Real>(x: E, epsilon: E) -> E {
     let x = if x > epsilon * epsilon { x } else { epsilon * epsilon };
     E::ONE / x.sqrt()
