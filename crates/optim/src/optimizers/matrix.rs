@@ -70,50 +70,43 @@ rule! {
         let scale = (norm(run.weights) / count.sqrt()).max(self.smallest_scale);
         let rate = at.learning_rate.min(1.0 / t.sqrt()) * scale;
         let share = E::of(t.powf(self.decay_power));
-        let gradient = run.prepared();
+        // Becomes the direction, in place.
+        let mut direction = run.prepared();
         let [rows, columns, square, ..] = run.slots;
         let toward = |mean: &mut E, value: E| *mean = share.mul_add(value - *mean, *mean);
         let smallest = E::epsilon();
-        let mut direction = vec![E::zero(); gradient.len()];
         if let [.., n, m] = *run.dims.sizes() {
-            let matrices = gradient.chunks(n * m).zip(direction.chunks_mut(n * m));
-            for ((g, d), (rows, columns)) in matrices.zip(rows.chunks_mut(n).zip(columns.chunks_mut(m))) {
-                let lines: Vec<&[E]> = g.chunks(m).collect();
+            let moments = rows.chunks_mut(n).zip(columns.chunks_mut(m));
+            for (matrix, (rows, columns)) in direction.chunks_mut(n * m).zip(moments) {
+                let lines: Vec<&[E]> = matrix.chunks(m).collect();
                 for (mean, square) in rows.iter_mut().zip(squares(&lines)) {
                     toward(mean, E::of(square / m as f64));
                 }
                 let mut sums = vec![E::zero(); m];
-                lines.iter().for_each(|line| each(&mut sums, line, [], AddSquare));
+                lines.iter().for_each(|line| each(&mut sums, line, AddSquare));
                 for (mean, sum) in columns.iter_mut().zip(sums) {
                     toward(mean, sum / E::of(n as f64));
                 }
                 let mean = rows.iter().copied().sum::<E>() / E::of(n as f64);
                 let mean = if mean > smallest { mean } else { smallest };
-                for ((d, g), &row) in d.chunks_mut(m).zip(lines).zip(&*rows) {
-                    each(d, g, [&mut *columns], Factored { row, mean, smallest });
+                for (line, &row) in matrix.chunks_mut(m).zip(&*rows) {
+                    each(line, columns, Factored { row, mean, smallest });
                 }
             }
         } else {
-            for ((d, v), &g) in direction.iter_mut().zip(square).zip(&gradient) {
-                toward(v, g * g);
-                *d = inverse_root(*v, smallest) * g;
+            for (g, v) in direction.iter_mut().zip(square) {
+                toward(v, *g * *g);
+                *g = inverse_root(*v, smallest) * *g;
             }
         }
         let excess = (norm(&direction) / (count.sqrt() * self.clip)).max(1.0);
-        each(run.weights, &direction, [], Descend(E::of(rate / excess)));
+        each(run.weights, &direction, Descend(E::of(rate / excess)));
     }
 }
 
-/// One vectorised loop over two slices and what the element rule remembers.
-fn each<E: Real, const N: usize>(
-    to: &mut [E],
-    from: &[E],
-    slots: [&mut [E]; N],
-    element: impl Element<E, N>,
-) {
-    let mut given = slots.into_iter();
-    let slots = std::array::from_fn(|_| given.next().unwrap_or_default());
-    let (dims, prepare) = (Default::default(), Default::default());
+/// One vectorised loop over two slices.
+fn each<E: Real>(to: &mut [E], from: &[E], element: impl Element<E, 0>) {
+    let (dims, prepare, slots) = Default::default();
     Run { tensor: 0, dims, weights: to, gradient: from, slots, prepare }.each(element)
 }
 
@@ -127,17 +120,17 @@ impl<E: Real> Element<E, 0> for AddSquare {
     }
 }
 
-/// The gradient over the root of the second moment that a row and a column (slot 0) share.
+/// A gradient over the root of its second moment, which its row and its column share.
 #[derive(Clone, Copy)]
 struct Factored<E> {
     row: E,
     mean: E,
     smallest: E,
 }
-impl<E: Real> Element<E, 1> for Factored<E> {
+impl<E: Real> Element<E, 0> for Factored<E> {
     #[inline(always)]
-    fn apply(self, _: E, g: E, [column]: [E; 1]) -> (E, [E; 1]) {
-        (inverse_root(self.row * column / self.mean, self.smallest) * g, [column])
+    fn apply(self, g: E, column: E, slots: [E; 0]) -> (E, [E; 0]) {
+        (inverse_root(self.row * column / self.mean, self.smallest) * g, slots)
     }
 }
 
