@@ -19,6 +19,12 @@ const COMPLETE: &[&str] = &[];
 /// Units on the way there: each of their methods has code, a reference that it is held against, and a place in the book.
 const REFERENCED: &[&str] = &["optim", "convnets"];
 
+/// What a cell may say instead of a name: that there is nothing to name, and why.
+const NONE: &str = "none: ";
+
+/// Columns where that is possible: nothing to differentiate, nothing to measure.
+const OPTIONAL: &[&str] = &["gradient_test", "experiment"];
+
 /// A row's cells by column; a cell may list several names, separated by `; `.
 struct Row {
     number: usize,
@@ -28,7 +34,13 @@ struct Row {
 impl Row {
     fn names(&self, column: &str) -> Vec<&str> {
         let i = COLUMNS.iter().position(|c| *c == column).expect("a known column");
-        self.cells[i].split("; ").filter(|name| !name.is_empty()).collect()
+        self.cells[i].split("; ").filter(|name| !name.is_empty() && !name.starts_with(NONE)).collect()
+    }
+
+    /// Why a cell names nothing, if it says so.
+    fn reason(&self, column: &str) -> Option<&str> {
+        let i = COLUMNS.iter().position(|c| *c == column)?;
+        self.cells[i].strip_prefix(NONE)
     }
 }
 
@@ -111,7 +123,20 @@ fn what_a_cell_names_exists() {
 fn assert_filled(units: &[&str], columns: &[&str]) {
     for row in rows().iter().filter(|row| units.contains(&row.names("unit")[0])) {
         for column in columns {
-            assert!(!row.names(column).is_empty(), "line {}: `{column}` is empty", row.number);
+            let is_filled = !row.names(column).is_empty() || row.reason(column).is_some();
+            assert!(is_filled, "line {}: `{column}` is empty", row.number);
+        }
+    }
+}
+
+#[test]
+fn a_cell_without_a_name_gives_a_reason_where_one_is_possible() {
+    for row in rows() {
+        for (column, cell) in COLUMNS.iter().zip(&row.cells).filter(|(_, cell)| cell.contains(NONE.trim())) {
+            let line = row.number;
+            assert!(OPTIONAL.contains(column), "line {line}: `{column}` cannot be left out");
+            let reason = row.reason(column).unwrap_or_default();
+            assert!(reason.split_whitespace().count() >= 3, "line {line}: `{column}` without a reason: {cell}");
         }
     }
 }
