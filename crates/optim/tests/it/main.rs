@@ -26,6 +26,7 @@ mod search;
 mod second_order;
 mod sgd;
 mod sharing;
+mod slopes;
 mod starts;
 mod sums;
 mod surfaces;
