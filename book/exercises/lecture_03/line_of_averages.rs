@@ -20,7 +20,7 @@ pub mod task {
 
 pub mod solution {
     //! With $\rho = 1 - \eta h$ a draw contributes $-\eta\rho^k$ to the point $k$ steps after its own, so $w_T$ has
-    //! the variance $\eta^2\sum_{k<T}\rho^{2k} \to \eta/(h(2 - \eta h))$: the cloud around the minimum, proportional
+    //! the variance $\eta^2\sum_{k < T}\rho^{2k} \to \eta/(h(2 - \eta h))$: the cloud around the minimum, proportional
     //! to $\eta$. In the average a draw with $k$ steps still to come contributes
     //! $-\frac{\eta}{T}(1 + \rho + \dots + \rho^{k}) = -\frac{1 - \rho^{k+1}}{hT}$, nearly all draws the same. The
     //! variance is close to $1/(h^2 T)$, without $\eta$: a large constant rate and an average (Polyak & Juditsky
