@@ -8,6 +8,7 @@
 //! | recurrent, $g$ gates | $g h (i + h)\ +\ 2 g h$ (PyTorch has two bias vectors) | $g h (i + h)$ per step |
 //! | attention, width $d$ | $4 d^2 + 4 d$ | $4 T d^2 + 2 T^2 d$ |
 //! | embedding | $V d$ | 0 |
+//! | flow of a differential equation, $n$ evaluations of $f$ | those of $f$, once | $n$ times those of $f$ |
 //!
 //! $$ H_\text{out} = \Bigl\lfloor \frac{H + 2p - d(k - 1) - 1}{s} \Bigr\rfloor + 1, \qquad
 //!    r_l = r_{l-1} + d (k - 1) \prod_{i < l} s_i $$
@@ -161,6 +162,16 @@ pub enum Layer {
         out: usize,
         /// Edges, both directions and loops counted.
         edges: usize,
+    },
+    /// The time, as one more channel or feature.
+    Time,
+    /// The flow of a differential equation: the same layers evaluated again and again by a solver. What is kept is the end:
+    /// the way back is solved anew.
+    Flow {
+        /// The right-hand side, from a size to the same size.
+        field: Vec<Layer>,
+        /// Evaluations of it on the way forward.
+        evaluations: usize,
     },
     /// Branches whose outputs are added.
     Add(Vec<Vec<Layer>>),
@@ -360,6 +371,26 @@ fn step(layer: &Layer, mut at: At, cost: &mut Cost) -> Result<At, Error> {
             weights(features * out, out, nodes);
             cost.macs += (edges * out) as u64;
             at.size = Size::Tokens(nodes, out);
+            true
+        }
+        (Layer::Time, size) => {
+            at.size = match size {
+                Size::Image(c, h, w) => Size::Image(c + 1, h, w),
+                Size::Tokens(tokens, features) => Size::Tokens(tokens, features + 1),
+                Size::Vector(features) => Size::Vector(features + 1),
+            };
+            false
+        }
+        (Layer::Flow { field, evaluations }, size) => {
+            let mut once = Cost::default();
+            let end = walk(field, at, &mut once)?;
+            if end.size != size || *evaluations == 0 {
+                return Err(refuse(&end));
+            }
+            cost.parameters += once.parameters;
+            cost.macs += once.macs * *evaluations as u64;
+            cost.weight_layers += once.weight_layers;
+            at.field += *evaluations * (end.field - at.field);
             true
         }
         (Layer::Add(branches), _) => {

@@ -155,6 +155,7 @@ fn pieces(layers: &[Layer], mut size: Size) -> Result<(Vec<Piece>, Size), Error>
             Layer::Positions { .. } => Some("positions"),
             Layer::Segments { .. } => Some("segments"),
             Layer::Flatten => Some("flatten"),
+            Layer::Time => Some("time"),
             _ => None,
         };
         match (shared, pieces.last_mut()) {
@@ -189,6 +190,9 @@ fn products(
     };
     Ok(match (layer, size) {
         (Layer::Add(branches), _) => vec![inside(branches, "add")?],
+        (Layer::Flow { evaluations, .. }, _) => {
+            vec![whole(vec!["flow".to_owned(), format!("{evaluations} evaluations")])]
+        }
         (Layer::Concat(branches), _) => vec![inside(branches, "join")?],
         (&Layer::Recurrent { hidden, gates }, Size::Tokens(steps, inputs)) => {
             let names: &[&str] = match gates {

@@ -14,6 +14,7 @@
 //! | [`unet`] | Ronneberger et al. (2015), arXiv 1505.04597, with padding |
 //! | [`recurrent`] | Elman (1990); Hochreiter & Schmidhuber (1997); Cho et al. (2014) |
 //! | [`transformer_encoder_layer`], [`gpt2_small`], [`bert_base`] | Vaswani et al. (2017), arXiv 1706.03762 |
+//! | [`neural_ode`] | Chen et al. (2018), arXiv 1806.07366 |
 //! | [`autoencoder`], [`gcn`] | Hinton & Salakhutdinov (2006); Kipf & Welling (2017), arXiv 1609.02907 |
 use super::count::{Layer, Network, Size, Window};
 
@@ -379,6 +380,27 @@ pub fn bert_base() -> Network {
     Network { name: "BERT base", input: Size::Vector(512), layers }
 }
 
+/// A neural differential equation for MNIST's digits (Chen et al. 2018, section 3; layers as in the authors' program
+/// `odenet_mnist`): two convolutions that shrink, the flow of two convolutions that read the time as one more channel, and a
+/// classifier. A solver with error control decides itself how often it evaluates; 20 are five steps of fourth order.
+///
+/// ```
+/// let cost = optim::architecture::zoo::neural_ode().cost()?;
+/// assert_eq!(cost.parameters, 208_266);
+/// # Ok::<(), optim::Error>(())
+/// ```
+pub fn neural_ode() -> Network {
+    let shrink = || [conv(64, 4, 2, 1), Layer::Norm, Layer::InPlace];
+    let half = || [Layer::InPlace, Layer::Time, conv(64, 3, 1, 1), Layer::Norm];
+    let mut layers = vec![conv(64, 3, 1, 0), Layer::Norm, Layer::InPlace];
+    layers.extend(shrink());
+    layers.push(conv(64, 4, 2, 1));
+    let field = [vec![Layer::Norm], half().into(), half().into()].concat();
+    layers.push(Layer::Flow { field, evaluations: 20 });
+    layers.extend([Layer::Norm, Layer::InPlace, Layer::GlobalMean, dense(10)]);
+    Network { name: "neural ODE", input: Size::Image(1, 28, 28), layers }
+}
+
 /// The auto-encoder 784-128-32-128-784.
 pub fn autoencoder() -> Network {
     mlp("auto-encoder", &[784, 128, 32, 128, 784])
@@ -418,6 +440,7 @@ pub fn all() -> Vec<Network> {
         gcn(),
         recurrent("LSTM 64-128, 32 steps", 64, 128, 4, 32),
         transformer_encoder_layer(128, 512, 32),
+        neural_ode(),
         squeezenet(),
         mobilenet_v2(),
         googlenet(),

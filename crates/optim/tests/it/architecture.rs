@@ -293,6 +293,23 @@ fn drawings_show_what_is_counted() {
     assert!(matches!(Drawing::of(&broken), Err(Error::DoesNotFit { .. })));
 }
 
+/// A flow has the weights of its right-hand side once, makes its products each time, and keeps the end alone.
+#[test]
+fn a_flow_costs_products_and_no_memory() {
+    let conv = |out| Layer::Conv { out, window: Window::new(3, 1, 1), groups: 1, bias: true };
+    let flow = |evaluations| {
+        let field = vec![conv(8), Layer::Activation, Layer::Time, conv(3), Layer::Activation];
+        let layers = vec![Layer::Flow { field, evaluations }];
+        Network { name: "", input: Size::Image(3, 5, 5), layers }.cost().unwrap()
+    };
+    let (once, often) = (flow(1), flow(7));
+    assert_eq!(once.parameters, (9 * 3 * 8 + 8 + 9 * 9 * 3 + 3) as u64); // the second reads the time as well
+    assert_eq!((often.parameters, often.weight_layers), (once.parameters, once.weight_layers));
+    assert_eq!((once.macs, often.macs), (25 * (216 + 243), 7 * once.macs));
+    assert_eq!((once.elements, often.elements), (75, 75));
+    assert_eq!((once.receptive_field, often.receptive_field), (5, 29));
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let cost = |layers| Network { name: "", input: Size::Image(3, 4, 4), layers }.cost();
@@ -304,6 +321,8 @@ fn what_does_not_fit_is_refused() {
         vec![Layer::Attention],
         vec![Layer::Add(vec![vec![conv(1, 1)], vec![]])],
         vec![Layer::Concat(vec![vec![conv(3, 1)], vec![]])],
+        vec![Layer::Flow { field: vec![conv(1, 1)], evaluations: 2 }], // four channels from three
+        vec![Layer::Flow { field: vec![], evaluations: 0 }],
     ] {
         assert!(matches!(cost(layers.clone()), Err(Error::DoesNotFit { .. })), "{layers:?}");
     }
