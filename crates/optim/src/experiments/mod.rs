@@ -17,6 +17,7 @@
 //! | 4 | [`HessianProducts`] | exact products agree to 1e-12, differences do not |
 //! | 5 | [`LearningSlowdown`] | wrong and certain: stuck with one cost, not with the other |
 //! | 5 | [`LossShapes`] | what every loss says about a vote, and where it goes deaf |
+//! | 5 | [`RectifiedPairs`] | half of the filters suffice when both halves of a rectifier are kept |
 //! | 5 | [`StartAtDepth`] | the scale of the start decides whether ten layers train |
 //! | 5 | [`DyingRelu`] | dead rectifiers are a symptom |
 //! | 5 | [`LabelNoise`] | a bounded loss does not learn wrong labels by heart |
@@ -30,6 +31,7 @@
 //! | 6 | [`Memorisation`] | real data and noise are learnt differently |
 //! | 6 | [`MemorisingWithDropout`] | dropout lets digits pass and hinders learning noise by heart |
 //! | 6 | [`RegulariserLeague`] | what helps on 500 digits, and what does not |
+//! | 6 | [`MasksAndMixtures`] | DropConnect, manifold mixup, CutMix, random erasing beside what they change |
 //! | 6 | [`BatchNormRates`] | batch norm trains at every learning rate from 0.01 to 3 |
 //! | 7 | [`DepthAndShortcuts`] | shortcuts carry depth; depth alone buys nothing on flat digits |
 //! | 7 | [`ArchitectureAtlas`] | every architecture of the course, counted |
@@ -80,6 +82,7 @@ mod learning_rate_schedules;
 mod learning_slowdown;
 mod loss_band;
 mod loss_shapes;
+mod masks_and_mixtures;
 mod memorisation;
 mod memorising_with_dropout;
 mod mixture_density;
@@ -91,6 +94,7 @@ mod optimizer_race;
 mod overfitting;
 mod path_descent;
 mod perceptron_bound;
+mod rectified_pairs;
 mod regulariser_league;
 mod retrain_after_stopping;
 mod reverse_mode;
@@ -138,6 +142,7 @@ pub use learning_rate_schedules::{
 pub use learning_slowdown::{LearningSlowdown, LearningSlowdownConfig, LearningSlowdownReport};
 pub use loss_band::{LossBand, LossBandConfig, LossBandReport};
 pub use loss_shapes::{LossShapes, LossShapesConfig, LossShapesReport};
+pub use masks_and_mixtures::{MasksAndMixtures, MasksAndMixturesConfig, MasksAndMixturesReport};
 pub use memorisation::{Memorisation, MemorisationConfig, MemorisationReport};
 pub use memorising_with_dropout::{
     MemorisingWithDropout, MemorisingWithDropoutConfig, MemorisingWithDropoutReport,
@@ -150,6 +155,7 @@ pub use optimizer_race::{OptimizerRace, OptimizerRaceConfig, OptimizerRaceReport
 pub use overfitting::{Overfitting, OverfittingConfig, OverfittingReport};
 pub use path_descent::{PathDescent, PathDescentConfig, PathDescentReport};
 pub use perceptron_bound::{PerceptronBound, PerceptronBoundConfig, PerceptronBoundReport};
+pub use rectified_pairs::{RectifiedPairs, RectifiedPairsConfig, RectifiedPairsReport};
 pub use regulariser_league::{RegulariserLeague, RegulariserLeagueConfig, RegulariserLeagueReport};
 pub use retrain_after_stopping::{
     RetrainAfterStopping, RetrainAfterStoppingConfig, RetrainAfterStoppingReport,
@@ -188,6 +194,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<HessianProducts>(),
         lab::entry::<LearningSlowdown>(),
         lab::entry::<LossShapes>(),
+        lab::entry::<RectifiedPairs>(),
         lab::entry::<StartAtDepth>(),
         lab::entry::<DyingRelu>(),
         lab::entry::<LabelNoise>(),
@@ -201,6 +208,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<Memorisation>(),
         lab::entry::<MemorisingWithDropout>(),
         lab::entry::<RegulariserLeague>(),
+        lab::entry::<MasksAndMixtures>(),
         lab::entry::<BatchNormRates>(),
         lab::entry::<DepthAndShortcuts>(),
         lab::entry::<ArchitectureAtlas>(),

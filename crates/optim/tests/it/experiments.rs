@@ -5,10 +5,10 @@ use optim::experiments::{
     BiasVariance, Calibration, Checkpointing, Conditioning, DepthAndShortcuts, DiabetesValidation,
     Dimensionality, DropoutEqualises, DyingRelu, GradientClipping, GradientNoise, GradientNorms, HeadStarts,
     HessianProducts, HyperparameterSearch, KroneckerFactors, LabelNoise, LearningRateRange,
-    LearningRateSchedules, LearningSlowdown, LossBand, LossShapes, Memorisation, MixtureDensity,
-    NielsenDigits, NoFreeLunch, OptimizerPaths, OptimizerRace, PathDescent, PerceptronBound,
-    RegulariserLeague, ReverseMode, SaddleEscape, SecondOrderDigits, SgdRates, SpinGlass, StartAtDepth,
-    WeightDecayMap, WidthWithoutOverfitting, Xor,
+    LearningRateSchedules, LearningSlowdown, LossBand, LossShapes, MasksAndMixtures, Memorisation,
+    MixtureDensity, NielsenDigits, NoFreeLunch, OptimizerPaths, OptimizerRace, PathDescent, PerceptronBound,
+    RectifiedPairs, RegulariserLeague, ReverseMode, SaddleEscape, SecondOrderDigits, SgdRates, SpinGlass,
+    StartAtDepth, WeightDecayMap, WidthWithoutOverfitting, Xor,
 };
 
 fn quick<X: Experiment>() -> X::Report {
@@ -59,6 +59,23 @@ fn dropout_equalises() {
     let report = quick::<DropoutEqualises>();
     assert_eq!(report.predicted.iter().filter(|&&value| value > 0.0).count(), report.predicted_rank);
     assert!(report.products.windows(2).all(|pair| pair[0] >= pair[1]));
+    // One number and two units: outside of the theorem, and no minimum is a bad one all the same. By hand: four minima, both
+    // units of the square 1 / (2 + lambda); the saddles have one unit, of the square 1 / (1 + lambda).
+    for surface in &report.surfaces {
+        assert!(surface.excess < 1e-9, "keep {}: {}", surface.keep, surface.excess);
+        assert_eq!((surface.minima.len(), surface.saddles.len(), surface.maxima.len()), (4, 4, 1));
+        for (points, square) in [
+            (&surface.minima, 2.0 / (2.0 + surface.lambda)),
+            (&surface.saddles, 1.0 / (1.0 + surface.lambda)),
+        ] {
+            assert!(points.iter().all(|(x, y)| (x * x + y * y - square).abs() < 1e-9), "{points:?}");
+        }
+    }
+    assert!(
+        report.benign.iter().all(|benign| (benign.points, benign.minima) == (33, 8)),
+        "{:?}",
+        report.benign
+    );
 }
 
 #[test]
@@ -442,4 +459,23 @@ fn gradient_norms() {
 fn kronecker_factors() {
     let report = quick::<KroneckerFactors>();
     assert!(report.many_examples.iter().all(|&off| off > 1e-3), "over many examples it is an approximation");
+}
+
+#[test]
+fn rectified_pairs() {
+    let report = quick::<RectifiedPairs>();
+    let [many, half, kept] = &report.networks[..] else { panic!("three networks") };
+    assert_eq!((many.first_layer, half.first_layer, kept.first_layer), (16 * 26, 8 * 26, 8 * 26));
+    assert_eq!(many.parameters - kept.parameters, 8 * 26); // what follows is as large
+    // The most opposite of fifteen others is more opposite than that of seven.
+    assert!(many.before.mean < half.before.mean && half.before.mean < 0.0, "{report:?}");
+}
+
+#[test]
+fn masks_and_mixtures() {
+    let report = quick::<MasksAndMixtures>();
+    assert_eq!(report.methods.len(), 9);
+    assert!(report.methods[0].gain.mean == 0.0 && report.methods[0].gain.sd == 0.0);
+    let [mean, drawn] = [7, 8].map(|i| report.methods[i].error.mean);
+    assert!((report.drawn_over_mean.mean - (mean - drawn)).abs() < 1e-9);
 }
