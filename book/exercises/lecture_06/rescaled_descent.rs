@@ -98,9 +98,11 @@ mod tests {
             given = step(&given, &gradients(&given, &x, &y), 0.05);
             scaled = step(&scaled, &gradients(&scaled, &x, &y), 0.05);
             let apart = (output(&given, &x) - output(&scaled, &x)).amax();
-            assert!(apart < 1e-10, "after step {number} the functions are {apart:.1e} apart");
+            // On sixty other draws the functions came no farther apart than 7e-15.
+            assert!(apart < 1e-13, "after step {number} the functions are {apart:.1e} apart");
         }
         let squares = |o: DMatrix<f64>| (o - &y).norm_squared();
+        // On sixty other draws the thirty steps left at most 0.64 of the squared error.
         assert!(squares(output(&given, &x)) < 0.9 * squares(start), "it descends");
         // One step divides by the γ of the crate.
         let slopes = gradients(&given, &x, &y);
