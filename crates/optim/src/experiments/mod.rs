@@ -34,6 +34,7 @@
 //! | 6 | [`MasksAndMixtures`] | DropConnect, manifold mixup, CutMix, random erasing beside what they change |
 //! | 6 | [`BatchNormRates`] | batch norm trains at every learning rate from 0.01 to 3 |
 //! | 7 | [`DepthAndShortcuts`] | shortcuts carry depth; depth alone buys nothing on flat digits |
+//! | 7 | [`DenseAndFixup`] | depth without normalisation: a start, and layers that append |
 //! | 7 | [`ArchitectureAtlas`] | every architecture of the course, counted |
 //! | 8 | [`Conditioning`] | steps grow like κ without momentum, like √κ with it |
 //! | 8 | [`SaddleEscape`] | a kick leaves a saddle in O(log d) steps |
@@ -63,6 +64,7 @@ mod bias_variance;
 mod calibration;
 mod checkpointing;
 mod conditioning;
+mod dense_and_fixup;
 mod depth_and_shortcuts;
 mod diabetes_validation;
 mod digit_nets;
@@ -120,6 +122,7 @@ pub use bias_variance::{BiasVariance, BiasVarianceConfig, BiasVarianceReport};
 pub use calibration::{Calibration, CalibrationConfig, CalibrationReport};
 pub use checkpointing::{Checkpointing, CheckpointingConfig, CheckpointingReport};
 pub use conditioning::{Conditioning, ConditioningConfig, ConditioningReport};
+pub use dense_and_fixup::{DenseAndFixup, DenseAndFixupConfig, DenseAndFixupReport};
 pub use depth_and_shortcuts::{DepthAndShortcuts, DepthAndShortcutsConfig, DepthAndShortcutsReport};
 pub use diabetes_validation::{DiabetesValidation, DiabetesValidationConfig, DiabetesValidationReport};
 pub use dimensionality::{Dimensionality, DimensionalityConfig, DimensionalityReport};
@@ -211,6 +214,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<MasksAndMixtures>(),
         lab::entry::<BatchNormRates>(),
         lab::entry::<DepthAndShortcuts>(),
+        lab::entry::<DenseAndFixup>(),
         lab::entry::<ArchitectureAtlas>(),
         // lecture 8
         lab::entry::<Conditioning>(),

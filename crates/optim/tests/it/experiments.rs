@@ -2,13 +2,13 @@
 use lab::{Check, Experiment, ExperimentConfig, Lab};
 use optim::experiments::{
     AdamCounterexample, AdaptiveGeneralisation, ArchitectureAtlas, BatchNormRates, BatchSizes, BayesianLine,
-    BiasVariance, Calibration, Checkpointing, Conditioning, DepthAndShortcuts, DiabetesValidation,
-    Dimensionality, DropoutEqualises, DyingRelu, GradientClipping, GradientNoise, GradientNorms, HeadStarts,
-    HessianProducts, HyperparameterSearch, KroneckerFactors, LabelNoise, LearningRateRange,
-    LearningRateSchedules, LearningSlowdown, LossBand, LossShapes, MasksAndMixtures, Memorisation,
-    MixtureDensity, NielsenDigits, NoFreeLunch, OptimizerPaths, OptimizerRace, PathDescent, PerceptronBound,
-    RectifiedPairs, RegulariserLeague, ReverseMode, SaddleEscape, SecondOrderDigits, SgdRates, SpinGlass,
-    StartAtDepth, WeightDecayMap, WidthWithoutOverfitting, Xor,
+    BiasVariance, Calibration, Checkpointing, Conditioning, DenseAndFixup, DepthAndShortcuts,
+    DiabetesValidation, Dimensionality, DropoutEqualises, DyingRelu, GradientClipping, GradientNoise,
+    GradientNorms, HeadStarts, HessianProducts, HyperparameterSearch, KroneckerFactors, LabelNoise,
+    LearningRateRange, LearningRateSchedules, LearningSlowdown, LossBand, LossShapes, MasksAndMixtures,
+    Memorisation, MixtureDensity, NielsenDigits, NoFreeLunch, OptimizerPaths, OptimizerRace, PathDescent,
+    PerceptronBound, RectifiedPairs, RegulariserLeague, ReverseMode, SaddleEscape, SecondOrderDigits,
+    SgdRates, SpinGlass, StartAtDepth, WeightDecayMap, WidthWithoutOverfitting, Xor,
 };
 
 fn quick<X: Experiment>() -> X::Report {
@@ -143,6 +143,8 @@ fn loss_shapes() {
 fn start_at_depth() {
     let report = quick::<StartAtDepth>();
     assert_eq!((report.runs.len(), report.signal_he.len()), (9, report.depth));
+    // The last layer's derivative is the random factor itself.
+    assert!((report.gradient_he[report.depth - 1] - 1.0).abs() < 0.1, "{:?}", report.gradient_he);
 }
 
 #[test]
@@ -478,4 +480,14 @@ fn masks_and_mixtures() {
     assert!(report.methods[0].gain.mean == 0.0 && report.methods[0].gain.sd == 0.0);
     let [mean, drawn] = [7, 8].map(|i| report.methods[i].error.mean);
     assert!((report.drawn_over_mean.mean - (mean - drawn)).abs() < 1e-9);
+}
+
+#[test]
+fn dense_and_fixup() {
+    let report = quick::<DenseAndFixup>();
+    assert_eq!(report.starts.len(), 3);
+    assert!(report.size_gap < 0.02, "{} and {}", report.dense.parameters, report.plain.parameters);
+    // From He's start the signal doubles in each block: the first loss of 64 blocks is beyond any other.
+    let [fixed, he] = [0, 1].map(|i| report.starts[i].start_loss[2].mean);
+    assert!(he > 1e6 * fixed, "{fixed}, {he}");
 }
