@@ -136,7 +136,10 @@ fn a_cell_without_a_name_gives_a_reason_where_one_is_possible() {
             let line = row.number;
             assert!(OPTIONAL.contains(column), "line {line}: `{column}` cannot be left out");
             let reason = row.reason(column).unwrap_or_default();
-            assert!(reason.split_whitespace().count() >= 3, "line {line}: `{column}` without a reason: {cell}");
+            assert!(
+                reason.split_whitespace().count() >= 3,
+                "line {line}: `{column}` without a reason: {cell}"
+            );
         }
     }
 }

@@ -13,7 +13,7 @@
 //!
 //! **Use it** for a function with many dips in one bowl. **Not** when the global minimum is narrow: blurring hides it, and
 //! a wide one wins.
-//! **Source**: Goodfellow et al. (2016), section 8.7.6, eq. 8.40.
+//! **Source**: Goodfellow et al. (2016), section 8.7.6.
 use crate::Error;
 use crate::descent::Descent;
 use crate::problems::{Problem, Rastrigin, StyblinskiTang};

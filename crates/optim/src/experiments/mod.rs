@@ -10,11 +10,17 @@
 //! | 2 | [`BayesianLine`] | 90 % intervals hold 90 % of new targets |
 //! | 2 | [`NoFreeLunch`] | over all labellings every learner is wrong on half of the unseen points |
 //! | 2 | [`Dimensionality`] | distances become alike, neighbours stop helping |
+//! | 2 | [`CountedLabellings`] | a plane separates as many labellings as Cover counts |
+//! | 2 | [`LeastVariance`] | who attains the bound of Cramér and Rao, and who gets below it |
+//! | 2 | [`ClassicalLearners`] | kernel, tree, components and clusters beside simpler things |
 //! | 3 | [`SgdRates`] | 1/t, a plateau ∝ η, and the mean that beats both |
 //! | 3 | [`GradientNoise`] | variance tr Σ/B; a tutorial's rate diverges |
+//! | 3 | [`VarianceReduction`] | SVRG and SAGA fall linearly where SGD flattens |
 //! | 4 | [`ReverseMode`] | a gradient costs at most five losses; which mode for which Jacobian |
 //! | 4 | [`Checkpointing`] | 34 states instead of 257 for at most twice the forward steps |
 //! | 4 | [`HessianProducts`] | exact products agree to 1e-12, differences do not |
+//! | 4 | [`HessianBulk`] | as many large eigenvalues as classes, and a heap at 0 |
+//! | 4 | [`ValuesOrGraph`] | a gradient that is a graph costs memory for every layer |
 //! | 5 | [`LearningSlowdown`] | wrong and certain: stuck with one cost, not with the other |
 //! | 5 | [`LossShapes`] | what every loss says about a vote, and where it goes deaf |
 //! | 5 | [`RectifiedPairs`] | half of the filters suffice when both halves of a rectifier are kept |
@@ -54,6 +60,17 @@
 //! | 8 | [`SecondOrderDigits`] | L-BFGS needs fewer evaluations than any first-order method |
 //! | 8 | [`SpinGlass`] | minima of the spin glass gather in a band |
 //! | 8 | [`WeightDecayMap`] | the same λ means different things in Adam with L2 and in AdamW |
+//! | 8 | [`BlurredCost`] | blurring finds the bottom of a bowl of dips and hides a narrow well |
+//! | 8 | [`FewBits`] | a loss scale saves small gradients, a master copy small steps |
+//! | 8 | [`HeavyDamping`] | a long memory needs a short one beside it |
+//! | 8 | [`NewtonRelatives`] | Levenberg–Marquardt arrives first, saddle-free Newton leaves |
+//! | 8 | [`OneMatrix`] | gradients grow by the spectral radius per step |
+//! | 8 | [`PermutedCopies`] | what lies between two copies of a network |
+//! | 8 | [`PriceOfABound`] | a bound on the length is weight decay, and its multiplier a price |
+//! | 8 | [`RareRows`] | sparse Adam moves the rows of a minibatch alone |
+//! | 8 | [`RuleLeague`] | ten later rules beside momentum, Adam and AdamW |
+//! | 8 | [`SharpnessAware`] | SAM ends where the loss is flatter |
+//! | 8 | [`WarmRestarts`] | a useful network at the end of every period |
 mod adam_counterexample;
 mod adaptive_generalisation;
 mod architecture_atlas;
@@ -61,9 +78,12 @@ mod batch_norm_rates;
 mod batch_sizes;
 mod bayesian_line;
 mod bias_variance;
+mod blurred_cost;
 mod calibration;
 mod checkpointing;
+mod classical_learners;
 mod conditioning;
+mod counted_labellings;
 mod dense_and_fixup;
 mod depth_and_shortcuts;
 mod diabetes_validation;
@@ -71,10 +91,13 @@ mod digit_nets;
 mod dimensionality;
 mod dropout_equalises;
 mod dying_relu;
+mod few_bits;
 mod gradient_clipping;
 mod gradient_noise;
 mod gradient_norms;
 mod head_starts;
+mod heavy_damping;
+mod hessian_bulk;
 mod hessian_products;
 mod hyperparameter_search;
 mod kronecker_factors;
@@ -82,6 +105,7 @@ mod label_noise;
 mod learning_rate_range;
 mod learning_rate_schedules;
 mod learning_slowdown;
+mod least_variance;
 mod loss_band;
 mod loss_shapes;
 mod masks_and_mixtures;
@@ -89,23 +113,34 @@ mod memorisation;
 mod memorising_with_dropout;
 mod mixture_density;
 mod mnist_runs;
+mod newton_relatives;
 mod nielsen_digits;
 mod no_free_lunch;
+mod one_matrix;
 mod optimizer_paths;
 mod optimizer_race;
 mod overfitting;
 mod path_descent;
 mod perceptron_bound;
+mod permuted_copies;
+mod pooled;
+mod price_of_a_bound;
+mod rare_rows;
 mod rectified_pairs;
 mod regulariser_league;
 mod retrain_after_stopping;
 mod reverse_mode;
+mod rule_league;
 mod saddle_escape;
 mod second_order_digits;
 mod sgd_rates;
+mod sharpness_aware;
 mod spin_glass;
 mod start_at_depth;
 mod typed_runs;
+mod values_or_graph;
+mod variance_reduction;
+mod warm_restarts;
 mod weight_decay_map;
 mod width_without_overfitting;
 mod xor;
@@ -119,19 +154,25 @@ pub use batch_norm_rates::{BatchNormRates, BatchNormRatesConfig, BatchNormRatesR
 pub use batch_sizes::{BatchSizes, BatchSizesConfig, BatchSizesReport};
 pub use bayesian_line::{BayesianLine, BayesianLineConfig, BayesianLineReport};
 pub use bias_variance::{BiasVariance, BiasVarianceConfig, BiasVarianceReport};
+pub use blurred_cost::{BlurredCost, BlurredCostConfig, BlurredCostReport};
 pub use calibration::{Calibration, CalibrationConfig, CalibrationReport};
 pub use checkpointing::{Checkpointing, CheckpointingConfig, CheckpointingReport};
+pub use classical_learners::{ClassicalLearners, ClassicalLearnersConfig, ClassicalLearnersReport};
 pub use conditioning::{Conditioning, ConditioningConfig, ConditioningReport};
+pub use counted_labellings::{CountedLabellings, CountedLabellingsConfig, CountedLabellingsReport};
 pub use dense_and_fixup::{DenseAndFixup, DenseAndFixupConfig, DenseAndFixupReport};
 pub use depth_and_shortcuts::{DepthAndShortcuts, DepthAndShortcutsConfig, DepthAndShortcutsReport};
 pub use diabetes_validation::{DiabetesValidation, DiabetesValidationConfig, DiabetesValidationReport};
 pub use dimensionality::{Dimensionality, DimensionalityConfig, DimensionalityReport};
 pub use dropout_equalises::{DropoutEqualises, DropoutEqualisesConfig, DropoutEqualisesReport};
 pub use dying_relu::{DyingRelu, DyingReluConfig, DyingReluReport};
+pub use few_bits::{FewBits, FewBitsConfig, FewBitsReport};
 pub use gradient_clipping::{GradientClipping, GradientClippingConfig, GradientClippingReport};
 pub use gradient_noise::{GradientNoise, GradientNoiseConfig, GradientNoiseReport};
 pub use gradient_norms::{GradientNorms, GradientNormsConfig, GradientNormsReport};
 pub use head_starts::{HeadStarts, HeadStartsConfig, HeadStartsReport};
+pub use heavy_damping::{HeavyDamping, HeavyDampingConfig, HeavyDampingReport};
+pub use hessian_bulk::{HessianBulk, HessianBulkConfig, HessianBulkReport};
 pub use hessian_products::{HessianProducts, HessianProductsConfig, HessianProductsReport};
 pub use hyperparameter_search::{
     HyperparameterSearch, HyperparameterSearchConfig, HyperparameterSearchReport,
@@ -143,6 +184,7 @@ pub use learning_rate_schedules::{
     LearningRateSchedules, LearningRateSchedulesConfig, LearningRateSchedulesReport,
 };
 pub use learning_slowdown::{LearningSlowdown, LearningSlowdownConfig, LearningSlowdownReport};
+pub use least_variance::{LeastVariance, LeastVarianceConfig, LeastVarianceReport};
 pub use loss_band::{LossBand, LossBandConfig, LossBandReport};
 pub use loss_shapes::{LossShapes, LossShapesConfig, LossShapesReport};
 pub use masks_and_mixtures::{MasksAndMixtures, MasksAndMixturesConfig, MasksAndMixturesReport};
@@ -151,24 +193,34 @@ pub use memorising_with_dropout::{
     MemorisingWithDropout, MemorisingWithDropoutConfig, MemorisingWithDropoutReport,
 };
 pub use mixture_density::{MixtureDensity, MixtureDensityConfig, MixtureDensityReport};
+pub use newton_relatives::{NewtonRelatives, NewtonRelativesConfig, NewtonRelativesReport};
 pub use nielsen_digits::{NielsenDigits, NielsenDigitsConfig, NielsenDigitsReport};
 pub use no_free_lunch::{NoFreeLunch, NoFreeLunchConfig, NoFreeLunchReport};
+pub use one_matrix::{OneMatrix, OneMatrixConfig, OneMatrixReport};
 pub use optimizer_paths::{OptimizerPaths, OptimizerPathsConfig, OptimizerPathsReport};
 pub use optimizer_race::{OptimizerRace, OptimizerRaceConfig, OptimizerRaceReport};
 pub use overfitting::{Overfitting, OverfittingConfig, OverfittingReport};
 pub use path_descent::{PathDescent, PathDescentConfig, PathDescentReport};
 pub use perceptron_bound::{PerceptronBound, PerceptronBoundConfig, PerceptronBoundReport};
+pub use permuted_copies::{PermutedCopies, PermutedCopiesConfig, PermutedCopiesReport};
+pub use price_of_a_bound::{PriceOfABound, PriceOfABoundConfig, PriceOfABoundReport};
+pub use rare_rows::{RareRows, RareRowsConfig, RareRowsReport};
 pub use rectified_pairs::{RectifiedPairs, RectifiedPairsConfig, RectifiedPairsReport};
 pub use regulariser_league::{RegulariserLeague, RegulariserLeagueConfig, RegulariserLeagueReport};
 pub use retrain_after_stopping::{
     RetrainAfterStopping, RetrainAfterStoppingConfig, RetrainAfterStoppingReport,
 };
 pub use reverse_mode::{ReverseMode, ReverseModeConfig, ReverseModeReport};
+pub use rule_league::{RuleLeague, RuleLeagueConfig, RuleLeagueReport};
 pub use saddle_escape::{SaddleEscape, SaddleEscapeConfig, SaddleEscapeReport};
 pub use second_order_digits::{SecondOrderDigits, SecondOrderDigitsConfig, SecondOrderDigitsReport};
 pub use sgd_rates::{SgdRates, SgdRatesConfig, SgdRatesReport};
+pub use sharpness_aware::{SharpnessAware, SharpnessAwareConfig, SharpnessAwareReport};
 pub use spin_glass::{SpinGlass, SpinGlassConfig, SpinGlassReport};
 pub use start_at_depth::{StartAtDepth, StartAtDepthConfig, StartAtDepthReport};
+pub use values_or_graph::{ValuesOrGraph, ValuesOrGraphConfig, ValuesOrGraphReport};
+pub use variance_reduction::{VarianceReduction, VarianceReductionConfig, VarianceReductionReport};
+pub use warm_restarts::{WarmRestarts, WarmRestartsConfig, WarmRestartsReport};
 pub use weight_decay_map::{WeightDecayMap, WeightDecayMapConfig, WeightDecayMapReport};
 pub use width_without_overfitting::{
     WidthWithoutOverfitting, WidthWithoutOverfittingConfig, WidthWithoutOverfittingReport,
@@ -190,11 +242,17 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<BayesianLine>(),
         lab::entry::<NoFreeLunch>(),
         lab::entry::<Dimensionality>(),
+        lab::entry::<CountedLabellings>(),
+        lab::entry::<LeastVariance>(),
+        lab::entry::<ClassicalLearners>(),
         lab::entry::<SgdRates>(),
         lab::entry::<GradientNoise>(),
+        lab::entry::<VarianceReduction>(),
         lab::entry::<ReverseMode>(),
         lab::entry::<Checkpointing>(),
         lab::entry::<HessianProducts>(),
+        lab::entry::<HessianBulk>(),
+        lab::entry::<ValuesOrGraph>(),
         lab::entry::<LearningSlowdown>(),
         lab::entry::<LossShapes>(),
         lab::entry::<RectifiedPairs>(),
@@ -235,6 +293,17 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<SpinGlass>(),
         lab::entry::<WeightDecayMap>(),
         lab::entry::<HyperparameterSearch>(),
+        lab::entry::<BlurredCost>(),
+        lab::entry::<FewBits>(),
+        lab::entry::<HeavyDamping>(),
+        lab::entry::<NewtonRelatives>(),
+        lab::entry::<OneMatrix>(),
+        lab::entry::<PermutedCopies>(),
+        lab::entry::<PriceOfABound>(),
+        lab::entry::<RareRows>(),
+        lab::entry::<RuleLeague>(),
+        lab::entry::<SharpnessAware>(),
+        lab::entry::<WarmRestarts>(),
     ]
 }
 

@@ -258,15 +258,20 @@ fn bands_figure(report: &SpinGlassReport) -> Figure {
     )
 }
 
+/// Half the height of a tick on the curves of Θ.
+const TICK: f64 = 0.0005;
+
 fn complexity_figure(report: &SpinGlassReport) -> Figure {
     let mut plot =
         Plot::new(Axis::linear("height / Λ"), Axis::linear("growth rate of the number of critical points"))
-            .vertical("−E₀", -report.e_0)
             .vertical("−E∞", -report.e_inf)
             .horizontal("", 0.0);
     if let Ok(complexity) = Complexity::try_new(LAYERS) {
         let (low, high) = (-report.e_0 - 0.006, -report.e_inf + 0.01);
         for index in [0, 1, 2] {
+            // A tick where the curve crosses 0.
+            let (at, name) = (-complexity.e_k(index), ["−E₀", "−E₁", "−E₂"][index]);
+            plot = plot.faint([vec![(at, -TICK), (at, TICK)]]).text(name, (at, 2.0 * TICK));
             let points = (0..=120).map(|i| low + (high - low) * f64::from(i) / 120.0);
             let name = ["minima", "index 1", "index 2"][index];
             plot = plot.line(Line::new(name, points.map(|u| (u, complexity.theta_k(index, u)))));
@@ -276,9 +281,9 @@ fn complexity_figure(report: &SpinGlassReport) -> Figure {
         "complexity",
         "Below -E∞ minima outnumber saddles exponentially, and below -E0 there is nothing. Growth rate Θ of the number of \
          critical points below a height, for minima and for saddles with one and two directions of descent; where a curve \
-         crosses 0, that kind disappears. Degree 3, closed form.",
+         crosses 0, at the tick -Ek, that kind disappears. Degree 3, closed form.",
         "Three rising curves that meet at the right, at a dotted line. The curve of the minima crosses zero furthest left, \
-         at a second dotted line; those of the saddles fall faster and cross zero to its right.",
+         at the tick for E0; those of the saddles fall faster and cross zero to its right, at the ticks for E1 and E2.",
         plot,
     )
 }

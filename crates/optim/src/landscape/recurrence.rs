@@ -8,7 +8,7 @@
 //! explodes, by $\lvert\lambda_i\rvert^t$. A network with another matrix in each layer can avoid both by its start
 //! ([`mean_field`](crate::mean_field)); a recurrent one, which has the same matrix $t$ times, cannot.
 //!
-//! **Source**: Goodfellow et al. (2016), section 8.2.5, eq. 8.11.
+//! **Source**: Goodfellow et al. (2016), section 8.2.5.
 use crate::Error;
 use nalgebra::DMatrix;
 

@@ -2,13 +2,16 @@
 use lab::{Check, Experiment, ExperimentConfig, Lab};
 use optim::experiments::{
     AdamCounterexample, AdaptiveGeneralisation, ArchitectureAtlas, BatchNormRates, BatchSizes, BayesianLine,
-    BiasVariance, Calibration, Checkpointing, Conditioning, DenseAndFixup, DepthAndShortcuts,
-    DiabetesValidation, Dimensionality, DropoutEqualises, DyingRelu, GradientClipping, GradientNoise,
-    GradientNorms, HeadStarts, HessianProducts, HyperparameterSearch, KroneckerFactors, LabelNoise,
-    LearningRateRange, LearningRateSchedules, LearningSlowdown, LossBand, LossShapes, MasksAndMixtures,
-    Memorisation, MixtureDensity, NielsenDigits, NoFreeLunch, OptimizerPaths, OptimizerRace, PathDescent,
-    PerceptronBound, RectifiedPairs, RegulariserLeague, ReverseMode, SaddleEscape, SecondOrderDigits,
-    SgdRates, SpinGlass, StartAtDepth, WeightDecayMap, WidthWithoutOverfitting, Xor,
+    BiasVariance, BlurredCost, Calibration, Checkpointing, ClassicalLearners, Conditioning,
+    CountedLabellings, DenseAndFixup, DepthAndShortcuts, DiabetesValidation, Dimensionality,
+    DropoutEqualises, DyingRelu, FewBits, GradientClipping, GradientNoise, GradientNorms, HeadStarts,
+    HeavyDamping, HessianBulk, HessianProducts, HyperparameterSearch, KroneckerFactors, LabelNoise,
+    LearningRateRange, LearningRateSchedules, LearningSlowdown, LeastVariance, LossBand, LossShapes,
+    MasksAndMixtures, Memorisation, MixtureDensity, NewtonRelatives, NielsenDigits, NoFreeLunch, OneMatrix,
+    OptimizerPaths, OptimizerRace, PathDescent, PerceptronBound, PermutedCopies, PriceOfABound, RareRows,
+    RectifiedPairs, RegulariserLeague, ReverseMode, RuleLeague, SaddleEscape, SecondOrderDigits, SgdRates,
+    SharpnessAware, SpinGlass, StartAtDepth, ValuesOrGraph, VarianceReduction, WarmRestarts, WeightDecayMap,
+    WidthWithoutOverfitting, Xor,
 };
 
 fn quick<X: Experiment>() -> X::Report {
@@ -490,4 +493,116 @@ fn dense_and_fixup() {
     // From He's start the signal doubles in each block: the first loss of 64 blocks is beyond any other.
     let [fixed, he] = [0, 1].map(|i| report.starts[i].start_loss[2].mean);
     assert!(he > 1e6 * fixed, "{fixed}, {he}");
+}
+
+#[test]
+fn rule_league() {
+    let report = quick::<RuleLeague>();
+    assert_eq!(report.rules.len(), 13);
+    let memory = |name: &str| report.rules.iter().find(|rule| rule.name == name).unwrap().memory;
+    // 49 · 32 + 32 · 10 weights; Adafactor keeps sums of rows and columns.
+    assert_eq!((report.weights, memory("momentum"), memory("Adam")), (1888, 1.0, 2.0));
+    assert_eq!((memory("Adafactor") * 1888.0).round(), 49.0 + 32.0 + 32.0 + 10.0);
+}
+
+#[test]
+fn heavy_damping() {
+    let report = quick::<HeavyDamping>();
+    let runs = report.kinds.iter().flat_map(|kind| &kind.runs);
+    assert_eq!(runs.map(|run| run.curves[0].len()).collect::<Vec<_>>(), [100; 9]);
+}
+
+#[test]
+fn warm_restarts() {
+    assert_eq!(quick::<WarmRestarts>().ends, [1, 3]);
+}
+
+#[test]
+fn rare_rows() {
+    let report = quick::<RareRows>();
+    let share = |index: usize| report.rules[index].moved.iter().sum::<f64>() / report.seen.n as f64;
+    assert!(share(1) > 5.0 * share(0), "Adam moves what it saw before, {} and {}", share(1), share(0));
+}
+
+#[test]
+fn newton_relatives() {
+    let report = quick::<NewtonRelatives>();
+    assert!(report.squares[0].arrives == 1.0 && report.squares[2].name == "Newton");
+    assert_eq!(report.saddles[0].curves[0].len(), 11);
+}
+
+#[test]
+fn sharpness_aware() {
+    let report = quick::<SharpnessAware>();
+    assert!(report.runs.iter().flat_map(|run| &run.curvature).all(|&value| value > 0.0));
+}
+
+#[test]
+fn few_bits() {
+    let report = quick::<FewBits>();
+    assert!(report.lost[0].mean > 10.0 * report.lost[5].mean && report.lost_scaled[5].mean == 0.0);
+}
+
+#[test]
+fn permuted_copies() {
+    let report = quick::<PermutedCopies>();
+    // The last network on a line is its end, which computes the function of the first.
+    let ends = report.to_copy.iter().map(|losses| (losses[0] - losses[losses.len() - 1]).abs());
+    assert!(ends.fold(0.0, f64::max) <= report.difference + 1e-6);
+}
+
+#[test]
+fn blurred_cost() {
+    assert_eq!(quick::<BlurredCost>().waves.len(), 4);
+}
+
+#[test]
+fn one_matrix() {
+    let report = quick::<OneMatrix>();
+    assert!((report.slope.mean - 1.0).abs() < 0.05, "growth against ln ρ: {}", report.slope);
+}
+
+#[test]
+fn price_of_a_bound() {
+    let report = quick::<PriceOfABound>();
+    assert!(report.multipliers.windows(2).all(|pair| pair[0].mean > pair[1].mean || pair[0].mean == 0.0));
+}
+
+#[test]
+fn hessian_bulk() {
+    let report = quick::<HessianBulk>();
+    let weights: Vec<usize> = report.spectra.iter().map(|spectrum| spectrum.weights).collect();
+    assert_eq!(weights, [1363, 1405, 1510]); // 65 · 20 + 21 · classes
+}
+
+#[test]
+fn values_or_graph() {
+    let report = quick::<ValuesOrGraph>();
+    assert!(report.graph.iter().zip(&report.forward).all(|(graph, forward)| graph > forward));
+}
+
+#[test]
+fn counted_labellings() {
+    let report = quick::<CountedLabellings>();
+    assert_eq!(report.shattered, [2, 3, 4]);
+}
+
+#[test]
+fn least_variance() {
+    let report = quick::<LeastVariance>();
+    let biased = |index: usize| report.estimators[index].bias.mean.abs() > 0.1;
+    assert_eq!([0, 1, 2, 3, 4, 5].map(biased), [false, false, false, true, false, false]);
+}
+
+#[test]
+fn classical_learners() {
+    let report = quick::<ClassicalLearners>();
+    assert!(report.learners.iter().all(|learner| learner.errors.len() == 2 && learner.settings.len() == 2));
+}
+
+#[test]
+fn variance_reduction() {
+    let report = quick::<VarianceReduction>();
+    let last = |index: usize| report.methods[index].passes.last().copied();
+    assert_eq!([last(0), last(1), last(4)], [Some(30.0); 3]);
 }
