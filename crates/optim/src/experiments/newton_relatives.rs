@@ -521,8 +521,8 @@ impl Experiment for NewtonRelatives {
                 SIZES.parameters(),
                 report.saddles[0].losses.len()
             ),
-            "Four curves on a logarithmic axis. That of Newton's method stays level at the loss of a guess; that of saddle-free \
-             Newton falls first and lowest; damped Newton and gradient descent lie between.",
+            "Four curves on a logarithmic axis. That of Newton's method stays level at the loss of a guess; that of damped Newton \
+             falls first, that of saddle-free Newton falls lowest, and gradient descent comes down last, with swings.",
             plot,
         )]
     }
