@@ -29,6 +29,7 @@
 //! | 5 | [`LabelNoise`] | a bounded loss does not learn wrong labels by heart |
 //! | 5 | [`MixtureDensity`] | a mixture answers where one input has several answers |
 //! | 5 | [`Calibration`] | one temperature makes a network as certain as it is right |
+//! | 5 | [`LongSums`] | eight million losses add up to two roundings |
 //! | 6 | [`DropoutEqualises`] | dropout makes units equal and prunes rank, as a closed form says |
 //! | 6 | [`Overfitting`] | in 400 passes the loss keeps falling, the reading does not get better |
 //! | 6 | [`RetrainAfterStopping`] | held-out digits are worth training with after the stop |
@@ -106,6 +107,7 @@ mod learning_rate_range;
 mod learning_rate_schedules;
 mod learning_slowdown;
 mod least_variance;
+mod long_sums;
 mod loss_band;
 mod loss_shapes;
 mod masks_and_mixtures;
@@ -185,6 +187,7 @@ pub use learning_rate_schedules::{
 };
 pub use learning_slowdown::{LearningSlowdown, LearningSlowdownConfig, LearningSlowdownReport};
 pub use least_variance::{LeastVariance, LeastVarianceConfig, LeastVarianceReport};
+pub use long_sums::{LongSums, LongSumsConfig, LongSumsReport};
 pub use loss_band::{LossBand, LossBandConfig, LossBandReport};
 pub use loss_shapes::{LossShapes, LossShapesConfig, LossShapesReport};
 pub use masks_and_mixtures::{MasksAndMixtures, MasksAndMixturesConfig, MasksAndMixturesReport};
@@ -261,6 +264,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<LabelNoise>(),
         lab::entry::<MixtureDensity>(),
         lab::entry::<Calibration>(),
+        lab::entry::<LongSums>(),
         lab::entry::<DropoutEqualises>(),
         lab::entry::<Overfitting>(),
         lab::entry::<RetrainAfterStopping>(),

@@ -6,12 +6,12 @@ use optim::experiments::{
     CountedLabellings, DenseAndFixup, DepthAndShortcuts, DiabetesValidation, Dimensionality,
     DropoutEqualises, DyingRelu, FewBits, GradientClipping, GradientNoise, GradientNorms, HeadStarts,
     HeavyDamping, HessianBulk, HessianProducts, HyperparameterSearch, KroneckerFactors, LabelNoise,
-    LearningRateRange, LearningRateSchedules, LearningSlowdown, LeastVariance, LossBand, LossShapes,
-    MasksAndMixtures, Memorisation, MixtureDensity, NewtonRelatives, NielsenDigits, NoFreeLunch, OneMatrix,
-    OptimizerPaths, OptimizerRace, PathDescent, PerceptronBound, PermutedCopies, PriceOfABound, RareRows,
-    RectifiedPairs, RegulariserLeague, ReverseMode, RuleLeague, SaddleEscape, SecondOrderDigits, SgdRates,
-    SharpnessAware, SpinGlass, StartAtDepth, ValuesOrGraph, VarianceReduction, WarmRestarts, WeightDecayMap,
-    WidthWithoutOverfitting, Xor,
+    LearningRateRange, LearningRateSchedules, LearningSlowdown, LeastVariance, LongSums, LossBand,
+    LossShapes, MasksAndMixtures, Memorisation, MixtureDensity, NewtonRelatives, NielsenDigits, NoFreeLunch,
+    OneMatrix, OptimizerPaths, OptimizerRace, PathDescent, PerceptronBound, PermutedCopies, PriceOfABound,
+    RareRows, RectifiedPairs, RegulariserLeague, ReverseMode, RuleLeague, SaddleEscape, SecondOrderDigits,
+    SgdRates, SharpnessAware, SpinGlass, StartAtDepth, ValuesOrGraph, VarianceReduction, WarmRestarts,
+    WeightDecayMap, WidthWithoutOverfitting, Xor,
 };
 
 fn quick<X: Experiment>() -> X::Report {
@@ -474,6 +474,17 @@ fn rectified_pairs() {
     assert_eq!(many.parameters - kept.parameters, 8 * 26); // what follows is as large
     // The most opposite of fifteen others is more opposite than that of seven.
     assert!(many.before.mean < half.before.mean && half.before.mean < 0.0, "{report:?}");
+}
+
+#[test]
+fn long_sums() {
+    let report = quick::<LongSums>();
+    let [single, _, double, compensated] = &report.ways[..] else { panic!("four ways") };
+    assert_eq!((report.terms, report.counts[report.counts.len() - 1]), (300 * 784, 300 * 784));
+    assert!(
+        compensated.last.mean <= double.last.mean && double.last.mean < 1e-6 * single.last.mean,
+        "{report:?}"
+    );
 }
 
 #[test]
