@@ -39,6 +39,7 @@
 //! | 6 | [`MemorisingWithDropout`] | dropout lets digits pass and hinders learning noise by heart |
 //! | 6 | [`RegulariserLeague`] | what helps on 500 digits, and what does not |
 //! | 6 | [`MasksAndMixtures`] | DropConnect, manifold mixup, CutMix, random erasing beside what they change |
+//! | 6 | [`FewLabels`] | what a thousand digits without labels add to a hundred with |
 //! | 6 | [`BatchNormRates`] | batch norm trains at every learning rate from 0.01 to 3 |
 //! | 7 | [`DepthAndShortcuts`] | shortcuts carry depth; depth alone buys nothing on flat digits |
 //! | 7 | [`DenseAndFixup`] | depth without normalisation: a start, and layers that append |
@@ -93,6 +94,7 @@ mod dimensionality;
 mod dropout_equalises;
 mod dying_relu;
 mod few_bits;
+mod few_labels;
 mod gradient_clipping;
 mod gradient_noise;
 mod gradient_norms;
@@ -169,6 +171,7 @@ pub use dimensionality::{Dimensionality, DimensionalityConfig, DimensionalityRep
 pub use dropout_equalises::{DropoutEqualises, DropoutEqualisesConfig, DropoutEqualisesReport};
 pub use dying_relu::{DyingRelu, DyingReluConfig, DyingReluReport};
 pub use few_bits::{FewBits, FewBitsConfig, FewBitsReport};
+pub use few_labels::{FewLabels, FewLabelsConfig, FewLabelsReport};
 pub use gradient_clipping::{GradientClipping, GradientClippingConfig, GradientClippingReport};
 pub use gradient_noise::{GradientNoise, GradientNoiseConfig, GradientNoiseReport};
 pub use gradient_norms::{GradientNorms, GradientNormsConfig, GradientNormsReport};
@@ -274,6 +277,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<MemorisingWithDropout>(),
         lab::entry::<RegulariserLeague>(),
         lab::entry::<MasksAndMixtures>(),
+        lab::entry::<FewLabels>(),
         lab::entry::<BatchNormRates>(),
         lab::entry::<DepthAndShortcuts>(),
         lab::entry::<DenseAndFixup>(),

@@ -4,14 +4,14 @@ use optim::experiments::{
     AdamCounterexample, AdaptiveGeneralisation, ArchitectureAtlas, BatchNormRates, BatchSizes, BayesianLine,
     BiasVariance, BlurredCost, Calibration, Checkpointing, ClassicalLearners, Conditioning,
     CountedLabellings, DenseAndFixup, DepthAndShortcuts, DiabetesValidation, Dimensionality,
-    DropoutEqualises, DyingRelu, FewBits, GradientClipping, GradientNoise, GradientNorms, HeadStarts,
-    HeavyDamping, HessianBulk, HessianProducts, HyperparameterSearch, KroneckerFactors, LabelNoise,
-    LearningRateRange, LearningRateSchedules, LearningSlowdown, LeastVariance, LongSums, LossBand,
-    LossShapes, MasksAndMixtures, Memorisation, MixtureDensity, NewtonRelatives, NielsenDigits, NoFreeLunch,
-    OneMatrix, OptimizerPaths, OptimizerRace, PathDescent, PerceptronBound, PermutedCopies, PriceOfABound,
-    RareRows, RectifiedPairs, RegulariserLeague, ReverseMode, RuleLeague, SaddleEscape, SecondOrderDigits,
-    SgdRates, SharpnessAware, SpinGlass, StartAtDepth, ValuesOrGraph, VarianceReduction, WarmRestarts,
-    WeightDecayMap, WidthWithoutOverfitting, Xor,
+    DropoutEqualises, DyingRelu, FewBits, FewLabels, GradientClipping, GradientNoise, GradientNorms,
+    HeadStarts, HeavyDamping, HessianBulk, HessianProducts, HyperparameterSearch, KroneckerFactors,
+    LabelNoise, LearningRateRange, LearningRateSchedules, LearningSlowdown, LeastVariance, LongSums,
+    LossBand, LossShapes, MasksAndMixtures, Memorisation, MixtureDensity, NewtonRelatives, NielsenDigits,
+    NoFreeLunch, OneMatrix, OptimizerPaths, OptimizerRace, PathDescent, PerceptronBound, PermutedCopies,
+    PriceOfABound, RareRows, RectifiedPairs, RegulariserLeague, ReverseMode, RuleLeague, SaddleEscape,
+    SecondOrderDigits, SgdRates, SharpnessAware, SpinGlass, StartAtDepth, ValuesOrGraph, VarianceReduction,
+    WarmRestarts, WeightDecayMap, WidthWithoutOverfitting, Xor,
 };
 
 fn quick<X: Experiment>() -> X::Report {
@@ -494,6 +494,14 @@ fn masks_and_mixtures() {
     assert!(report.methods[0].gain.mean == 0.0 && report.methods[0].gain.sd == 0.0);
     let [mean, drawn] = [7, 8].map(|i| report.methods[i].error.mean);
     assert!((report.drawn_over_mean.mean - (mean - drawn)).abs() < 1e-9);
+}
+
+#[test]
+fn few_labels() {
+    let report = quick::<FewLabels>();
+    assert_eq!((report.labelled, report.ways.len(), &report.epochs[..]), (100, 5, &[4, 6][..]));
+    assert!(report.ways.iter().all(|way| way.accuracy.mean > 50.0), "{report:?}"); // a tenth would be chance
+    assert_eq!(report.ways[1].gain.mean, 0.0);
 }
 
 #[test]
