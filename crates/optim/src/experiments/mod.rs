@@ -25,6 +25,7 @@
 //! | 5 | [`LossShapes`] | what every loss says about a vote, and where it goes deaf |
 //! | 5 | [`RectifiedPairs`] | half of the filters suffice when both halves of a rectifier are kept |
 //! | 5 | [`StartAtDepth`] | the scale of the start decides whether ten layers train |
+//! | 5 | [`SparseStart`] | units that listen to fifteen others differ at depth |
 //! | 5 | [`DyingRelu`] | dead rectifiers are a symptom |
 //! | 5 | [`LabelNoise`] | a bounded loss does not learn wrong labels by heart |
 //! | 5 | [`MixtureDensity`] | a mixture answers where one input has several answers |
@@ -39,6 +40,7 @@
 //! | 6 | [`MemorisingWithDropout`] | dropout lets digits pass and hinders learning noise by heart |
 //! | 6 | [`RegulariserLeague`] | what helps on 500 digits, and what does not |
 //! | 6 | [`MasksAndMixtures`] | DropConnect, manifold mixup, CutMix, random erasing beside what they change |
+//! | 6 | [`SparseCodes`] | sparse codes and sparse weights are two things |
 //! | 6 | [`FewLabels`] | what a thousand digits without labels add to a hundred with |
 //! | 6 | [`BatchNormRates`] | batch norm trains at every learning rate from 0.01 to 3 |
 //! | 7 | [`DepthAndShortcuts`] | shortcuts carry depth; depth alone buys nothing on flat digits |
@@ -139,6 +141,8 @@ mod saddle_escape;
 mod second_order_digits;
 mod sgd_rates;
 mod sharpness_aware;
+mod sparse_codes;
+mod sparse_start;
 mod spin_glass;
 mod start_at_depth;
 mod typed_runs;
@@ -222,6 +226,8 @@ pub use saddle_escape::{SaddleEscape, SaddleEscapeConfig, SaddleEscapeReport};
 pub use second_order_digits::{SecondOrderDigits, SecondOrderDigitsConfig, SecondOrderDigitsReport};
 pub use sgd_rates::{SgdRates, SgdRatesConfig, SgdRatesReport};
 pub use sharpness_aware::{SharpnessAware, SharpnessAwareConfig, SharpnessAwareReport};
+pub use sparse_codes::{SparseCodes, SparseCodesConfig, SparseCodesReport};
+pub use sparse_start::{SparseStart, SparseStartConfig, SparseStartReport};
 pub use spin_glass::{SpinGlass, SpinGlassConfig, SpinGlassReport};
 pub use start_at_depth::{StartAtDepth, StartAtDepthConfig, StartAtDepthReport};
 pub use values_or_graph::{ValuesOrGraph, ValuesOrGraphConfig, ValuesOrGraphReport};
@@ -263,6 +269,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<LossShapes>(),
         lab::entry::<RectifiedPairs>(),
         lab::entry::<StartAtDepth>(),
+        lab::entry::<SparseStart>(),
         lab::entry::<DyingRelu>(),
         lab::entry::<LabelNoise>(),
         lab::entry::<MixtureDensity>(),
@@ -277,6 +284,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<MemorisingWithDropout>(),
         lab::entry::<RegulariserLeague>(),
         lab::entry::<MasksAndMixtures>(),
+        lab::entry::<SparseCodes>(),
         lab::entry::<FewLabels>(),
         lab::entry::<BatchNormRates>(),
         lab::entry::<DepthAndShortcuts>(),

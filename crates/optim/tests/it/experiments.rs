@@ -10,8 +10,8 @@ use optim::experiments::{
     LossBand, LossShapes, MasksAndMixtures, Memorisation, MixtureDensity, NewtonRelatives, NielsenDigits,
     NoFreeLunch, OneMatrix, OptimizerPaths, OptimizerRace, PathDescent, PerceptronBound, PermutedCopies,
     PriceOfABound, RareRows, RectifiedPairs, RegulariserLeague, ReverseMode, RuleLeague, SaddleEscape,
-    SecondOrderDigits, SgdRates, SharpnessAware, SpinGlass, StartAtDepth, ValuesOrGraph, VarianceReduction,
-    WarmRestarts, WeightDecayMap, WidthWithoutOverfitting, Xor,
+    SecondOrderDigits, SgdRates, SharpnessAware, SparseCodes, SparseStart, SpinGlass, StartAtDepth,
+    ValuesOrGraph, VarianceReduction, WarmRestarts, WeightDecayMap, WidthWithoutOverfitting, Xor,
 };
 
 fn quick<X: Experiment>() -> X::Report {
@@ -477,6 +477,15 @@ fn rectified_pairs() {
 }
 
 #[test]
+fn sparse_start() {
+    let report = quick::<SparseStart>();
+    assert_eq!(report.starts.len(), 8);
+    let rows = report.starts.iter();
+    assert!(rows.filter(|row| row.activation == "ReLU").all(|row| row.saturated.mean == 0.0));
+    assert!(report.starts.iter().all(|row| (0.0..=1.0).contains(&row.alike.mean)), "{report:?}");
+}
+
+#[test]
 fn long_sums() {
     let report = quick::<LongSums>();
     let [single, _, double, compensated] = &report.ways[..] else { panic!("four ways") };
@@ -494,6 +503,16 @@ fn masks_and_mixtures() {
     assert!(report.methods[0].gain.mean == 0.0 && report.methods[0].gain.sd == 0.0);
     let [mean, drawn] = [7, 8].map(|i| report.methods[i].error.mean);
     assert!((report.drawn_over_mean.mean - (mean - drawn)).abs() < 1e-9);
+}
+
+#[test]
+fn sparse_codes() {
+    let report = quick::<SparseCodes>();
+    let zeros: Vec<f64> = report.codes.iter().map(|code| code.zeros.mean).collect();
+    assert!(zeros[..4].iter().all(|&zeros| zeros == 0.0), "{zeros:?}");
+    assert!(zeros[4..].windows(2).all(|pair| pair[0] < pair[1]), "a larger factor, more zeros: {zeros:?}");
+    let on = |index: usize| report.codes[index].active.mean;
+    assert!(on(0) > on(1) && on(1) > on(2) && on(2) > on(3), "{report:?}");
 }
 
 #[test]
