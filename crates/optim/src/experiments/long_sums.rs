@@ -231,7 +231,7 @@ impl Experiment for LongSums {
                 report.ways[0].last.n
             ),
             "Four curves on logarithmic axes. The two of plain sums rise with the number of terms, the one of single precision to \
-             near a thousandth; that of the tree rises slowly; the compensated one lies level at the bottom.",
+             near a hundredth; that of the tree lies level, and so does the compensated one, at the bottom.",
             plot,
         )]
     }

@@ -42,6 +42,7 @@
 //! | 6 | [`MasksAndMixtures`] | DropConnect, manifold mixup, CutMix, random erasing beside what they change |
 //! | 6 | [`SparseCodes`] | sparse codes and sparse weights are two things |
 //! | 6 | [`FewLabels`] | what a thousand digits without labels add to a hundred with |
+//! | 6 | [`SharedWeights`] | two tasks with few examples, apart and together |
 //! | 6 | [`BatchNormRates`] | batch norm trains at every learning rate from 0.01 to 3 |
 //! | 7 | [`DepthAndShortcuts`] | shortcuts carry depth; depth alone buys nothing on flat digits |
 //! | 7 | [`DenseAndFixup`] | depth without normalisation: a start, and layers that append |
@@ -140,6 +141,7 @@ mod rule_league;
 mod saddle_escape;
 mod second_order_digits;
 mod sgd_rates;
+mod shared_weights;
 mod sharpness_aware;
 mod sparse_codes;
 mod sparse_start;
@@ -225,6 +227,7 @@ pub use rule_league::{RuleLeague, RuleLeagueConfig, RuleLeagueReport};
 pub use saddle_escape::{SaddleEscape, SaddleEscapeConfig, SaddleEscapeReport};
 pub use second_order_digits::{SecondOrderDigits, SecondOrderDigitsConfig, SecondOrderDigitsReport};
 pub use sgd_rates::{SgdRates, SgdRatesConfig, SgdRatesReport};
+pub use shared_weights::{SharedWeights, SharedWeightsConfig, SharedWeightsReport};
 pub use sharpness_aware::{SharpnessAware, SharpnessAwareConfig, SharpnessAwareReport};
 pub use sparse_codes::{SparseCodes, SparseCodesConfig, SparseCodesReport};
 pub use sparse_start::{SparseStart, SparseStartConfig, SparseStartReport};
@@ -286,6 +289,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<MasksAndMixtures>(),
         lab::entry::<SparseCodes>(),
         lab::entry::<FewLabels>(),
+        lab::entry::<SharedWeights>(),
         lab::entry::<BatchNormRates>(),
         lab::entry::<DepthAndShortcuts>(),
         lab::entry::<DenseAndFixup>(),

@@ -10,8 +10,9 @@ use optim::experiments::{
     LossBand, LossShapes, MasksAndMixtures, Memorisation, MixtureDensity, NewtonRelatives, NielsenDigits,
     NoFreeLunch, OneMatrix, OptimizerPaths, OptimizerRace, PathDescent, PerceptronBound, PermutedCopies,
     PriceOfABound, RareRows, RectifiedPairs, RegulariserLeague, ReverseMode, RuleLeague, SaddleEscape,
-    SecondOrderDigits, SgdRates, SharpnessAware, SparseCodes, SparseStart, SpinGlass, StartAtDepth,
-    ValuesOrGraph, VarianceReduction, WarmRestarts, WeightDecayMap, WidthWithoutOverfitting, Xor,
+    SecondOrderDigits, SgdRates, SharedWeights, SharpnessAware, SparseCodes, SparseStart, SpinGlass,
+    StartAtDepth, ValuesOrGraph, VarianceReduction, WarmRestarts, WeightDecayMap, WidthWithoutOverfitting,
+    Xor,
 };
 
 fn quick<X: Experiment>() -> X::Report {
@@ -521,6 +522,13 @@ fn few_labels() {
     assert_eq!((report.labelled, report.ways.len(), &report.epochs[..]), (100, 5, &[4, 6][..]));
     assert!(report.ways.iter().all(|way| way.accuracy.mean > 50.0), "{report:?}"); // a tenth would be chance
     assert_eq!(report.ways[1].gain.mean, 0.0);
+}
+
+#[test]
+fn shared_weights() {
+    let report = quick::<SharedWeights>();
+    let apart: Vec<f64> = report.tied.iter().map(|way| way.apart.mean).collect();
+    assert!(apart.windows(2).all(|pair| pair[0] > pair[1]) && apart[4] == 0.0, "{apart:?}");
 }
 
 #[test]
