@@ -259,7 +259,7 @@ fn bands_figure(report: &SpinGlassReport) -> Figure {
 }
 
 /// Half the height of a tick on the curves of Θ.
-const TICK: f64 = 0.0005;
+const TICK: f64 = 0.001;
 
 fn complexity_figure(report: &SpinGlassReport) -> Figure {
     let mut plot =
@@ -271,7 +271,7 @@ fn complexity_figure(report: &SpinGlassReport) -> Figure {
         for index in [0, 1, 2] {
             // A tick where the curve crosses 0.
             let (at, name) = (-complexity.e_k(index), ["−E₀", "−E₁", "−E₂"][index]);
-            plot = plot.faint([vec![(at, -TICK), (at, TICK)]]).text(name, (at, 2.0 * TICK));
+            plot = plot.faint([vec![(at, -TICK), (at, TICK)]]).text(name, (at, 1.5 * TICK));
             let points = (0..=120).map(|i| low + (high - low) * f64::from(i) / 120.0);
             let name = ["minima", "index 1", "index 2"][index];
             plot = plot.line(Line::new(name, points.map(|u| (u, complexity.theta_k(index, u)))));
