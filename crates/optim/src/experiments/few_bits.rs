@@ -357,6 +357,17 @@ impl Experiment for FewBits {
             let [all, _, _, seven, master] = [0, 1, 2, 3, 4].map(|index: usize| &report.weights[index][..]);
             checks.extend([
                 Check::new(
+                    "half-precision-costs",
+                    "test accuracy with exact gradients less that with gradients in half precision, in points",
+                    less(&report.gradients[0], &report.gradients[1]),
+                    Bound::AtLeast(2.0), // the networks of the paper do not train at all
+                    BoundSource::Paper,
+                )
+                .baseline("exact, %", mean(&report.gradients[0]))
+                .reason_if_failed(
+                    "the few gradients that are left: Adam lets them move weights, and soon all are large enough",
+                ),
+                Check::new(
                     "steps-are-lost",
                     "test accuracy with all digits less that with weights of 7 bits, in points",
                     less(all, seven),
