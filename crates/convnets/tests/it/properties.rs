@@ -1,5 +1,5 @@
 //! What must hold for blocks and networks whatever the weights.
-use convnets::blocks::{Block, Percent, ScaledResidual, WithHeads, ZeroPad};
+use convnets::blocks::{Block, CropTo, Percent, ScaledResidual, Skip, WithHeads, ZeroPad};
 use convnets::inception::Inception;
 use convnets::lenet::{C3, CONNECTIONS, LeNet1998};
 use convnets::resnet::{self, Basic, BasicProjected, PreActivation, SmallResNet};
@@ -169,4 +169,35 @@ fn auxiliary_heads_train_the_trunk() {
     let gradients = (main.sum::<Rank0, _>() * 0.0 + heads).backward();
     assert!(gradients.get(&net.early.0.weight).as_vec().iter().any(|g| *g != 0.0));
     assert!(gradients.get(&net.middle.weight).as_vec().iter().any(|g| *g != 0.0));
+}
+
+/// A skip is cut to the middle: odd differences leave the extra row or column below and right, and rows are not columns.
+#[test]
+fn skips_are_cut_to_the_middle() {
+    let dev = Cpu::default();
+    let numbered = |rows: usize, cols: usize| {
+        let mut x: Maps<2> = dev.zeros_like(&(2, Const, rows, cols));
+        x.copy_from(&(0..4 * rows * cols).map(|at| at as f64).collect::<Vec<_>>());
+        x
+    };
+    for (rows, cols, high, wide, top, left) in
+        [(7, 6, 4, 3, 1, 1), (6, 9, 6, 4, 0, 2), (5, 8, 2, 8, 1, 0), (8, 5, 3, 2, 2, 1), (3, 3, 3, 3, 0, 0)]
+    {
+        let (x, like) = (numbered(rows, cols), maps::<3>(&dev, 2, high, wide));
+        let cut = x.try_crop(&like).unwrap();
+        assert_eq!(*cut.shape(), (2, Const::<2>, high, wide));
+        let places = (0..4 * high * wide).map(|at| {
+            let (plane, row, col) = (at / (high * wide), at / wide % high, at % wide);
+            ((plane * rows + row + top) * cols + col + left) as f64
+        });
+        assert_eq!(cut.as_vec(), places.collect::<Vec<_>>(), "{rows} x {cols} to {high} x {wide}");
+    }
+    // In a network: the middle of the input first, what happens below behind it.
+    type Below = Skip<MaxPool2D<2, 2>>;
+    let x = numbered(5, 6).slice((0..1, 0..2, 0..5, 0..6)).reshape_like(&(1, Const::<2>, 5, 6));
+    let y = Below::default().forward(x.clone());
+    let like = maps::<2>(&dev, 1, 2, 3);
+    let expected =
+        [x.clone().try_crop(&like).unwrap().as_vec(), MaxPool2D::<2, 2>.forward(x).as_vec()].concat();
+    assert_eq!((*y.shape(), y.as_vec()), ((1, Const::<4>, 2, 3), expected));
 }

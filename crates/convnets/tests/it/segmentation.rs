@@ -335,3 +335,19 @@ fn parts_and_holes_are_counted() {
     assert_eq!(error, SegmentationError::Sizes { first: (5, 5), second: (7, 8) });
     assert_eq!(topology::components(&Grid::try_new(0, 0, vec![]).unwrap()), 0);
 }
+
+/// Pairs by their sum, not the best pair first: that one would take cell 1 away from the only one that wants it.
+#[test]
+fn instances_are_paired_for_the_largest_sum() {
+    let truth = cells(&["1111111122222222"]);
+    let found = cells(&["111222222222...."]);
+    // Found 2 covers 5 pixels of cell 1 (5/12) and 4 of cell 2 (4/13); found 1 covers 3 of cell 1 (3/8).
+    let matching = metrics::matched(&truth, &found, 0.3).unwrap();
+    assert_eq!((matching.true_positives, matching.false_positives, matching.false_negatives), (2, 0, 0));
+    assert_close!(matching.panoptic_quality, (3.0 / 8.0 + 4.0 / 13.0) / 2.0, 1e-15);
+    // The same with rows and columns exchanged, and with a bystander.
+    let turned = metrics::matched(&found, &truth, 0.3).unwrap();
+    assert_eq!(turned, matching);
+    let more = metrics::matched(&truth, &cells(&["1112222222223333"]), 0.3).unwrap();
+    assert_eq!((more.true_positives, more.false_positives, more.false_negatives), (2, 1, 0));
+}

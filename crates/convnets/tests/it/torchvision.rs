@@ -268,6 +268,56 @@ fn inception_networks_go_there_and_back_with_and_without_heads() {
     golden.finish();
 }
 
+/// The hash in the header: FNV-1a of names and shapes in order, without heads; so names count, and heads do not.
+#[test]
+fn headers_hash_names_and_shapes_without_heads() {
+    let fnv = |lines: &[&str]| {
+        let bytes = lines.iter().flat_map(|line| line.bytes().chain(*b"\n"));
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    };
+    assert_eq!(fnv(&[]), 0xcbf2_9ce4_8422_2325);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("network.safetensors");
+    let dev = Cpu::seed_from_u64(4);
+    let origin = || -> Origin { Checkpoint::read(&path).unwrap().about().unwrap().parse().unwrap() };
+    // Two layers of one shape: only their names tell them apart.
+    type Stem = ((UnbiasedConv2D<3, 2, 3>, BatchNorm2D<2>),);
+    save(&dev.build_module::<Stem, f32>(), Layout::ResNet, &path).unwrap();
+    let shapes = [
+        "bn1.bias [2]",
+        "bn1.num_batches_tracked []",
+        "bn1.running_mean [2]",
+        "bn1.running_var [2]",
+        "bn1.weight [2]",
+        "conv1.weight [2, 3, 3, 3]",
+    ];
+    assert_eq!((origin().shapes, origin().network), (fnv(&shapes), "ResNet-1".to_owned()));
+    save(&dev.build_module::<Stem, f32>(), Layout::Vgg, &path).unwrap();
+    assert_ne!(origin().shapes, fnv(&shapes), "the same shapes under other names");
+    type Normed = ((Conv2D<1, 2, 3, 1, 1>, BatchNorm2D<2, Relu>), MaxPool2D<2, 2>);
+    type SmallVgg = ((Normed,), (Flatten, Linear<8, 3>));
+    save(&dev.build_module::<SmallVgg, f32>(), Layout::Vgg, &path).unwrap();
+    assert_eq!(origin().network, "VGG-2 with batch normalisation, 3 outputs");
+
+    // With its head and without, v3 is one network: the file of one is no other network's for the other.
+    save(&dev.build_module::<NarrowWithHead, f32>(), Layout::InceptionV3, &path).unwrap();
+    let with_head = origin();
+    save(&dev.build_module::<NarrowV3, f32>(), Layout::InceptionV3, &path).unwrap();
+    assert_eq!((with_head.network.as_str(), &with_head), ("Inception v3, 5 outputs", &origin()));
+    let model = dev.build_module::<NarrowGoogLeNet, f32>();
+    save(&model, Layout::GoogLeNet, &path).unwrap();
+    let file = Checkpoint::read(&path).unwrap();
+    let lines: Vec<String> = file
+        .names()
+        .filter(|name| !name.starts_with("aux"))
+        .map(|name| format!("{name} {:?}", file.shape(name).unwrap()))
+        .collect();
+    assert_eq!(origin().shapes, fnv(&lines.iter().map(String::as_str).collect::<Vec<_>>()));
+    assert_eq!(origin().network, "GoogLeNet, 5 outputs");
+}
+
 /// What torchvision has no name for: the state of dropout stays out of its files, our names are none of theirs.
 #[test]
 fn files_have_torchvisions_tensors_and_no_others() {
