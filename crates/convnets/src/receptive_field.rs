@@ -12,8 +12,21 @@
 //! | $c$ | [`ReceptiveField::centre`] | middle of the first output's field, where the first pixel's middle is ½ |
 //! | $k, s, p, d$ | [`Taps`] | kernel, stride, padding, dilation |
 //!
-//! Branches and sums give the smallest interval that holds all of theirs. **Not**: which pixels matter. The effective
-//! field is a Gaussian far narrower than $r$ (Luo et al. 2016, arXiv 1701.04128).
+//! Branches and sums give the smallest interval that holds all of theirs.
+//!
+//! **Maps that grow** see inputs at fractions of a step. Output $o$ of a transposed convolution is written by the inputs
+//! $i$ with $0 \le o + p - i s \le d (k - 1)$, an interval of length $d (k - 1) / s$:
+//!
+//! $$ r_l = r_{l-1} + \frac{d_l (k_l - 1)}{s_l}\, j_{l-1}, \qquad j_l = \frac{j_{l-1}}{s_l}, \qquad
+//!    c_l = c_{l-1} + \frac1{s_l} \Bigl(p_l - \frac{d_l (k_l - 1)}{2}\Bigr) j_{l-1} $$
+//!
+//! Then $r$ is no whole number, and outputs see at most its whole part, some fewer: [`ReceptiveField::pixels`] says which.
+//! An enlargement by $R$ counts as bilinear (two neighbours, $2 - 1/R$ steps for even $R$, $2 - 2/R$ for odd), so the
+//! field of a nearest one is too wide by up to a step. Corner-aligned ones move their centres with the size of the image,
+//! which a plan does not hold: their fields are those of half pixels.
+//!
+//! **Not**: which pixels matter. The effective field is a Gaussian far narrower than $r$ (Luo et al. 2016, arXiv
+//! 1701.04128).
 //! **Source**: Araujo, Norris & Sim (2019), Computing receptive fields of convolutional neural networks, Distill.
 use layers::plan::{Plan, Planned, Taps};
 
@@ -28,7 +41,7 @@ use layers::plan::{Plan, Planned, Taps};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReceptiveField {
-    /// $r$, pixels; infinite behind a global or adaptive pooling.
+    /// $r$, pixels; infinite behind a global or adaptive pooling, the most that an output sees where maps grow.
     pub size: f64,
     /// $j$, pixels.
     pub jump: f64,
@@ -74,13 +87,26 @@ impl ReceptiveField {
             Plan::Subsample { step, .. } => {
                 self.after_taps(Taps { kernel: 1, stride: step, padding: 0, dilation: 1 })
             }
-            // An output pixel of a transposed convolution or of an enlargement sees few inputs: those at most.
             Plan::Transposed { taps, .. } => {
                 let taps = taps[along];
-                let seen = (taps.dilation * (taps.kernel - 1) / taps.stride) as f64;
-                Self { size: self.size + seen * self.jump, jump: self.jump / taps.stride as f64, ..self }
+                let (reach, stride) = ((taps.dilation * (taps.kernel - 1)) as f64, taps.stride as f64);
+                Self {
+                    size: self.size + reach / stride * self.jump,
+                    jump: self.jump / stride,
+                    centre: self.centre + (taps.padding as f64 - reach / 2.0) / stride * self.jump,
+                }
             }
-            Plan::Upsample { factor } => Self { jump: self.jump / factor[along] as f64, ..self },
+            Plan::Upsample { factor } => {
+                // The weights of two neighbours at multiples of 1 / factor, offset by a half of it where it is even.
+                let factor = factor[along];
+                let offsets = if factor.is_multiple_of(2) { 2 * factor - 1 } else { 2 * factor - 2 };
+                let (offsets, factor) = (offsets as f64, factor as f64);
+                Self {
+                    size: self.size + offsets / factor * self.jump,
+                    jump: self.jump / factor,
+                    centre: self.centre - (factor - 1.0) / (2.0 * factor) * self.jump,
+                }
+            }
             Plan::Global | Plan::Adaptive { .. } => Self { size: f64::INFINITY, ..self },
             Plan::Chain(parts) => {
                 let (mut field, mut i) = (self, 0);
@@ -122,16 +148,21 @@ impl ReceptiveField {
         Self { size: last - first, centre: (first + last) / 2.0, ..self }
     }
 
-    /// The first and last pixel that the output at `position` sees, in an image that reaches as far.
+    /// The first and last pixel that the output at `position` sees, in an image that reaches as far; behind maps that
+    /// grow after they have shrunk, pixels within which it sees some.
     ///
     /// ```
     /// use convnets::receptive_field::ReceptiveField;
     /// use layers::prelude::*;
     /// let field = ReceptiveField::of::<Conv2D<1, 1, 3, 2, 1>>();
     /// assert_eq!(field.pixels(4), (7, 9));
+    /// let up = ReceptiveField::of::<ConvTranspose2D<1, 1, 3, 2>>();
+    /// assert_eq!((up.pixels(4), up.pixels(5)), ((1, 2), (2, 2))); // places written twice and once
     /// ```
     pub fn pixels(&self, position: usize) -> (i64, i64) {
+        const ROUNDING: f64 = 1e-6; // a third is no exact number
         let middle = self.centre + position as f64 * self.jump;
-        ((middle - self.size / 2.0).round() as i64, (middle + self.size / 2.0).round() as i64 - 1)
+        let (first, end) = (middle - self.size / 2.0 - ROUNDING, middle + self.size / 2.0 + ROUNDING);
+        (first.ceil() as i64, end.floor() as i64 - 1)
     }
 }

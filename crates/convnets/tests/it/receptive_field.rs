@@ -1,10 +1,10 @@
 //! Receptive fields against the layer-by-layer table, and against where gradients arrive.
 use convnets::receptive_field::{Axis, ReceptiveField};
-use convnets::{inception, lenet, resnet, vgg};
+use convnets::{inception, lenet, resnet, unet, vgg};
 use layers::convolution::Steps;
 use layers::plan::{Plan, Planned, Taps};
 use layers::prelude::*;
-use layers::resampling::Zeros;
+use layers::resampling::{Bilinear, Zeros};
 use layers::testing::Golden;
 use layers::{assert_close, params};
 
@@ -76,49 +76,97 @@ fn networks_see_what_their_papers_say() {
     assert_eq!(ReceptiveField::of::<resnet::ResNet18>().size, f64::INFINITY);
 }
 
-/// With positive weights and no activation, the gradient of one output is not zero on exactly the pixels of its field.
+/// Rows of the image from which the gradient of the output at `position` is not zero, with positive weights and no
+/// activation.
+fn support<M>(side: usize, position: usize) -> Vec<i64>
+where
+    M: Planned + BuildOnDevice<Cpu, f64>,
+    M::Built: Module<
+            Tensor<(Const<1>, Const<1>, usize, usize), f64, Cpu, OwnedTape<f64, Cpu>>,
+            Output = Tensor<(Const<1>, Const<1>, usize, usize), f64, Cpu, OwnedTape<f64, Cpu>>,
+        > + TensorCollection<f64, Cpu>,
+{
+    let dev = Cpu::seed_from_u64(7);
+    let mut net = dev.build_module::<M, f64>();
+    params::visit_mut(&mut net, |_, values: &mut [f64]| {
+        values.iter_mut().for_each(|value| *value = 0.1 + value.abs());
+    })
+    .unwrap();
+    let x = dev.ones_like(&(Const::<1>, Const::<1>, side, side));
+    let y = net.try_forward(x.leaky_trace()).ok().unwrap();
+    let (_, _, rows, cols) = *y.shape();
+    let mut one = vec![0.0; rows * cols];
+    one[position * cols + cols / 2] = 1.0;
+    let mut mask = dev.zeros_like(&(Const::<1>, Const::<1>, rows, cols));
+    mask.copy_from(&one);
+    let gradient = (y * mask).sum::<Rank0, _>().backward().get(&x).as_vec();
+    let row = |at: usize| gradient[at * side..][..side].iter().any(|g| *g != 0.0);
+    (0..side).filter(|at| row(*at)).map(|at| at as i64).collect()
+}
+
+/// What the calculator says of the same, within the image.
+fn within<M: Planned>(side: usize, position: usize) -> (i64, i64) {
+    let (first, last) = ReceptiveField::of::<M>().pixels(position);
+    (first.max(0), last.min(side as i64 - 1))
+}
+
+/// The gradient of one output is not zero on exactly the pixels of its field.
 #[test]
 fn gradients_arrive_in_the_whole_field_and_nowhere_else() {
-    fn check<M>(position: usize)
-    where
-        M: Planned + BuildOnDevice<Cpu, f64>,
-        M::Built: Module<
-                Tensor<(Const<1>, Const<1>, usize, usize), f64, Cpu, OwnedTape<f64, Cpu>>,
-                Output = Tensor<(Const<1>, Const<1>, usize, usize), f64, Cpu, OwnedTape<f64, Cpu>>,
-            > + TensorCollection<f64, Cpu>,
-    {
-        const SIDE: usize = 41;
-        let dev = Cpu::seed_from_u64(7);
-        let mut net = dev.build_module::<M, f64>();
-        params::visit_mut(&mut net, |_, values: &mut [f64]| {
-            values.iter_mut().for_each(|value| *value = 0.1 + value.abs());
-        })
-        .unwrap();
-        let x = dev.ones_like(&(Const::<1>, Const::<1>, SIDE, SIDE));
-        let y = net.try_forward(x.leaky_trace()).ok().unwrap();
-        let (_, _, rows, cols) = *y.shape();
-        let mut one = vec![0.0; rows * cols];
-        one[position * cols + cols / 2] = 1.0;
-        let mut mask = dev.zeros_like(&(Const::<1>, Const::<1>, rows, cols));
-        mask.copy_from(&one);
-        let gradient = (y * mask).sum::<Rank0, _>().backward().get(&x).as_vec();
-        let row = |at: usize| gradient[at * SIDE..][..SIDE].iter().any(|g| *g != 0.0);
-        let seen: Vec<i64> = (0..SIDE).filter(|at| row(*at)).map(|at| at as i64).collect();
-        let (first, last) = ReceptiveField::of::<M>().pixels(position);
-        let expected = (first.max(0), last.min(SIDE as i64 - 1));
-        assert_eq!((seen[0], seen[seen.len() - 1]), expected, "{}", std::any::type_name::<M>());
-        assert_eq!(seen.len() as i64, expected.1 - expected.0 + 1, "no gap");
+    macro_rules! exact {
+        ($module:ty, $positions:expr) => {
+            for position in $positions {
+                let (seen, (first, last)) =
+                    (support::<$module>(41, position), within::<$module>(41, position));
+                let expected: Vec<i64> = (first..=last).collect();
+                assert_eq!(seen, expected, "{} at {position}", stringify!($module));
+            }
+        };
     }
     type Strided = (Conv2D<1, 2, 3, 2, 1>, Conv2D<2, 2, 5, 1, 2>, Conv2D<2, 1, 3, 2>);
     type Pooled = (Conv2D<1, 3, 5>, AvgPool2D<3, 2, 1>, Conv2D<3, 1, 3, 1, 1>);
     type Wide = (Conv2D<1, 1, 3, 1, 1>, Conv2D<1, 1, 3, 1, 2, 2>, Conv2D<1, 1, 3, 1, 4, 4>);
     type Branched = (Concat<(Conv2D<1, 1, 1>, Conv2D<1, 1, 5, 1, 2>)>, Conv2D<2, 1, 3, 2, 1>);
-    for position in [0, 3, 6] {
-        check::<Strided>(position);
-        check::<Pooled>(position);
-        check::<Wide>(position);
-        check::<Branched>(position);
+    exact!(Strided, [0, 3, 6]);
+    exact!(Pooled, [0, 3, 6]);
+    exact!(Wide, [0, 3, 6]);
+    exact!(Branched, [0, 3, 6]);
+    // Maps that grow: all phases of a step.
+    type Two = (Conv2D<1, 1, 3>, ConvTranspose2D<1, 1, 2, 2>);
+    type Three = (ConvTranspose2D<1, 1, 3, 2>, Conv2D<1, 1, 2>);
+    type Five = (Conv2D<1, 1, 3, 1, 1>, ConvTranspose2D<1, 1, 5, 3, 1>, Conv2D<1, 1, 3, 1, 1>);
+    type Smooth = (Conv2D<1, 1, 3>, Upsample<2, Bilinear>, Conv2D<1, 1, 2>);
+    type Thirds = (Upsample<3, Bilinear>, Conv2D<1, 1, 4>);
+    exact!(Two, 0..12);
+    exact!(Three, 20..32);
+    exact!(Five, 30..42);
+    exact!(Smooth, 10..22);
+    exact!(Thirds, 20..32);
+}
+
+/// Where maps grow after they have shrunk, and where the nearest pixel is repeated, no output sees beyond its field, and
+/// none sees more pixels than its size says.
+#[test]
+fn enlargements_see_at_most_their_field() {
+    macro_rules! at_most {
+        ($module:ty, $positions:expr) => {
+            for position in $positions {
+                let (seen, (first, last)) =
+                    (support::<$module>(44, position), within::<$module>(44, position));
+                let name = stringify!($module);
+                assert!(first <= seen[0] && seen[seen.len() - 1] <= last, "{name} at {position}: {seen:?}");
+                assert!(seen.len() as f64 <= ReceptiveField::of::<$module>().size, "{name} at {position}");
+            }
+        };
     }
+    type Nearest = (Upsample<2>, Conv2D<1, 1, 2>);
+    type NearestThirds = (Conv2D<1, 1, 3, 2>, Upsample<3>, Conv2D<1, 1, 3>);
+    type Hourglass = (Conv2D<1, 1, 3, 2>, ConvTranspose2D<1, 1, 4, 2, 1>, Conv2D<1, 1, 3>);
+    type OneLevel = unet::Level<1, 1, 2, unet::Bottom<1, 2>>;
+    at_most!(Nearest, 0..12);
+    at_most!(NearestThirds, 10..22);
+    at_most!(Hourglass, 10..22);
+    at_most!(OneLevel, 0..4);
 }
 
 /// The effective field (Luo et al. 2016): ten 3×3 layers of equal weights give the tenfold convolution of a box with
