@@ -279,7 +279,7 @@ impl Experiment for MasksAndMixtures {
                 report.methods[0].error.n, report.train_images, report.test_images
             ),
             "Horizontal bars, longest first: masks on units and on weights, parts of pictures that are blotted, and pictures or \
-             states that are mixed; some are above zero, some below.",
+             states that are mixed; all lie below zero.",
             Plot::new(
                 Axis::linear("fewer test errors than without, points"),
                 Axis::categories("", order.iter().map(|method| method.name.clone())),
