@@ -40,7 +40,7 @@ pub mod solution {
     /// JᵀJv at `x`; `v` is shaped as `x`.
     pub fn gauss_newton(f: Residuals, x: &DMatrix<f64>, v: &DMatrix<f64>) -> Result<DMatrix<f64>, Error> {
         let x = [x.clone()];
-        let (_, change) = jvp(f, &x, &[v.clone()])?;
+        let (_, change) = jvp(f, &x, std::slice::from_ref(v))?;
         let (_, mut back) = vjp(f, &x, &change)?;
         Ok(back.swap_remove(0))
     }
@@ -85,7 +85,7 @@ mod tests {
     #[should_panic = "is not"]
     fn the_hessian_of_the_loss_is_another_matrix() {
         check(|f, x, v| {
-            Ok(hvp(|x| half_of(f, x), &[x.clone()], &[v.clone()])?.swap_remove(0))
+            Ok(hvp(|x| half_of(f, x), std::slice::from_ref(x), std::slice::from_ref(v))?.swap_remove(0))
         });
     }
 

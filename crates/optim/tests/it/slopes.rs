@@ -63,7 +63,7 @@ fn polynomials_end_where_their_error_is_flat() {
             let missed = tape.constant(inputs.clone()).matmul(w[0]) - tape.constant(y.clone());
             missed.powi(2).sum() + w[0].rows(1, 3).powi(2).sum().scale(alpha)
         });
-        assert_flat(&objective, &column(&fit.coefficients()), "a polynomial");
+        assert_flat(objective, &column(&fit.coefficients()), "a polynomial");
     }
 }
 
@@ -76,7 +76,7 @@ fn likelihoods_are_flat_at_their_estimates() {
         let off = p[0].tape().constant(x.clone()) - mean.repeat_rows(9);
         variance.ln().scale(4.5) + off.powi(2).sum() / variance.scale(2.0)
     });
-    assert_flat(&gaussian, &column(&[found.mean, found.variance]), "a Gaussian");
+    assert_flat(gaussian, &column(&[found.mean, found.variance]), "a Gaussian");
     // Seven heads of ten, alone and with a prior.
     let throws = Bernoulli::new(7, 10).unwrap();
     let prior = Beta { a: 3.0, b: 2.5 };
@@ -96,10 +96,10 @@ fn the_information_is_the_square_of_the_score_and_a_curvature() {
         for (throw, chance) in [(1.0, p), (0.0, 1.0 - p)] {
             let log =
                 on_tape(|v| v[0].ln().scale(throw) + v[0].scale(-1.0).shift(1.0).ln().scale(1.0 - throw));
-            let score = slope(&log, &at)[(0, 0)];
+            let score = slope(log, &at)[(0, 0)];
             mean += chance * score;
             square += chance * score * score;
-            curvature -= chance * hessian(&log, std::slice::from_ref(&at)).unwrap()[(0, 0)];
+            curvature -= chance * hessian(log, std::slice::from_ref(&at)).unwrap()[(0, 0)];
         }
         // One throw: the share of heads is the throw, with variance p(1 − p).
         let variance = [0, 1].map(|heads| {
@@ -122,8 +122,8 @@ fn a_posterior_is_the_minimum_and_the_curvature_of_its_logarithm() {
         missed.powi(2).sum().scale(0.5 / noise) + w[0].powi(2).sum().scale(0.5 / variance)
     });
     let mean = column(posterior.mean().unwrap().as_slice());
-    assert_flat(&energy, &mean, "a posterior");
-    let curvature = hessian(&energy, &[mean]).unwrap();
+    assert_flat(energy, &mean, "a posterior");
+    let curvature = hessian(energy, &[mean]).unwrap();
     let product = curvature * posterior.covariance().unwrap();
     assert_close!(product.as_slice(), DMatrix::<f64>::identity(3, 3).as_slice(), 1e-12, 1e-13);
 }
@@ -140,7 +140,7 @@ fn kernels_components_and_centres_end_where_their_error_is_flat() {
         let f = tape.constant(gram.clone()).matmul(a[0]);
         (f - tape.constant(y.clone())).powi(2).sum() + (f * a[0]).sum().scale(0.4)
     });
-    assert_flat(&kernel_ridge, &coefficients, "kernel ridge");
+    assert_flat(kernel_ridge, &coefficients, "kernel ridge");
 
     let mean = x.row_mean();
     let centred = DMatrix::from_fn(7, 3, |i, j| x[(i, j)] - mean[j]);
@@ -150,7 +150,7 @@ fn kernels_components_and_centres_end_where_their_error_is_flat() {
         (along / d[0].powi(2).sum()).scale(-1.0)
     });
     let first = Pca::<1>::fit(&x).unwrap();
-    assert_flat(&left_out, first.directions(), "a principal direction");
+    assert_flat(left_out, first.directions(), "a principal direction");
 
     let points =
         DMatrix::from_fn(12, 2, |i, j| 3.0 * (i % 3) as f64 * (j as f64 - 0.4) + 0.2 * (i as f64).sin());
@@ -159,7 +159,7 @@ fn kernels_components_and_centres_end_where_their_error_is_flat() {
         let own = c[0].gather(&found.clusters);
         (c[0].tape().constant(points.clone()) - own).powi(2).sum()
     });
-    assert_flat(&spread, &found.centres, "centres");
+    assert_flat(spread, &found.centres, "centres");
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn the_best_temperature_is_where_the_loss_is_flat() {
         let z = tape.constant(logits.clone()) / t[0].repeat_rows(40).repeat_columns(3);
         z.log_sum_exp().sum() - (z * tape.constant(one_hot.clone())).sum()
     });
-    assert_flat(&loss, &dmatrix![found], "the temperature");
+    assert_flat(loss, &dmatrix![found], "the temperature");
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn pasted_pictures_pull_towards_both_labels() {
     let of = |targets: &DMatrix<f64>| {
         let loss =
             on_tape(|z| z[0].log_sum_exp().sum() - (z[0] * z[0].tape().constant(targets.clone())).sum());
-        slope(&loss, &votes)
+        slope(loss, &votes)
     };
     let alone = |labels: &[usize]| of(&DMatrix::from_fn(3, 3, |i, k| if labels[i] == k { 1.0 } else { 0.0 }));
     let others: Vec<usize> = partner.iter().map(|&i| labels[i]).collect();
