@@ -18,7 +18,7 @@ pub mod task {
 }
 
 pub mod solution {
-    //! With that of the model: $\sum_y p_y(p - e_y)(p - e_y)^\top = pp^\top - 2pp^\top + \operatorname{diag}(p)$. So
+    //! With that of the model: $\sum_y p_y(p - e_y)(p - e_y)^\top$ is $pp^\top - 2pp^\top + \operatorname{diag}(p)$. So
     //! the curvature of a classifier can be had from gradients alone, with labels that are *drawn* from its own
     //! answers: one more backward pass, and what K-FAC and natural gradients use.
     //!

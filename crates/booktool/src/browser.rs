@@ -3,6 +3,7 @@
 //! Each page is loaded in Chromium at two widths in two themes (the longest also in the others); `browser/view.js` looks for faults in it and a
 //! screenshot goes to `target/shots`. Search, folded solutions, the print page, the keys, the theme menu, the sliders of
 //! figures and the drawing tool are used. Two browsers share the work.
+use crate::REPEATS;
 use crate::links::hrefs;
 use crate::outcome::Outcome;
 use crate::serve::{self, Live, Reload, Site};
@@ -28,8 +29,6 @@ const OTHER_THEMES: [&str; 3] = ["rust", "coal", "ayu"];
 /// Height of a screenshot in pixels; a higher page gets several. Chromium draws the whole page for each of them, and
 /// no image above 16384.
 const SHOT_HEIGHT: u32 = 12_000;
-/// The page that repeats all others, and needs no screenshots for that.
-const REPEATS: &str = "print.html";
 /// Pages that are shown in no view of their own: the frame of the side bar without JavaScript.
 const FRAMES: &[&str] = &["toc.html"];
 /// Time limit of a page load and of a script.

@@ -4,6 +4,7 @@
 //! a page loads by itself (images, scripts, style sheets, fonts) must come with the book.
 mod html;
 
+use crate::REPEATS;
 use crate::outcome::Outcome;
 use crate::serve::Site;
 use anyhow::{Result, ensure};
@@ -20,9 +21,6 @@ const LEFTOVERS: &[(&str, &str)] = &[
     ("$$", "a formula that was not rendered"),
     ("[@", "a citation that was not expanded"),
 ];
-
-/// The page that repeats the text of all others: markup left in it is reported there.
-const REPEATS: &str = "print.html";
 
 /// Elements whose text is code: shown as it is written.
 const CODE: &[&str] = &["code", "pre", "kbd", "samp"];

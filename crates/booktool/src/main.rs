@@ -40,8 +40,11 @@ use preprocess::Course;
 /// Every command, for the message about an unknown one.
 const COMMANDS: &[&str] = &["build", "serve", "check", "api", "bless", "listings", "preprocess"];
 
-/// Bytes that a site may have: figures and fonts grow unnoticed.
+/// Bytes that a site may have, without [`REPEATS`]: figures and fonts grow unnoticed.
 const SITE_LIMIT: u64 = 15_000_000;
+
+/// The page that repeats all others, for those who print the whole book.
+const REPEATS: &str = "print.html";
 
 /// What `--help` prints.
 const HELP: &str = "\
@@ -109,14 +112,18 @@ fn build_in(root: &Path) -> Result<PathBuf, Error> {
     Ok(book.build_dir_for("html"))
 }
 
-/// Bytes of all files below `folder`.
+/// Bytes of all files below `folder` but [`REPEATS`].
 fn size(folder: &Path) -> Result<u64, Error> {
     let read = |source| Error::Read { path: folder.to_owned(), source };
     let mut bytes = 0;
     for entry in std::fs::read_dir(folder).map_err(read)? {
         let entry = entry.map_err(read)?;
         let meta = entry.metadata().map_err(read)?;
-        bytes += if meta.is_dir() { size(&entry.path())? } else { meta.len() };
+        bytes += match entry.file_name() {
+            name if name == REPEATS => 0,
+            _ if meta.is_dir() => size(&entry.path())?,
+            _ => meta.len(),
+        };
     }
     Ok(bytes)
 }
