@@ -52,6 +52,16 @@ pub enum Error {
         /// The value given.
         value: f64,
     },
+    /// A target of a binary cross-entropy is no probability.
+    #[error(
+        "target {index} must be a probability in [0, 1], got {value}; divide masks by their largest value"
+    )]
+    Probability {
+        /// Position in the tensor, row by row.
+        index: usize,
+        /// The value given.
+        value: f64,
+    },
     /// The largest of no elements is asked for.
     #[error(
         "axis {axis} has no elements, so none of them is the largest or smallest; reduce an axis of at least one"

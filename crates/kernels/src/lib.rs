@@ -59,12 +59,13 @@ pub use linear::{FeaturesLast, InputGradient, linear, try_linear};
 pub use loss::{
     AbsoluteError, BatchFirst, BceWithLogits, ClassLoss, Classes, DistributionLoss, Focal, Hinge, Huber,
     KlDiv, LogCosh, LossDevice, PairKind, PairLoss, PoissonNll, Quantile, SmoothL1, SquaredError,
-    SquaredHinge, bce_with_logits_mean, class_loss_mean, class_loss_per_sample, class_loss_sum,
-    contrastive_per_sample, cosine_embedding_per_sample, cross_entropy_mean, distribution_loss_mean,
-    distribution_loss_per_sample, gaussian_nll_mean, loss_mean, loss_per_sample, loss_sum, mse_mean,
-    triplet_margin_per_sample, try_bce_with_logits_mean, try_class_loss_mean, try_class_loss_per_sample,
-    try_cosine_embedding_per_sample, try_cross_entropy_mean, try_distribution_loss_per_sample,
-    try_gaussian_nll_mean, try_loss_mean, try_loss_per_sample, try_loss_sum, try_mse_mean,
+    SquaredHinge, bce_with_logits_mean, check_probabilities, class_loss_mean, class_loss_per_sample,
+    class_loss_sum, contrastive_per_sample, cosine_embedding_per_sample, cross_entropy_mean,
+    distribution_loss_mean, distribution_loss_per_sample, gaussian_nll_mean, loss_mean, loss_per_sample,
+    loss_sum, mse_mean, triplet_margin_per_sample, try_bce_with_logits_mean, try_class_loss_mean,
+    try_class_loss_per_sample, try_cosine_embedding_per_sample, try_cross_entropy_mean,
+    try_distribution_loss_per_sample, try_gaussian_nll_mean, try_loss_mean, try_loss_per_sample,
+    try_loss_sum, try_mse_mean,
 };
 pub use matrix::{
     MatrixDevice, Multiply, gram, gram_columns, matmul, outer, pairwise_squared_distances, squared_distances,

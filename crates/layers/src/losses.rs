@@ -16,7 +16,7 @@
 pub use kernels::{
     AbsoluteError, BceWithLogits, ClassLoss, Classes, DistributionLoss, Focal, Hinge, Huber, KlDiv, LogCosh,
     PairLoss, PoissonNll, Quantile, SmoothL1, SquaredError, SquaredHinge, bce_with_logits_mean,
-    class_loss_mean, class_loss_per_sample, class_loss_sum, contrastive_per_sample,
+    check_probabilities, class_loss_mean, class_loss_per_sample, class_loss_sum, contrastive_per_sample,
     cosine_embedding_per_sample, cross_entropy_mean, distribution_loss_mean, distribution_loss_per_sample,
     gaussian_nll_mean, loss_mean, loss_per_sample, loss_sum, mse_mean, triplet_margin_per_sample,
     try_bce_with_logits_mean, try_class_loss_mean, try_class_loss_per_sample,

@@ -547,12 +547,9 @@ pub fn try_gaussian_nll_mean<S: Shape, E: Real, D: Device<E>, T: Tape<E, D> + Me
 /// Settings within their ranges.
 fn check_settings(loss: ClassLoss) -> Result<(), Error> {
     let (name, rule, value, holds) = match loss {
-        ClassLoss::CrossEntropy { label_smoothing: value } => (
-            "label_smoothing",
-            "in [0, 1]; 0.1 is usual, 0 turns it off",
-            value,
-            (0.0..=1.0).contains(&value),
-        ),
+        ClassLoss::CrossEntropy { label_smoothing: value } => {
+            ("label_smoothing", "in [0, 1); 0.1 is usual, 0 turns it off", value, (0.0..1.0).contains(&value))
+        }
         ClassLoss::Focal { gamma: value } => (
             "gamma",
             "at least 0; 2 is usual, 0 gives cross-entropy",
@@ -850,8 +847,9 @@ pub fn try_cross_entropy_mean<B: Dim, C: Dim, E: Real, D: Device<E>, T: Tape<E, 
 
 /// Mean binary cross-entropy in nats between logits of any shape and probabilities in \[0, 1\] of the same shape.
 ///
-/// `probs` is data: no gradient flows to it. It is not checked, which would take as long as the loss: with a number
-/// outside of \[0, 1\] the loss has no minimum, and logits grow without bound.
+/// `probs` is data: no gradient flows to it. It is not checked at every step, which would take as long as the loss: with
+/// a number outside of \[0, 1\] the loss has no minimum, and logits grow without bound. [`check_probabilities`] looks
+/// once, before the training.
 ///
 /// ```
 /// use dfdx::prelude::*;
@@ -882,6 +880,24 @@ pub fn try_bce_with_logits_mean<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
 ) -> Result<Tensor<Rank0, E, D, T>, D::Err> {
     assert_eq!(logits.shape(), probs.shape(), "logits and probabilities must have the same shape");
     D::bce_with_logits_mean(logits, probs)
+}
+
+/// Whether every element is a probability, as targets of [`BceWithLogits`] and [`bce_with_logits_mean`] have to be.
+///
+/// ```
+/// use dfdx::prelude::*;
+/// let labels = Cpu::default().tensor([0.0_f32, 1.0, 255.0]); // a mask as PNG files have it
+/// assert!(matches!(kernels::check_probabilities(&labels), Err(kernels::Error::Probability { index: 2, .. })));
+/// ```
+///
+/// # Errors
+/// [`Error::Probability`] with the first element that is outside of \[0, 1\] or not a number.
+pub fn check_probabilities<S: Shape, E: Real, D: Device<E>>(targets: &Tensor<S, E, D>) -> Result<(), Error> {
+    let values = targets.as_vec();
+    match values.iter().position(|p| !(E::of(0.0)..=E::of(1.0)).contains(p)) {
+        Some(index) => Err(Error::Probability { index, value: values[index].as_f64() }),
+        None => Ok(()),
+    }
 }
 
 /// Mean squared error over all elements.

@@ -212,11 +212,11 @@ fn a_failed_save_leaves_no_file() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
-/// Settings of losses out of their range are named; a probability above 1 is not looked for, and pulls without end.
+/// Settings of losses out of their range are named; a probability above 1 pulls without end and is found beforehand.
 #[test]
 fn settings_of_losses_are_refused() {
     use dfdx::prelude::{AsArray, Cpu, TensorFrom};
-    use kernels::{ClassLoss, Classes, bce_with_logits_mean, try_class_loss_mean};
+    use kernels::{ClassLoss, Classes, bce_with_logits_mean, check_probabilities, try_class_loss_mean};
     let dev = Cpu::default();
     let name = |loss| {
         let logits = dev.tensor([[0.5_f64, -1.0, 2.0], [0.0, 1.0, 0.0]]);
@@ -225,15 +225,22 @@ fn settings_of_losses_are_refused() {
             other => other.map(|_| None).unwrap(),
         }
     };
-    for wrong in [-0.1, 1.1, f64::NAN] {
+    for wrong in [-0.1, 1.0, 1.1, f64::NAN] {
         assert_eq!(name(ClassLoss::CrossEntropy { label_smoothing: wrong }), Some("label_smoothing"));
+    }
+    for wrong in [-0.1, 1.1, f64::NAN] {
         assert_eq!(name(ClassLoss::GeneralisedCrossEntropy { q: wrong }), Some("q"));
     }
     for wrong in [-0.1, f64::INFINITY, f64::NAN] {
         assert_eq!(name(ClassLoss::Focal { gamma: wrong }), Some("gamma"));
     }
     assert_eq!(name(ClassLoss::GeneralisedCrossEntropy { q: 0.0 }), Some("q"));
-    assert_eq!(name(ClassLoss::CrossEntropy { label_smoothing: 1.0 }), None);
+    assert_eq!(name(ClassLoss::CrossEntropy { label_smoothing: 0.999 }), None);
     let loss = |z: f64| bce_with_logits_mean(dev.tensor([z]), &dev.tensor([2.0])).array();
     assert!([1.0, 10.0, 1e3, 1e6].windows(2).all(|z| loss(z[1]) < loss(z[0])), "no minimum");
+    for wrong in [-0.1, 1.1, f64::INFINITY, f64::NAN] {
+        let found = check_probabilities(&dev.tensor([[0.0, 0.5], [1.0, wrong]]));
+        assert!(matches!(found, Err(kernels::Error::Probability { index: 3, .. })), "{wrong}: {found:?}");
+    }
+    check_probabilities(&dev.tensor([0.0, 1.0, 0.5])).unwrap();
 }
