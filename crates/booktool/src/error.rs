@@ -19,6 +19,16 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A file that no page needs cannot be removed from the rendered book.
+    #[error(
+        "cannot remove {path} from the rendered book; remove that folder, the next command renders it anew"
+    )]
+    Remove {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A TOML file of the book does not parse or lacks a field.
     #[error("{path} does not follow its format (the comment at its head describes it)")]
     Toml {

@@ -40,11 +40,14 @@ use preprocess::Course;
 /// Every command, for the message about an unknown one.
 const COMMANDS: &[&str] = &["build", "serve", "check", "api", "bless", "listings", "preprocess"];
 
-/// Bytes that a site may have, without [`REPEATS`]: figures and fonts grow unnoticed.
+/// Bytes that a site may have: figures and fonts grow unnoticed.
 const SITE_LIMIT: u64 = 15_000_000;
 
 /// The page that repeats all others, for those who print the whole book.
 const REPEATS: &str = "print.html";
+
+/// Where the drawings lie, in the sources and in the site.
+const FIGURES: &str = "figures";
 
 /// What `--help` prints.
 const HELP: &str = "\
@@ -109,23 +112,54 @@ fn build_in(root: &Path) -> Result<PathBuf, Error> {
     let mut book = MDBook::load(root).map_err(Error::from_mdbook)?;
     book.with_preprocessor(Course);
     book.build().map_err(Error::from_mdbook)?;
-    Ok(book.build_dir_for("html"))
+    let folder = book.build_dir_for("html");
+    drop_inlined(&folder)?;
+    Ok(folder)
 }
 
-/// Bytes of all files below `folder` but [`REPEATS`].
-fn size(folder: &Path) -> Result<u64, Error> {
-    let read = |source| Error::Read { path: folder.to_owned(), source };
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(folder).map_err(read)? {
-        let entry = entry.map_err(read)?;
-        let meta = entry.metadata().map_err(read)?;
-        bytes += match entry.file_name() {
-            name if name == REPEATS => 0,
-            _ if meta.is_dir() => size(&entry.path())?,
-            _ => meta.len(),
-        };
+/// Removes the drawings that stand inside of the pages: mdBook copies every file of the sources, and no page loads
+/// these.
+fn drop_inlined(folder: &Path) -> Result<(), Error> {
+    let figures = folder.join(FIGURES);
+    if !figures.is_dir() {
+        return Ok(());
     }
-    Ok(bytes)
+    let mut pages = String::new();
+    for path in below(folder)?.iter().filter(|path| path.extension().is_some_and(|e| e == "html")) {
+        pages +=
+            &std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.clone(), source })?;
+    }
+    for path in below(&figures)?.iter().filter(|path| path.extension().is_some_and(|e| e == "svg")) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if !pages.contains(&format!("{FIGURES}/{name}")) {
+            std::fs::remove_file(path).map_err(|source| Error::Remove { path: path.clone(), source })?;
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of all files below `folder`.
+fn size(folder: &Path) -> Result<u64, Error> {
+    let bytes = |path: PathBuf| match path.metadata() {
+        Ok(meta) => Ok(meta.len()),
+        Err(source) => Err(Error::Read { path, source }),
+    };
+    below(folder)?.into_iter().map(bytes).sum()
+}
+
+/// All files below `folder`.
+fn below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let read = |source| Error::Read { path: folder.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(read)? {
+        let path = entry.map_err(read)?.path();
+        if path.is_dir() {
+            files.extend(below(&path)?);
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(files)
 }
 
 /// How many listings the chapters have that rustdoc must run: code of a crate is tested in its crate.
@@ -510,5 +544,22 @@ mod tests {
         std::fs::write(folder.path().join("a"), [0; 70]).unwrap();
         std::fs::write(folder.path().join("inner/b"), [0; 7]).unwrap();
         assert_eq!(size(folder.path()).unwrap(), 77);
+    }
+
+    #[test]
+    fn drawings_that_stand_in_the_pages_are_not_kept_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path(FIGURES)).unwrap();
+        for name in ["figures/inline.svg", "figures/linked.svg", "figures/photo.png"] {
+            std::fs::write(path(name), "<svg/>").unwrap();
+        }
+        std::fs::write(path("page.html"), "<svg></svg><a href=\"../figures/linked.svg\">").unwrap();
+        drop_inlined(folder.path()).unwrap();
+        let left = below(&path(FIGURES)).unwrap().into_iter().collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(left, [path("figures/linked.svg"), path("figures/photo.png")].into());
+        // Nothing to do for a book without figures.
+        std::fs::remove_dir_all(path(FIGURES)).unwrap();
+        drop_inlined(folder.path()).unwrap();
     }
 }

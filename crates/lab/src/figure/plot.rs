@@ -1,6 +1,6 @@
 //! Plots as SVG: axes, grid, marks, names beside what they name.
 use super::scale::Scale;
-use super::svg::{Anchor, DASHES, GRID, INK, LEADING, SERIES, Svg, TEXT, text_width};
+use super::svg::{Anchor, DASHES, GRID, INK, LEADING, SERIES, Svg, TEXT, simplified, text_width};
 use super::{Axis, FigureError, Line, Mark, Plot};
 
 /// Size of a single plot in px.
@@ -395,7 +395,8 @@ fn curve(svg: &mut Svg, line: &Line, (series, dash): (usize, &str), x: &Scale, y
         let edge = |(point, value): (f64, f64)| (x.pixel(point), y.pixel(y.clamp(value)));
         let upper = shown.iter().map(|((px, _), (_, high))| edge((*px, *high)));
         let lower = shown.iter().rev().map(|((px, _), (low, _))| edge((*px, *low)));
-        let outline: Vec<_> = upper.chain(lower).collect();
+        let outline =
+            [simplified(&upper.collect::<Vec<_>>()), simplified(&lower.collect::<Vec<_>>())].concat();
         svg.polygon(&outline, &[("fill", colour), ("fill-opacity", "0.18")]);
     }
     for piece in visible(&line.points, x, y) {

@@ -33,6 +33,43 @@ pub(super) fn coordinate(value: f64) -> String {
     if text == "-0" { "0".into() } else { text.into() }
 }
 
+/// The points that a line needs, the ends among them: what is left out lies within a tenth of a px of what is drawn.
+///
+/// A curve is computed at more places than a screen has (contours cross every cell), and a page carries each of them.
+/// Douglas and Peucker, *Algorithms for the reduction of the number of points required to represent a digitized line or
+/// its caricature*, Cartographica 10 (1973).
+pub(super) fn simplified(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    const TOLERANCE: f64 = 0.1;
+    let mut kept = vec![points.len() < 3; points.len()];
+    let mut open = Vec::new();
+    if let [_, .., _] = points {
+        let last = points.len() - 1;
+        (kept[0], kept[last]) = (true, true);
+        open.push((0, last));
+    }
+    while let Some((from, to)) = open.pop() {
+        let farthest = (from + 1..to)
+            .map(|i| (i, distance(points[i], points[from], points[to])))
+            .max_by(|a, b| a.1.total_cmp(&b.1));
+        if let Some((i, away)) = farthest
+            && away > TOLERANCE
+        {
+            kept[i] = true;
+            open.extend([(from, i), (i, to)]);
+        }
+    }
+    points.iter().zip(kept).filter_map(|(&point, kept)| kept.then_some(point)).collect()
+}
+
+/// How far `point` lies from the segment between two others.
+fn distance(point: (f64, f64), from: (f64, f64), to: (f64, f64)) -> f64 {
+    let (along, away) = ((to.0 - from.0, to.1 - from.1), (point.0 - from.0, point.1 - from.1));
+    let length = along.0 * along.0 + along.1 * along.1;
+    let share =
+        if length > 0.0 { ((along.0 * away.0 + along.1 * away.1) / length).clamp(0.0, 1.0) } else { 0.0 };
+    (away.0 - share * along.0).hypot(away.1 - share * along.1)
+}
+
 /// Where a text begins, is centred or ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Anchor {
@@ -102,9 +139,9 @@ impl Svg {
         self.element("line", &[("x1", from.0), ("y1", from.1), ("x2", to.0), ("y2", to.1)], attributes);
     }
 
-    /// A line through points.
+    /// A line through points, without those that nobody would see.
     pub(super) fn polyline(&mut self, points: &[(f64, f64)], attributes: &[(&str, &str)]) {
-        let points = joined(points);
+        let points = joined(&simplified(points));
         self.element(
             "polyline",
             &[],
@@ -197,6 +234,43 @@ mod tests {
             [(1.0, "1"), (1.005, "1"), (1.239, "1.24"), (-0.001, "0"), (-3.1, "-3.1"), (100.0, "100")];
         for (value, text) in cases {
             assert_eq!(coordinate(value), text);
+        }
+    }
+
+    #[test]
+    fn points_on_a_straight_line_are_left_out() {
+        let straight: Vec<_> = (0..=100).map(|i| (f64::from(i), 2.0 * f64::from(i))).collect();
+        assert_eq!(simplified(&straight), [(0.0, 0.0), (100.0, 200.0)]);
+        let bent = [(0.0, 0.0), (1.0, 0.0), (2.0, 0.0), (2.0, 1.0), (2.0, 2.0)];
+        assert_eq!(simplified(&bent), [(0.0, 0.0), (2.0, 0.0), (2.0, 2.0)]);
+        // There and back again: the ends alone would say nothing of the way.
+        let closed = [(0.0, 0.0), (3.0, 0.0), (3.0, 3.0), (0.0, 0.0)];
+        assert_eq!(simplified(&closed), closed);
+        for few in [&[][..], &[(1.0, 1.0)], &[(1.0, 1.0), (1.0, 1.0)]] {
+            assert_eq!(simplified(few), few);
+        }
+    }
+
+    proptest::proptest! {
+        /// What is left out would not be seen, and what is kept was there, in the same order.
+        #[test]
+        fn simplified_lines_stay_within_a_tenth_of_a_px(
+            steps in proptest::collection::vec((-0.3..0.5_f64, -0.3..0.3_f64), 1..200),
+        ) {
+            let points: Vec<_> = steps
+                .iter()
+                .scan((0.0, 0.0), |at, step| { *at = (at.0 + step.0, at.1 + step.1); Some(*at) })
+                .collect();
+            let line = simplified(&points);
+            let mut segment = 0;
+            for &point in &points {
+                if line.get(segment + 1) == Some(&point) {
+                    segment += 1;
+                }
+                let to = line[(segment + 1).min(line.len() - 1)];
+                proptest::prop_assert!(distance(point, line[segment], to) <= 0.1 + 1e-12);
+            }
+            proptest::prop_assert_eq!(segment + 1, line.len());
         }
     }
 
