@@ -104,7 +104,8 @@ mod tests {
         let squares = |o: DMatrix<f64>| (o - &y).norm_squared();
         // On sixty other draws the thirty steps left at most 0.64 of the squared error.
         assert!(squares(output(&given, &x)) < 0.9 * squares(start), "it descends");
-        // One step divides by the γ of the crate.
+        // One step divides by the γ of the crate: on sixty other draws to the last bit. Who multiplies by 1/γ rounds once
+        // more.
         let slopes = gradients(&given, &x, &y);
         let gammas = path_gammas(&given).unwrap();
         for (layer, after) in step(&given, &slopes, 1.0).iter().enumerate() {

@@ -37,7 +37,7 @@ pub struct RuleLeagueConfig {
 
 impl Default for RuleLeagueConfig {
     fn default() -> Self {
-        Self { seeds: 3, epochs: 20, rates: 5, images: 4000 }
+        Self { seeds: 5, epochs: 20, rates: 5, images: 4000 }
     }
 }
 
@@ -196,7 +196,7 @@ impl Experiment for RuleLeague {
     fn checks(report: &Self::Report) -> Vec<Check> {
         let rule = |name: &str| report.rules.iter().find(|rule| rule.name == name);
         let mut checks = Vec::new();
-        // Pilot on seeds 100 to 102, see each line.
+        // Pilot on seeds 100 to 104, see each line. Within a point: AdaBound −1.1 ± 0.4 and LAMB −1.9 ± 0.9 were not.
         let guess = 10.0;
         let least = report.rules.iter().map(|rule| rule.accuracy.mean).fold(100.0, f64::min);
         checks.push(
@@ -204,7 +204,7 @@ impl Experiment for RuleLeague {
                 "all-learn",
                 "test accuracy of the rule that reads least, in percent",
                 Measured::exact(least),
-                Bound::AtLeast(if report.is_full { 87.0 } else { 15.0 }), // LAMB: 89.8 ± 0.4
+                Bound::AtLeast(if report.is_full { 87.0 } else { 15.0 }), // LAMB: 89.7 ± 0.4
                 BoundSource::Pilot,
             )
             .baseline("guessing", guess)
@@ -252,7 +252,7 @@ impl Experiment for RuleLeague {
                     "adabound-starts-fast",
                     "training loss of AdaBound after the first pass, as a multiple of that of Adam",
                     paired(&first(new), &first(adam), |a, b| a / b),
-                    Bound::AtMost(1.3), // 0.98 ± 0.09
+                    Bound::AtMost(1.3), // 1.00 ± 0.08
                     BoundSource::Pilot,
                 )
                 .baseline("Adam", 1.0)
@@ -274,7 +274,7 @@ impl Experiment for RuleLeague {
         }
         let reason = "rates chosen by the reading of new digits, and a weight decay of a tenth, which keeps the training loss up";
         for (id, name, bound, source) in [
-            ("shampoo-passes", "Shampoo", 0.7, BoundSource::Pilot), // 0.40 ± 0.10
+            ("shampoo-passes", "Shampoo", 0.7, BoundSource::Pilot), // 0.40 ± 0.10 on coarser grids; 0.81 ± 0.17 on these
             ("muon-passes", "Muon", 0.95, BoundSource::Paper),      // fewer; in the pilot it never gets there
         ] {
             if let Some(new) = rule(name) {
@@ -302,18 +302,7 @@ impl Experiment for RuleLeague {
                 losses = losses.line(Line::over_seeds(&rule.name, &steps, &rule.losses));
             }
         }
-        // Thirteen names are wider than the figure: those that can be broken are.
-        let broken = [
-            ("momentum", "mo- mentum"),
-            ("AdaBelief", "Ada- Belief"),
-            ("AdaBound", "Ada- Bound"),
-            ("Adafactor", "Ada- factor"),
-            ("Shampoo", "Sham- poo"),
-        ];
-        let names = report.rules.iter().map(|rule| {
-            let found = broken.iter().find(|(name, _)| *name == rule.name);
-            found.map_or(rule.name.as_str(), |(_, parts)| parts).to_string()
-        });
+        let names = report.rules.iter().map(|rule| rule.name.as_str());
         let heights = report.rules.iter().map(|rule| (rule.accuracy.mean, rule.accuracy.sd));
         let lowest = report.rules.iter().map(|rule| rule.accuracy.mean - rule.accuracy.sd);
         let floor = (lowest.fold(100.0, f64::min) - 1.0).floor().max(0.0);
@@ -326,11 +315,11 @@ impl Experiment for RuleLeague {
                      does. Percent of {TEST} test digits, mean and one standard deviation of {seeds} seeds; each rule with the \
                      rate of its grid of five that reads most of {VALIDATION} validation digits. The axis does not begin at 0."
                 ),
-                "Thirteen bars of nearly equal height, from momentum, Adam and AdamW at the left to Muon and Shampoo at the \
-                 right, with whiskers.",
+                "Thirteen bars of nearly equal length, from momentum, Adam and AdamW at the top to Muon and Shampoo at the \
+                 bottom, with whiskers.",
                 Plot::new(
-                    Axis::categories("", names),
                     Axis::linear("test accuracy, %").range(floor, 94.0_f64.max(floor + 2.0)),
+                    Axis::categories("", names),
                 )
                 .bars("", heights),
             ),
