@@ -265,7 +265,9 @@ impl Experiment for HeavyDamping {
         let powers = |a: &Damped, b: &Damped| paired(&a.excess, &b.excess, |a, b| (a / b).log10());
         let mut checks = Vec::new();
         // Pilot on seeds 100 to 104, full length: 1.99 ± 0.06 and 4.87 ± 0.05 decades.
-        for (id, kind, decades) in [("aggmo-is-damped", 2, 1.5), ("qhm-is-damped", 1, 4.0)] {
+        // In a hundred steps on a hundred digits, seeds as before: 0.19 ± 0.04 and 1.51 ± 0.16.
+        for (id, kind, decades, quick) in [("aggmo-is-damped", 2, 1.5, -0.3), ("qhm-is-damped", 1, 4.0, 1.0)]
+        {
             checks.push(
                 Check::new(
                     id,
@@ -274,7 +276,7 @@ impl Experiment for HeavyDamping {
                         KINDS[kind]
                     ),
                     powers(at(0, 2), at(kind, 2)),
-                    Bound::AtLeast(if report.is_full { decades } else { -0.3 }),
+                    Bound::AtLeast(if report.is_full { decades } else { quick }),
                     BoundSource::Pilot,
                 )
                 .baseline("heavy ball", 0.0)
@@ -315,8 +317,8 @@ impl Experiment for HeavyDamping {
                  five rates; geometric mean over {} draws of the digits.",
                 report.kinds[0].runs[0].excess.len()
             ),
-            "Four curves on a logarithmic axis. That of the heavy ball with damping 0.999 swings in wide arcs and stays high; \
-             those of AggMo, of QHM and of the heavy ball with 0.9 fall.",
+            "Four curves on a logarithmic axis. That of the heavy ball with damping 0.999 falls once, rises again and stays \
+             high; those of AggMo, of QHM and of the heavy ball with 0.9 fall.",
             plot,
         )]
     }

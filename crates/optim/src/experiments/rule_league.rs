@@ -326,7 +326,7 @@ impl Experiment for RuleLeague {
             Figure::new(
                 "losses",
                 format!(
-                    "Rules that see a matrix as a matrix need fewer passes. Training loss after each pass, with the rates that \
+                    "A low training loss is not what makes a rule read well. Training loss after each pass, with the rates that \
                      read most validation digits; mean and one standard deviation of {seeds} seeds."
                 ),
                 "Four falling curves with bands on a logarithmic axis, momentum, AdamW, Muon and Shampoo.",
