@@ -16,7 +16,8 @@ pub mod task {
 pub mod solution {
     //! A vote has the variance $k\sigma^2 E a^2$: only the weights that are not 0 count. A rectifier leaves half of
     //! the mean square, so $\sigma = \sqrt{2/k}$, whatever the width is. With tanh and small votes it would be
-    //! $\sqrt{1/k}$; Martens takes 1, which saturates some units on purpose.
+    //! $\sqrt{1/k}$; Martens takes 1, which makes loud votes. The paper's reason for so few weights is that units which
+    //! listen to few others differ from each other and are not saturated.
     //!
     //! The usual mistake is He's $\sqrt{2/n}$ with the number of inputs: with 15 of 300 a layer then loses nineteen
     //! twentieths of the mean square.

@@ -243,13 +243,13 @@ impl Experiment for AdamCounterexample {
             Figure::new(
                 "random",
                 format!(
-                    "The same when the large loss comes at random, once in a hundred steps: Adam drifts to +1, AMSGrad \
+                    "The large loss comes at random, once in a hundred steps: Adam stays at the wrong end, AMSGrad \
                      is still on its way to -1 after {} steps. First of {} sequences.",
                     report.random_steps,
                     report.random_adam.len()
                 ),
-                "Two curves on a logarithmic axis of steps. Both rise to +1 in the first steps; the one of Adam comes back there \
-                 after every dip, the one of AMSGrad falls and wanders between 0 and 0.6.",
+                "Two curves on a logarithmic axis of steps. Both rise to +1 in the first steps; the one of Adam \
+                 comes back there after every dip, the one of AMSGrad falls and wanders between -0.1 and 0.7.",
                 random,
             ),
         ]

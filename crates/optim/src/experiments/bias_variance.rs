@@ -393,7 +393,8 @@ fn capacity(report: &BiasVarianceReport) -> Figure {
             report.best_degree.len()
         ),
         "Two curves on a logarithmic height axis against the degree. The training error falls slowly below the dotted \
-         noise line; the test error falls to a minimum at degree 3 and then rises by orders of magnitude.",
+         noise line; the test error falls, with a bump at degree 2, to a minimum at degree 3 and then rises by orders \
+         of magnitude.",
         Plot::new(
             Axis::linear("degree").range(0.0, DEGREES as f64),
             Axis::logarithmic("mean squared error").range(0.01, 100.0),
@@ -415,8 +416,9 @@ fn penalty(report: &BiasVarianceReport) -> Figure {
              bias rises with α, variance falls, and their sum is least in between.",
             report.examples
         ),
-        "Three curves on logarithmic axes against the penalty. The variance falls from above one to a hundredth, the \
-         squared bias rises from a thousandth to one half, and their sum forms a valley with its floor near penalty 1.",
+        "Three curves on logarithmic axes against the penalty. The variance falls from above one to a fiftieth, the \
+         squared bias rises from a thousandth to above a third, and their sum forms a valley that is lowest at a \
+         penalty of 0.3.",
         Plot::new(
             Axis::logarithmic("penalty α"),
             Axis::logarithmic("squared error beyond the noise").range(1e-3, 10.0),

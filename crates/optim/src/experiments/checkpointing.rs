@@ -226,8 +226,9 @@ impl Experiment for Checkpointing {
                  at the lower right.",
                 report.layers
             ),
-            "Two curves on a logarithmic horizontal axis. The optimal one falls from many steps at three states to two \
-             steps at twenty and lies below the uniform one everywhere.",
+            "Two curves on a logarithmic horizontal axis that meet at thirty-two states. The optimal one enters at the \
+             top, at twelve steps per layer and between two and three states, and falls steeply to there; the uniform \
+             one goes on from nearly two steps to one, where everything is kept.",
             Plot::new(
                 Axis::logarithmic("states kept at once").range(2.0, (report.layers * 2) as f64),
                 Axis::linear("forward steps per layer").range(0.0, 12.0),

@@ -296,13 +296,13 @@ impl Experiment for ClassicalLearners {
         vec![Figure::new(
             "errors",
             format!(
-                "Who compares whole pictures reads best; who asks for single pixels reads badly. Percent of {TEST} new digits that \
-                 are read wrong, mean and one standard deviation of {} splits; lengths, penalties and depths chosen on \
-                 {VALIDATION} others.",
+                "Of those that see labels, who compares whole pictures reads best and who asks for single pixels reads badly. \
+                 Percent of {TEST} new digits that are read wrong, mean and one standard deviation of {} splits; lengths, \
+                 penalties and depths chosen on {VALIDATION} others.",
                 report.learners[0].errors.len()
             ),
-            "Seven bars with whiskers. Those of the kernel and of one neighbour are the lowest; ridge and neighbours on ten \
-             components follow; tree, clusters and neighbours on ten pixels are many times as high.",
+            "Seven bars with whiskers. Those of the kernel and of one neighbour are the lowest; neighbours on ten components \
+             and ridge follow; tree, clusters and neighbours on ten pixels are many times as high.",
             Plot::new(Axis::categories("", short), Axis::linear("test error, %")).bars("", heights),
         )]
     }

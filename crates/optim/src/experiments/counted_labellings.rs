@@ -303,7 +303,7 @@ impl Experiment for CountedLabellings {
                 report.on_a_line.n
             ),
             "Three falling curves that lie on each other, from one at a load below one through one half at a load of two to \
-             nearly zero at three.",
+             below a tenth at three.",
             Plot::new(
                 Axis::linear("points per weight"),
                 Axis::linear("share of the labellings").range(0.0, 1.0),

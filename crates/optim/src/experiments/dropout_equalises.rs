@@ -476,13 +476,13 @@ fn spread_figure(report: &DropoutEqualisesReport) -> Figure {
     Figure::new(
         "spread",
         format!(
-            "With dropout the hidden units become equally important, without it they stay as unequal as they start. \
-             Standard deviation over mean of the products of a unit's two norms during training, mean and one standard \
-             deviation of {} seeds.",
+            "With dropout all hidden units become equally important; without it descent makes them less unequal at \
+             first, and then no more. Standard deviation over mean of the products of a unit's two norms during \
+             training, mean and one standard deviation of {} seeds.",
             report.learnt.len()
         ),
-        "Two curves over the gradient steps on a logarithmic axis. One stays near a half; the other falls steadily by \
-         more than a factor of ten.",
+        "Two curves over the gradient steps on a logarithmic axis. Both fall at once from above 1; then one stays \
+         near a half, and the other goes on falling, by more than a hundred in all.",
         Plot::new(
             Axis::linear("gradient steps"),
             Axis::logarithmic("spread of the units' products of norms"),

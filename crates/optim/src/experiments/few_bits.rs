@@ -403,8 +403,9 @@ impl Experiment for FewBits {
                  and one standard deviation of {} seeds.",
                 report.lost[0].n
             ),
-            "Pairs of bars for six layers. Without a scale the bar of the first layer is the highest and those of the last ones \
-             are 0; with a scale all are 0.",
+            "Pairs of bars for six layers. Without a scale the bars of the lower layers are the highest: those of \
+             the first two reach the top, the third is above the half, and the last ones are near 0. With a scale \
+             all are 0 or nearly so.",
             Plot::new(
                 Axis::categories("layer", names),
                 Axis::linear("gradients that become 0, %").range(0.0, 100.0),

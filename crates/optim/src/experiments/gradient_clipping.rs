@@ -160,13 +160,14 @@ impl Experiment for GradientClipping {
         vec![Figure::new(
             "accuracy",
             format!(
-                "At a good learning rate clipping changes nothing; at one that is ten times too large it is the difference \
-                 between reading and guessing. Share of 2000 unseen digits after training with momentum 0.9, mean and one \
-                 standard deviation of {} seeds.",
+                "At a good learning rate clipping costs little; at one that is ten times too large it decides \
+                 between reading and guessing. Share of 2000 unseen digits after training with momentum 0.9, mean \
+                 and one standard deviation of {} seeds.",
                 report.rates[0].accuracy[0].n
             ),
-            "Bars in three groups. At a rate of 0.1 all three are near 0.9; at 0.3 the one without a bound is lower and has \
-             a long whisker; at 1 only the bar of the tightest bound is high, the others are near 0.1.",
+            "Bars in three groups. At a rate of 0.1 all three are near 0.9; at 0.3 the one without a bound is lower \
+             and has a long whisker; at 1 only the bar of the tightest bound is high, the others are near 0.1 and \
+             0.2.",
             plot,
         )]
     }

@@ -183,8 +183,8 @@ impl Experiment for GradientNorms {
         };
         vec![Figure::new(
             "lengths",
-            "The loss falls, and the gradients of minibatches hardly shrink. Training loss and length of the gradient after \
-             each pass, for all images together and for minibatches of 50 on average; mean over seeds.",
+            "The gradients of minibatches shrink far less than the loss. Training loss and length of the gradient \
+             after each pass, for all images together and for minibatches of 50 on average; mean over seeds.",
             "Three curves over the passes on a logarithmic axis. The loss falls most; the gradient of all images falls less; \
              the mean gradient of minibatches falls least and stays far above the others.",
             Plot::new(Axis::linear("passes"), Axis::logarithmic("loss, nats; length of the gradient"))

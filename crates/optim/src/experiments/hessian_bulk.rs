@@ -1,4 +1,4 @@
-//! The Hessian of a trained network: a few large eigenvalues, as many as there are classes, and a heap at 0.
+//! The Hessian of a trained network: a few large eigenvalues, their number beside that of the classes, and a heap at 0.
 use datasets::digits;
 use lab::{
     About, Axis, Bound, BoundSource, Check, Experiment, ExperimentConfig, Figure, Lab, Line, Measured, Plot,
@@ -287,7 +287,7 @@ impl Experiment for HessianBulk {
                         Measured::over(&before.collect::<Vec<_>>()).mean
                     })
                     .reason_if_failed(
-                        "large eigenvalues that fall evenly: in some starts the widest gap lies among them",
+                        "in some starts the widest gap lies among the large ones, which fall more evenly with more classes",
                     ),
                 );
             }

@@ -196,8 +196,8 @@ impl Experiment for HessianProducts {
                  forward mode through dfdx's tape.",
                 report.differences.len()
             ),
-            "A curve in the shape of a V on logarithmic axes with its tip between a hundred thousandth and a ten \
-             thousandth, far above a dotted line near the precision of the numbers.",
+            "A curve in the shape of a V on logarithmic axes with its tip at a hundred thousandth, far above a dotted \
+             line near the precision of the numbers.",
             Plot::new(Axis::logarithmic("step"), Axis::logarithmic("relative error").range(1e-17, 1.0))
                 .line(Line::new("difference", points(&mean)))
                 .horizontal("exact", exact),

@@ -1,4 +1,5 @@
-//! The bound of Cramér and Rao: who attains it, who stays above, and who gets below by being wrong on average.
+//! The bound of Cramér and Rao: who attains it, who stays above, and who gets below, since it is for estimators that are
+//! right on average whatever the truth is.
 use lab::{
     About, Axis, Bound, BoundSource, Check, Experiment, ExperimentConfig, Figure, Lab, Measured, Plot, Seed,
     Table,
@@ -128,7 +129,8 @@ impl Experiment for LeastVariance {
         lecture: 2,
         paper: "Rao (1945), Information and the accuracy attainable in the estimation of statistical parameters; Cramér (1946)",
         claim: "The mean and the share of heads attain the bound of Cramér and Rao, the median and the unbiased variance stay above \
-                it, and the variance with divisor m and a share with a prior get below, by being biased",
+                it, and the variance with divisor m and a share with a prior get below: it is for estimators that are right on \
+                average whatever the truth is",
         sources: &[include_str!("least_variance.rs"), include_str!("../learning/estimators.rs")],
     };
 
@@ -199,9 +201,9 @@ impl Experiment for LeastVariance {
         vec![Figure::new(
             "errors",
             format!(
-                "Two estimators attain the bound, two stay above it, and two get below because they are wrong on average. Mean \
-                 squared error over the bound of Cramér and Rao, samples of {} numbers; mean and one standard deviation of {} \
-                 repetitions.",
+                "Two estimators attain the bound, two stay above it, and two get below, since it is not theirs: one is wrong on \
+                 average, the other for every coin but the fair one of this experiment. Mean squared error over the bound of \
+                 Cramér and Rao, samples of {} numbers; mean and one standard deviation of {} repetitions.",
                 report.numbers, report.estimators[0].error.n
             ),
             "Six bars beside a line at one. The bars of the mean and of the share of heads reach the line, those of the median and \

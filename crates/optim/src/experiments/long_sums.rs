@@ -226,7 +226,7 @@ impl Experiment for LongSums {
         vec![Figure::new(
             "errors",
             format!(
-                "A plain sum gets worse with every doubling, a compensated one does not. Largest relative error over {} random \
+                "A plain sum gets worse with its length, a compensated one does not. Largest relative error over {} random \
                  orders of the losses of single pixels of digits, against the number of terms.",
                 report.ways[0].last.n
             ),

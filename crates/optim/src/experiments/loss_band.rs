@@ -204,12 +204,13 @@ impl Experiment for LossBand {
         vec![Figure::new(
             "losses",
             format!(
-                "Wide networks end at nearly the same loss wherever they start, as the minima of the spin glass do. Test \
-                 losses of {} networks of each width, trained on {SIDE} × {SIDE} pictures of digits from different starts.",
+                "Wide networks end at nearly the same loss wherever they start. Test losses of {} networks of each \
+                 width, trained on {SIDE} × {SIDE} pictures of digits from different starts.",
                 report.widths[0].losses.len()
             ),
-            "Four histograms that share an axis from 0.25 to 0.5. With 10 hidden units the losses spread from 0.38 to 0.45; \
-             with each doubling they stand closer together and further left, with 100 between 0.30 and 0.33.",
+            "Four histograms that share an axis from 0.25 to 0.5. With 10 hidden units the losses spread from 0.38 \
+             to 0.45; with more hidden units the histograms are narrower and lie lower, with 100 units between 0.31 \
+             and 0.33.",
             Body::Panels { panels: shown.to_vec(), columns: 2 },
         )]
     }

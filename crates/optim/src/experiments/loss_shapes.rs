@@ -340,8 +340,8 @@ impl Experiment for LossShapes {
         name: "loss-shapes",
         lecture: 5,
         paper: "Nielsen (2015), ch. 3; Zhang & Sabuncu (2018); Huber (1964)",
-        claim: "Where the mistake grows, the derivative of a loss grows, stays or goes to 0; the losses that resist wrong \
-                labels, and the quadratic cost of a sigmoid, do not hear the worst mistakes",
+        claim: "Where the mistake grows, the derivative of a loss grows, stays or goes to 0; two losses that resist \
+                wrong labels, and the quadratic cost of a sigmoid, do not hear the worst mistakes",
         sources: &[include_str!("loss_shapes.rs")],
     };
 

@@ -182,8 +182,8 @@ impl Experiment for MixtureDensity {
             .scatter("components of the mixture", components);
         vec![Figure::new(
             "answers",
-            "The mean of one Gaussian runs between the branches, where no example lies; the components of the mixture follow \
-             them. Bishop's inverse problem; each component is drawn where its share is above one fifth.",
+            "The mean of one Gaussian runs mostly where no example lies; the components of the mixture follow the branches. \
+             Bishop's inverse problem; each component is drawn where its share is above one fifth.",
             "Points along an S that is bent so far that inputs in the middle have three answers each. One line cuts through \
              the middle of the S; rows of small points, up to three at an input, lie along its branches.",
             plot,

@@ -170,8 +170,8 @@ impl Experiment for OneMatrix {
         lecture: 8,
         paper: "Pascanu, Mikolov & Bengio (2013), On the difficulty of training recurrent neural networks; Goodfellow et al. \
                 (2016), section 8.2.5",
-        claim: "Through many steps with one matrix a gradient grows by its spectral radius per step; tanh makes it smaller at every \
-                radius, so that a radius below 1 is enough to vanish and one above 1 not enough to explode",
+        claim: "Through many steps with one random matrix a gradient grows by its spectral radius per step; with \
+                tanh it grows less at each of five radii, so that a radius above 1 is not enough to explode",
         sources: &[include_str!("one_matrix.rs"), include_str!("../landscape/recurrence.rs")],
     };
 
@@ -261,7 +261,7 @@ impl Experiment for OneMatrix {
                 "growth per step with tanh at ρ = 1.1: below 0 it vanishes",
                 report.tanh[3],
                 Bound::AtMost(0.0),
-                BoundSource::Paper, // ρ > 1 is necessary to explode, not sufficient
+                BoundSource::Paper, // a largest singular value above 1 is necessary to explode, not sufficient
             )
             .baseline("linear", report.linear[3].mean)
             .reason_if_failed("an input so weak that tanh is the identity"),

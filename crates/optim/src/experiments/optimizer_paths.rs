@@ -335,21 +335,24 @@ impl Experiment for OptimizerPaths {
                      each rule with the learning rate of a grid that ends lowest; thin: equal height.",
                     RAVINE.condition
                 ),
-                "Eight panels with the same slanted ellipses. Gradient descent zigzags; momentum and Nesterov's method \
-                 swing into the centre; AdaGrad, RMSprop and Adam follow a bent line; Lion and Rprop move in diagonal \
-                 steps of equal size.",
+                "Eight panels with the same slanted ellipses. Gradient descent, AdaGrad and RMSprop zigzag across \
+                 the floor a few times and then run along it to the centre; momentum and Adam swing into the centre \
+                 in wide waves; Nesterov's method bends onto the floor and runs along it, past the centre and back; \
+                 Lion moves in diagonal steps of equal size; Rprop jumps to and fro on a diagonal and then follows \
+                 the floor.",
                 Body::Panels { panels: report.ravine.iter().map(ravine).collect(), columns: 4 },
             ),
             Figure::new(
                 "valley",
                 format!(
-                    "Where the floor bends, the rate that ends lowest may begin with a leap: AdaGrad, RMSprop and Adam cross \
-                     the walls, the others soon follow the floor. Paths of {steps} steps from (-1.2, 1) in Rosenbrock's valley, \
-                     whose lowest point is (1, 1), each rule with the learning rate of a grid that ends lowest; thin: \
-                     equal height."
+                    "Where the floor bends, the rate that ends lowest may begin with a leap: AdaGrad, RMSprop and \
+                     Adam leave the floor far behind, and gradient descent cuts the bend off. Paths of {steps} \
+                     steps from (-1.2, 1) in Rosenbrock's valley, whose lowest point is (1, 1), each rule with the \
+                     learning rate of a grid that ends lowest; thin: equal height."
                 ),
-                "Eight panels with the same valley in the form of a horseshoe and a path in each from the upper left. Some run \
-                 down into the bend and along the floor to the right; three begin with a straight leap over a wall.",
+                "Eight panels with the same valley in the form of a horseshoe and a path in each from the upper \
+                 left. Lion and Rprop run down into the bend and along the floor to the right; gradient descent, \
+                 AdaGrad, RMSprop and Adam begin with a long straight leap.",
                 Body::Panels { panels: report.valley.iter().map(valley).collect(), columns: 4 },
             ),
         ]

@@ -1,4 +1,4 @@
-//! Rectified filters come in opposite pairs; a layer that keeps both halves needs half of the filters.
+//! Do rectified filters come in opposite pairs, and does a layer that keeps both halves need half of the filters?
 
 use datasets::{Images, Split, fashion};
 use dfdx::nn::TensorCollection;
@@ -144,8 +144,8 @@ impl Experiment for RectifiedPairs {
         lecture: 5,
         paper: "Shang, Sohn, Almeida & Lee (2016), Understanding and improving convolutional neural networks via concatenated \
                 rectified linear units",
-        claim: "The filters of a rectified first layer pair up with opposite ones, and half as many filters whose negatives \
-                are kept read as many images",
+        claim: "On average over seeds the filters of a rectified first layer are no less opposite after training than at the \
+                start, and half as many filters whose negatives are kept read as many images",
         sources: &[include_str!("rectified_pairs.rs"), include_str!("../architecture/crelu.rs")],
     };
 

@@ -354,7 +354,7 @@ fn graph_figure(graph: &DrawnGraph) -> Figure {
          operation and its value, below it the derivative of the result with respect to it. Drawn from our own graph by \
          our own layout.",
         "A graph in levels from left to right. Three inputs x, y and z at the left; products, sine, exponential, quotient, \
-         a sum and a difference; one result at the right whose derivative is 1. Each node has two numbers.",
+         two sums and a difference; one result at the right whose derivative is 1. Each node has two numbers.",
         Body::Plot(plot),
     )
 }

@@ -311,8 +311,9 @@ impl Experiment for SgdRates {
                 "A constant step stops at a plateau, a falling one goes on, and the mean goes on fastest. Excess loss of \
                  linear regression on 442 patients against the number of single-patient steps, mean over the \
                  repetitions; the straight lines have the slopes −½ and −1 of convex and strongly convex losses.",
-                "Two panels on logarithmic axes. Left: the constant step is level after a while, the step one over mu t \
-                 falls with slope minus one. Right: both averaged schedules fall; the averaged constant step is lowest.",
+                "Two panels on logarithmic axes. Above: the constant step is level after a while; the step one over mu t \
+                 lies above it at first, falls with a slope near minus one and ends below it. Below: both averaged \
+                 schedules fall; the averaged constant step is lowest.",
                 lab::Body::Panels {
                     panels: vec![panel("last iterate", 0, 2), panel("mean of all iterates", 5, 4)],
                     columns: 1,

@@ -136,7 +136,7 @@ impl Experiment for SparseStart {
         name: "sparse-start",
         lecture: 5,
         paper: "Martens (2010), Deep learning via Hessian-free optimization",
-        claim: "Units that listen to fifteen others differ more at depth than those of a small dense start",
+        claim: "Tanh units that listen to fifteen others differ more at depth than those of a small dense start",
         sources: &[
             include_str!("sparse_start.rs"),
             include_str!("digit_nets.rs"),

@@ -164,7 +164,7 @@ impl Experiment for StartAtDepth {
         for (name, activation) in activations {
             for (start_name, start) in starts {
                 if name == "sigmoid" && start_name != "Glorot" {
-                    continue; // no start trains it in this budget: one row says so
+                    continue; // one row: Glorot's start does not train it in this budget
                 }
                 lab.progress("starts", runs.len() as u64, 9, None)?;
                 let mut accuracies = Vec::new();

@@ -156,7 +156,8 @@ fn dying_relu() {
     let report = quick::<DyingRelu>();
     assert!(report.activations.iter().all(|row| row.dead.len() == report.rates.len()));
     // The last count is that of the table, layer by layer, and a dead unit of one layer is one of two hundred.
-    for (dying, dead) in report.dying.iter().zip(&report.activations[0].dead) {
+    assert_eq!(report.activations[0].broken.iter().map(|broken| broken.mean).sum::<f64>(), 0.0);
+    for (dying, dead) in report.dying.iter().zip(report.activations[0].dead.iter().flatten()) {
         let [first, second] = &dying[..] else { panic!("two hidden layers") };
         assert_eq!((first.len(), second.len()), (report.counted_after.len(), report.counted_after.len()));
         let last = (first[first.len() - 1].mean + second[second.len() - 1].mean) / 2.0;
