@@ -4,23 +4,26 @@
 //! |---|---|---|
 //! | [`LeNet5`]`<Tanh, AvgPool2D<2, 2>>` | 32×32 | 61,706: full connections, softmax |
 //! | [`LeNet5Padded`] | 28×28 | 61,706 |
-//! | [`LeNet1998`] | 32×32 | 60,000 before its output of radial basis functions |
+//! | [`LeNet1998`] | 32×32 | 60,000, up to its output |
+//! | [`LeNet1998Whole`] | 32×32 | the same with its output: 840 connections to fixed drawings ([`output`]) |
 //! | [`NielsenOne`] … [`NielsenDropout`] | 28×28 | see each |
 //!
-//! **1998's three differences.** C3's maps see only some of S2's ([`CONNECTIONS`]): 1,516 weights in place of 2,416, and
+//! **1998's four differences.** C3's maps see only some of S2's ([`CONNECTIONS`]): 1,516 weights in place of 2,416, and
 //! the maps cannot all become alike. S2 and S4 are trained: a gain and a bias per map ([`SubSample2D`]). The activation
-//! is $1.7159 \tanh(\tfrac23 a)$, [`LecunTanh`].
+//! is $1.7159 \tanh(\tfrac23 a)$, [`LecunTanh`]. The output is a squared distance from a drawing of each digit,
+//! [`output::RadialBasis`]: the smallest is the answer.
 //! **Papers**: LeCun, Bottou, Bengio & Haffner (1998), Gradient-based learning applied to document recognition; Nielsen
-//! (2015), Neural networks and deep learning, chapter 6. **Deviation**: the output layer of 1998, distances to fixed
-//! 7×12 bitmaps of the characters, is not here: the networks end in logits.
+//! (2015), Neural networks and deep learning, chapter 6.
 use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection, TensorOptions};
 use dfdx::nn::{BuildModule, BuildOnDevice, NonMutableModule};
 use dfdx::prelude::{Dtype, Storage};
 use kernels::{Device, InputGradient, Real};
 use layers::convolution::Steps;
 use layers::dropout::Dropout;
-use layers::plan::{Plan, Planned, Taps};
+use layers::plan::{Plan, PlanError, Planned, Taps};
 use layers::prelude::*;
+
+pub mod output;
 
 // ANCHOR: lenet5
 /// LeNet-5 with full connections for 32×32 pixels: activation `A`, pooling `P`.
@@ -36,12 +39,28 @@ pub type LeNet5Padded<A = Tanh, P = AvgPool2D<2, 2>> = (
     (Conv2D<6, 16, 5, 1, 0, 1, A>, P),
     (Flatten, Linear<400, 120, A>, Linear<120, 84, A>, Linear<84, 10>),
 );
-/// The network of 1998 up to its output layer: 84 numbers that were compared with bitmaps. C5 is a convolution, so that
-/// a larger image gives a grid of readings.
+/// The network of 1998 up to its output layer: 84 numbers. C5 is a convolution, so that a larger image gives a grid of
+/// readings.
 pub type LeNet1998 = (
     (Conv2D<1, 6, 5, 1, 0, 1, LecunTanh>, SubSample2D<6>, LecunTanh),
     (C3, LecunTanh, SubSample2D<16>, LecunTanh),
     (Conv2D<16, 120, 5, 1, 0, 1, LecunTanh>, Flatten, Linear<120, 84, LecunTanh>),
+);
+/// The network of 1998 with its output `R`: ten squared distances, the smallest of which is the answer.
+///
+/// ```
+/// use convnets::lenet::LeNet1998Whole;
+/// use layers::{Planned, prelude::*};
+/// let dev = Cpu::seed_from_u64(0);
+/// let model = dev.build_module::<LeNet1998Whole, f32>();
+/// let distances: Tensor<Rank2<4, 10>, f32, _> = model.forward(dev.zeros::<Rank4<4, 1, 32, 32>>());
+/// assert_eq!(<LeNet1998Whole>::PLAN.totals_of([1, 32, 32]).params, 60_000);
+/// ```
+pub type LeNet1998Whole<R = output::RadialBasis> = (
+    (Conv2D<1, 6, 5, 1, 0, 1, LecunTanh>, SubSample2D<6>, LecunTanh),
+    (C3, LecunTanh, SubSample2D<16>, LecunTanh),
+    (Conv2D<16, 120, 5, 1, 0, 1, LecunTanh>, Flatten, Linear<120, 84, LecunTanh>),
+    R,
 );
 
 /// Chapter 6, first step: one hidden layer of 100 (97.80 % in the book).
@@ -125,6 +144,48 @@ const fn connections() -> [[bool; 6]; 16] {
 /// ```
 pub const fn connections_of(weights: u64, positions: u64) -> u64 {
     weights * positions
+}
+
+/// A layer of the network of 1998.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Layer {
+    /// Its name in the paper.
+    pub name: &'static str,
+    /// Trainable numbers.
+    pub parameters: u64,
+    /// What the paper counts as connections, see [`connections_of`].
+    pub connections: u64,
+}
+
+/// The layers of [`LeNet1998Whole`] from the image on, read from its plan.
+///
+/// ```
+/// let layers = convnets::lenet::layers()?;
+/// assert_eq!(layers.iter().map(|layer| layer.parameters).sum::<u64>(), 60_000);
+/// assert_eq!(layers.iter().map(|layer| layer.connections).sum::<u64>(), 340_908);
+/// assert_eq!((layers[1].name, layers[1].parameters, layers[1].connections), ("S2", 12, 5_880));
+/// # Ok::<(), layers::plan::PlanError>(())
+/// ```
+///
+/// # Errors
+/// None: the plan fits its own image; the type is that of [`Plan::rows`].
+pub fn layers() -> Result<Vec<Layer>, PlanError> {
+    let rows = <LeNet1998Whole>::PLAN.rows([1, 32, 32])?;
+    let counted = rows.iter().filter(|row| row.plan != Plan::Flatten);
+    let names = ["C1", "S2", "C3", "S4", "C5", "F6", "output"];
+    let layers = names.into_iter().zip(counted).map(|(name, row)| {
+        let [_, height, width] = row.cost.output;
+        let weights = match row.plan {
+            // A unit of a subsampling has four inputs and a bias, although its map has two numbers.
+            Plan::Other { macs_per_pixel: 0, taps, to, .. } => to * (taps.kernel * taps.kernel + 1),
+            Plan::Other { params: 0, macs_per_pixel, .. } => macs_per_pixel,
+            _ => row.cost.params as usize,
+        };
+        let connections = connections_of(weights as u64, (height * width) as u64);
+        Layer { name, parameters: row.cost.params, connections }
+    });
+    Ok(layers.collect())
 }
 
 /// Descriptions of the layers of 1998, for `build_module`: [`SubSample2D`], [`C3`].

@@ -5,7 +5,7 @@ use crate::inception::{
     self, Inception3a, Inception3b, Inception4a, Inception4b, Inception4c, Inception4d, Inception4e,
     Inception5a, Inception5b,
 };
-use crate::lenet::connections_of;
+use crate::lenet;
 use crate::resnet::ResNet50;
 use crate::unet::{self, UNet};
 use crate::vgg::{Block2, Block3};
@@ -59,6 +59,8 @@ impl ExperimentConfig for NetworkAtlasConfig {
 pub struct NetworkAtlasReport {
     /// Connections of LeNet-5 as its paper counts them.
     pub lenet_connections: u64,
+    /// The same layer by layer, read from its type.
+    pub lenet: Table,
     /// Parameters of AlexNet, one tower.
     pub alexnet: u64,
     /// Multiply-adds of a depthwise and a pointwise layer over those of a 3 × 3 convolution from 64 to 128 maps.
@@ -280,17 +282,21 @@ impl Experiment for NetworkAtlas {
             atlas.push((shown.to_owned(), params, macs, activations));
         }
         atlas.insert(1, ("AlexNet".to_owned(), ALEXNET.params, ALEXNET.macs, ALEXNET.activations));
-        let lenet = [
-            (156, 28 * 28),
-            (6 * 5, 14 * 14),
-            (1_516, 10 * 10),
-            (16 * 5, 5 * 5),
-            (48_120, 1),
-            (10_164, 1),
-            (840, 1),
-        ];
+        let layers = lenet::layers().map_err(lab::Error::unit)?;
+        let mut by_layer = Table::new(["layer", "trainable numbers", "connections"]);
+        for layer in &layers {
+            by_layer.row([
+                layer.name.to_owned(),
+                layer.parameters.to_string(),
+                layer.connections.to_string(),
+            ]);
+        }
+        let sum = |of: fn(&lenet::Layer) -> u64| layers.iter().map(of).sum::<u64>();
+        let connections = sum(|layer| layer.connections);
+        by_layer.row(["all".to_owned(), sum(|layer| layer.parameters).to_string(), connections.to_string()]);
         Ok(NetworkAtlasReport {
-            lenet_connections: lenet.iter().map(|&(weights, places)| connections_of(weights, places)).sum(),
+            lenet_connections: connections,
+            lenet: by_layer,
             alexnet: ALEXNET.params,
             separable,
             over_wide,

@@ -7,6 +7,7 @@
 //! | [`FashionLadder`] | convolutions read clothes better than dense layers with more parameters |
 //! | [`MovedPictures`] | moves cost convolutions less than dense layers, and means of maps less again |
 //! | [`PretrainedLenet`] | the networks in this crate beat the nearest neighbours, and rounding costs them nothing |
+//! | [`DrawnCodes`] | distances from drawings, the output of 1998, read nearly as many digits as a softmax |
 //! | [`NielsenLadder`] | each of Nielsen's steps from dense to deep reads more digits |
 //! | [`AuxiliaryHeads`] | heads bring gradients to the bottom where the start does not |
 //! | [`GradientsThroughDepth`] | what shortcuts do to gradients before the first step |
@@ -23,6 +24,7 @@ mod costs;
 mod deformation;
 mod degradation;
 mod depths;
+mod drawings;
 mod favourites;
 mod heads;
 mod ladder;
@@ -39,6 +41,7 @@ pub use costs::{ConvolutionCosts, ConvolutionCostsConfig, ConvolutionCostsReport
 pub use deformation::{ElasticDeformation, ElasticDeformationConfig, ElasticDeformationReport};
 pub use degradation::{ResidualDegradation, ResidualDegradationConfig, ResidualDegradationReport};
 pub use depths::{GradientsThroughDepth, GradientsThroughDepthConfig, GradientsThroughDepthReport, SCALE};
+pub use drawings::{DrawnCodes, DrawnCodesConfig, DrawnCodesReport};
 pub use favourites::{FavouritePictures, FavouritePicturesConfig, FavouritePicturesReport};
 pub use heads::{AuxiliaryHeads, AuxiliaryHeadsConfig, AuxiliaryHeadsReport};
 pub use ladder::{FashionLadder, FashionLadderConfig, FashionLadderReport, SHIFT};
@@ -60,6 +63,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<FashionLadder>(),
         lab::entry::<MovedPictures>(),
         lab::entry::<PretrainedLenet>(),
+        lab::entry::<DrawnCodes>(),
         lab::entry::<NielsenLadder>(),
         lab::entry::<AuxiliaryHeads>(),
         lab::entry::<ResidualDegradation>(),

@@ -87,6 +87,24 @@ fn stages_of_googlenet_unet_and_lenet() {
         rows.iter().map(|row| row.cost.params as f64).filter(|params| *params > 0.0).collect();
     let layers = ["C1", "S2", "C3", "S4", "C5", "F6"];
     assert_eq!(found, layers.map(|name| golden.number(&format!("lenet5/paper_1998/{name}"))));
+    // What the paper prints for each layer of the whole network, its output of 840 connections included.
+    let whole: Vec<(&str, u64, u64)> = lenet::layers()
+        .unwrap()
+        .iter()
+        .map(|layer| (layer.name, layer.parameters, layer.connections))
+        .collect();
+    assert_eq!(
+        whole,
+        [
+            ("C1", 156, 122_304),
+            ("S2", 12, 5_880),
+            ("C3", 1_516, 151_600),
+            ("S4", 32, 2_000),
+            ("C5", 48_120, 48_120),
+            ("F6", 10_164, 10_164),
+            ("output", 0, 840),
+        ]
+    );
     golden.skip(""); // totals, asserted by the compiler; receptive fields, in their own test
     golden.finish();
 }

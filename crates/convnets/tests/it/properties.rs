@@ -1,12 +1,13 @@
 //! What must hold for blocks and networks whatever the weights.
 use convnets::blocks::{Block, CropTo, Percent, ScaledResidual, Skip, WithHeads, ZeroPad};
 use convnets::inception::Inception;
-use convnets::lenet::{C3, CONNECTIONS, LeNet1998};
+use convnets::lenet::output::{RadialBasis, codes, likelihood_loss, posterior_loss};
+use convnets::lenet::{C3, CONNECTIONS, LeNet1998, LeNet1998Whole};
 use convnets::resnet::{self, Basic, BasicProjected, PreActivation, SmallResNet};
 use convnets::unet;
 use layers::prelude::*;
 use layers::testing::gradient_check;
-use layers::{assert_close, params};
+use layers::{Step, assert_close, params};
 
 type Maps<const C: usize> = Tensor<(usize, Const<C>, usize, usize), f64, Cpu>;
 
@@ -200,4 +201,83 @@ fn skips_are_cut_to_the_middle() {
     let expected =
         [x.clone().try_crop(&like).unwrap().as_vec(), MaxPool2D::<2, 2>.forward(x).as_vec()].concat();
     assert_eq!((*y.shape(), y.as_vec()), ((1, Const::<4>, 2, 3), expected));
+}
+
+/// Both losses of 1998 against finite differences, and their closed forms.
+#[test]
+fn losses_of_1998_have_their_gradients() {
+    let dev = Cpu::seed_from_u64(9);
+    let state: Tensor<Rank2<3, 84>, f64, _> = dev.sample_uniform();
+    let labels = [3, 0, 9];
+    let layer = dev.build_module::<RadialBasis<true>, f64>();
+    gradient_check(&(layer.clone(), state.clone()), |(layer, state)| {
+        likelihood_loss(layer.forward(state.leaky_trace()), &labels).unwrap()
+    })
+    .assert(1e-7);
+    let fixed = dev.build_module::<RadialBasis, f64>();
+    let distances = fixed.forward(state.clone());
+    // Garbage as far as the nearest drawing: farther or nearer, one of the parts of equation 9 would not count.
+    let nearest = distances.as_vec().into_iter().fold(f64::INFINITY, f64::min);
+    gradient_check(&(layer.clone(), state.clone()), |(layer, state)| {
+        posterior_loss(layer.forward(state.leaky_trace()), &labels, nearest).unwrap()
+    })
+    .assert(1e-6);
+    for (row, (distances, state)) in distances.as_vec().chunks(10).zip(state.as_vec().chunks(84)).enumerate()
+    {
+        for (digit, distance) in distances.iter().enumerate() {
+            let code = &codes::<f64>()[84 * digit..][..84];
+            let sum: f64 = code.iter().zip(state).map(|(w, x)| (x - w) * (x - w)).sum();
+            assert_close!(*distance, sum, 1e-12, 0.0, "row {row}, digit {digit}");
+        }
+    }
+    let mean = likelihood_loss(distances.clone(), &labels).unwrap().array();
+    let flat = distances.as_vec();
+    assert_close!(mean, (flat[3] + flat[10] + flat[29]) / 3.0, 1e-12);
+    // Equation 9 is the cross-entropy of a softmax with an eleventh class at distance J.
+    for garbage in [0.5, 70.0, 300.0] {
+        let mut logits: Tensor<Rank2<3, 11>, f64, Cpu> = dev.zeros();
+        let rows = flat.chunks(10).flat_map(|row| row.iter().map(|y| -y).chain([-garbage]));
+        logits.copy_from(&rows.collect::<Vec<f64>>());
+        let expected = kernels::cross_entropy_mean(logits, &labels).array();
+        let loss = posterior_loss(distances.clone(), &labels, garbage).unwrap().array();
+        assert_close!(loss, expected, 1e-12, 1e-12, "J = {garbage}");
+    }
+    for garbage in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let error = posterior_loss(distances.clone(), &labels, garbage).unwrap_err();
+        assert!(error.to_string().starts_with("garbage of the loss must be above 0"), "{error}");
+    }
+    let error = likelihood_loss(distances.clone(), &[3, 0, 10]).unwrap_err();
+    assert_eq!(error.to_string(), "label 10 at index 2 is not one of 10 classes; labels count from 0");
+    assert!(matches!(
+        likelihood_loss(distances, &[3]),
+        Err(kernels::Error::LabelCount { labels: 1, rows: 3 })
+    ));
+}
+
+/// LeNet-5 of 1998 as a whole: what is trained, what is saved, and the gradient at its first layer.
+#[test]
+fn lenet_of_1998_is_whole() {
+    let dev = Cpu::seed_from_u64(10);
+    let net = dev.build_module::<LeNet1998Whole, f64>();
+    assert_eq!(params::count(&net), 60_000);
+    let names = params::list(&net);
+    let last = names.last().unwrap();
+    assert_eq!((last.name.as_str(), last.is_trainable, &last.shape[..]), ("3.codes", false, &[10, 84][..]));
+    let x = maps::<1>(&dev, 2, 32, 32).reshape_like(&(2, Const::<1>, Const::<32>, Const::<32>));
+    let loss = |net: &<LeNet1998Whole as BuildOnDevice<Cpu, f64>>::Built, x| {
+        posterior_loss(net.3.forward(net.2.forward(net.1.forward(net.0.forward(x)))), &[4, 7], 80.0).unwrap()
+    };
+    gradient_check(&net.0, |first| {
+        let mut net = net.clone();
+        net.0 = first.clone();
+        loss(&net, x.leaky_trace())
+    })
+    .assert(1e-6);
+    // An optimiser leaves the drawings as they are.
+    let mut trained = net.clone();
+    let mut sgd = layers::Sgd::try_new(&trained, layers::SgdConfig::default()).unwrap();
+    let mut gradients = loss(&trained, x.leaky_trace()).backward();
+    sgd.step(&mut trained, &mut gradients).unwrap();
+    assert_eq!(trained.3.codes.as_vec(), codes::<f64>());
+    assert_ne!(params::flatten(&trained), params::flatten(&net));
 }
