@@ -7,18 +7,33 @@
 //! | type | levels | parameters |
 //! |---|---|---|
 //! | [`UNet`] | 4, widths 64 to 1024 | 31,030,658 for 1 channel and 2 classes |
-//! | [`SmallUNet`] | 2, widths 8, 16, 32 | 29,330 |
+//! | [`UNetDropout`] | the same, dropout ½ at the end of the way down | 31,030,658 |
+//! | [`SmallUNet`], [`SmallUNetDropout`] | 2, widths 8, 16, 32 | 29,330 |
 //!
 //! **Paper**: Ronneberger, Fischer & Brox (2015), U-Net: Convolutional networks for biomedical image segmentation, arXiv
-//! 1505.04597. **Deviations**: dropout at the end of the way down is left to the caller's type; the paper's loss lacks a
-//! minus sign (it is $-\sum_x w(x) \log p(x)$ that is minimised).
+//! 1505.04597. The paper drops out "at the end of the contracting path" (section 3.1) and does not say how much or
+//! where: here half of the numbers that leave the lowest level. **Deviation**: the paper's loss lacks a minus sign (it is
+//! $-\sum_x w(x) \log p(x)$ that is minimised).
 use crate::blocks::Skip;
+use layers::dropout::Dropout;
 use layers::prelude::*;
 
 /// A 3×3 convolution without padding, and a ReLU.
 pub type Conv3<const I: usize, const O: usize> = Conv2D<I, O, 3, 1, 0, 1, Relu>;
 /// The lowest level.
 pub type Bottom<const I: usize, const O: usize> = (Conv3<I, O>, Conv3<O, O>);
+/// The lowest level with dropout behind it: in training each of its numbers is 0 or twice itself.
+///
+/// ```
+/// use convnets::unet::BottomDropout;
+/// use layers::prelude::*;
+/// let dev = Cpu::seed_from_u64(0);
+/// let mut bottom = dev.build_module::<BottomDropout<1, 4>, f32>();
+/// let x: Tensor<Rank4<1, 1, 8, 8>, f32, _> = dev.sample_uniform();
+/// let (kept, dropped) = (bottom.forward(x.clone()).as_vec(), bottom.forward_mut(x).as_vec());
+/// assert!(kept.iter().zip(&dropped).all(|(kept, dropped)| *dropped == 0.0 || *dropped == 2.0 * kept));
+/// ```
+pub type BottomDropout<const I: usize, const O: usize> = (Conv3<I, O>, Conv3<O, O>, Dropout);
 // ANCHOR: level
 /// A level from `I` to `O` channels over `Below`, which has `O2` = 2 `O` channels.
 pub type Level<const I: usize, const O: usize, const O2: usize, Below> = (
@@ -33,11 +48,23 @@ pub type UNet<const I: usize = 1, const K: usize = 2> = (
     Level<I, 64, 128, Level<64, 128, 256, Level<128, 256, 512, Level<256, 512, 1024, Bottom<512, 1024>>>>>,
     Conv2D<64, K, 1>,
 );
+/// [`UNet`] with dropout at the end of the way down.
+pub type UNetDropout<const I: usize = 1, const K: usize = 2> = (
+    Level<
+        I,
+        64,
+        128,
+        Level<64, 128, 256, Level<128, 256, 512, Level<256, 512, 1024, BottomDropout<512, 1024>>>>,
+    >,
+    Conv2D<64, K, 1>,
+);
 /// Two levels of widths `A`, `B` = 2 `A`, `C` = 2 `B`: 104×104 pixels give 64×64.
 pub type UNet2<const I: usize, const A: usize, const B: usize, const C: usize, const K: usize> =
     (Level<I, A, B, Level<A, B, C, Bottom<B, C>>>, Conv2D<A, K, 1>);
 /// [`UNet2`] of widths 8, 16, 32 for grey images and two classes.
 pub type SmallUNet = UNet2<1, 8, 16, 32, 2>;
+/// [`SmallUNet`] with dropout at the end of the way down.
+pub type SmallUNetDropout = (Level<1, 8, 16, Level<8, 16, 32, BottomDropout<16, 32>>>, Conv2D<8, 2, 1>);
 
 /// Why an image does not fit a U-Net.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

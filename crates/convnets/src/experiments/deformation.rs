@@ -1,16 +1,17 @@
-//! Elastic deformation: does a U-Net need fewer pictures when each is bent in many ways?
+//! Elastic deformation and dropout: does a U-Net need fewer pictures when each is bent in many ways, or when numbers at
+//! the bottom are missing?
 
 use super::at_least;
 use super::nuclei::{Scores, Training, Version, columns, network, picture, scores, segment, standard};
 use crate::segmentation::{BorderWeights, Elastic, Grid, part_touching};
-use crate::unet::SmallUNet;
+use crate::unet::{SmallUNet, SmallUNetDropout};
 use lab::{
     About, Axis, Bound, BoundSource, Check, Experiment, ExperimentConfig, Figure, Lab, Measured, Plot, Ramp,
     Raster, Table, Tile,
 };
 use serde::{Deserialize, Serialize};
 
-/// A small U-Net on an eighth of a picture, as it is and bent.
+/// A small U-Net on an eighth of a picture, as it is, bent, and with dropout at the bottom.
 #[derive(Debug)]
 pub struct ElasticDeformation;
 
@@ -18,7 +19,7 @@ pub struct ElasticDeformation;
 #[derive(Clone, Debug, Serialize, Deserialize, clap::Args)]
 #[non_exhaustive]
 pub struct ElasticDeformationConfig {
-    /// Trainings with and without deformations, at least 2
+    /// Trainings of each kind, at least 2
     #[arg(long)]
     pub seeds: usize,
     /// Steps of each training, each on 4 tiles
@@ -74,12 +75,16 @@ pub struct ElasticDeformationReport {
     pub plain: Vec<Scores>,
     /// One training per seed on bent versions.
     pub bent: Vec<Scores>,
+    /// One training per seed on the picture as it is, with dropout at the end of the way down.
+    pub dropped: Vec<Scores>,
     /// The same as text.
     pub table: Table,
     /// The training picture and three bent versions, in percent of the brightest pixel.
     pub pictures: Vec<Vec<u16>>,
 }
 
+/// Pictures that are drawn.
+const SHOWN: usize = 4;
 /// Rows and columns of the training picture: a quarter of the upper half.
 pub const TRAINED: (usize, usize) = (128, 256);
 
@@ -126,35 +131,38 @@ impl Experiment for ElasticDeformation {
         let standard = standard(&train);
         let (test, truth) = (columns(&standard(&test), config.columns), columns(&truth, config.columns));
         let train = standard(&train);
-        let (mut all, mut shown) = ([vec![], vec![]], vec![train.clone()]);
+        let (mut plain, mut bent, mut dropped, mut shown) = (vec![], vec![], vec![], vec![train.clone()]);
+        let versions = |bends: &[Elastic]| -> Result<(Training, Vec<Grid<f32>>), lab::Error> {
+            let (mut versions, mut pictures) = (Vec::new(), Vec::new());
+            for bend in bends.iter().map(Some).chain(bends.is_empty().then_some(None)) {
+                let (picture, labels) = version(&train, &labels, bend)?;
+                let weights = BorderWeights::default().of(&labels);
+                versions.push(Version::new(&picture, labels, weights)?);
+                pictures.push(picture);
+            }
+            Ok((Training(versions), pictures))
+        };
+        let still = versions(&[])?.0;
+        let plan = (config.steps, RATE);
         for seed in lab.seeds(config.seeds) {
-            let bends = |version: usize| {
+            let bends = (0..config.versions).map(|version| {
                 let key = seed.key("versions").fold(version as u64);
                 Elastic::draw(height, width, config.deviation, key)
-            };
-            for (scored, versions) in all.iter_mut().zip([0, config.versions]) {
-                let mut training = Vec::new();
-                for i in 0..versions.max(1) {
-                    let bent = (versions > 0).then(|| bends(i));
-                    let (picture, labels) = version(&train, &labels, bent.as_ref())?;
-                    let weights = BorderWeights::default().of(&labels);
-                    training.push(Version::new(&picture, labels, weights)?);
-                    if versions > 0 && shown.len() < 4 {
-                        shown.push(picture);
-                    }
-                }
-                let name = if versions > 0 { "bent" } else { "as it is" };
-                let plan = (config.steps, RATE);
-                let training = Training(training);
-                let net = network::<SmallUNet>(format!("{name}, seed {seed}"), plan, &training, seed, lab)?;
-                scored.push(scores(&truth, &segment::<SmallUNet>(&net, &test)?)?.0);
-            }
+            });
+            let (moving, pictures) = versions(&bends.collect::<Vec<_>>())?;
+            shown.extend(pictures.into_iter().take(SHOWN - shown.len()));
+            let name = |what: &str| format!("{what}, seed {seed}");
+            let net = network::<SmallUNet>(name("as it is"), plan, &still, seed, lab)?;
+            plain.push(scores(&truth, &segment::<SmallUNet>(&net, &test)?)?.0);
+            let net = network::<SmallUNet>(name("bent"), plan, &moving, seed, lab)?;
+            bent.push(scores(&truth, &segment::<SmallUNet>(&net, &test)?)?.0);
+            let net = network::<SmallUNetDropout>(name("dropout"), plan, &still, seed, lab)?;
+            dropped.push(scores(&truth, &segment::<SmallUNetDropout>(&net, &test)?)?.0);
         }
-        let [plain, bent] = all;
         let mut cells = labels.values.clone();
         cells.sort_unstable();
         cells.dedup();
-        let table = table(&plain, &bent);
+        let table = table(&plain, &bent, &dropped);
         let full = ElasticDeformationConfig::default();
         let pictures = shown.iter().map(percent).collect();
         Ok(ElasticDeformationReport {
@@ -162,6 +170,7 @@ impl Experiment for ElasticDeformation {
             nuclei: cells.iter().filter(|cell| **cell > 0).count(),
             plain,
             bent,
+            dropped,
             table,
             pictures,
         })
@@ -185,9 +194,9 @@ impl Experiment for ElasticDeformation {
         if !report.is_full {
             return vec![apart];
         }
-        let over = |f: fn(&Scores) -> f64| {
-            let pairs = report.bent.iter().zip(&report.plain);
-            Measured::over(&pairs.map(|(bent, plain)| f(bent) - f(plain)).collect::<Vec<_>>())
+        let over = |with: &[Scores], f: fn(&Scores) -> f64| {
+            let pairs = with.iter().zip(&report.plain);
+            Measured::over(&pairs.map(|(with, plain)| f(with) - f(plain)).collect::<Vec<_>>())
         };
         let plain =
             |f: fn(&Scores) -> f64| Measured::over(&report.plain.iter().map(f).collect::<Vec<_>>()).mean;
@@ -196,7 +205,7 @@ impl Experiment for ElasticDeformation {
             Check::new(
                 "deformation-f1",
                 "F1 of instances with deformations minus that without, same seeds",
-                over(|scores| scores.f1),
+                over(&report.bent, |scores| scores.f1),
                 Bound::AtLeast(0.0),
                 BoundSource::Paper,
             )
@@ -208,12 +217,23 @@ impl Experiment for ElasticDeformation {
             Check::new(
                 "deformation-iou",
                 "intersection over union with deformations minus that without, same seeds",
-                over(|scores| scores.iou),
+                over(&report.bent, |scores| scores.iou),
                 Bound::AtLeast(0.0),
                 BoundSource::Paper,
             )
             .baseline("without", plain(|scores| scores.iou))
             .reason_if_failed("bending blurs edges, and edges are what the pixels differ in"),
+            Check::new(
+                "dropout-f1",
+                "F1 of instances with dropout at the bottom minus that without, same seeds",
+                over(&report.dropped, |scores| scores.f1),
+                Bound::AtLeast(0.0),
+                BoundSource::Paper,
+            )
+            .baseline("without", plain(|scores| scores.f1))
+            .reason_if_failed(
+                "250 steps do not wear out the picture: what is missing at the bottom is missed more than it protects",
+            ),
         ]
     }
 
@@ -240,15 +260,20 @@ impl Experiment for ElasticDeformation {
             ),
             Figure::new(
                 "f1",
-                "What bending brings, beside what seeds differ by. F1 score of the nuclei of the other half, one dot per \
-                 training on the picture as it is and on bent versions, both with rotations and reflections.",
-                "Two columns of dots, one dot for each training, at the height of its F1 score: left on the picture as it \
-                 is, right on bent versions of it.",
+                "What bending and dropout bring, beside what seeds differ by. F1 score of the nuclei of the other half, \
+                 one dot per training on the picture as it is, on bent versions, and on the picture as it is with dropout \
+                 at the bottom of the network; all with rotations and reflections.",
+                "Three columns of dots, one dot for each training, at the height of its F1 score: left on the picture as \
+                 it is, in the middle on bent versions of it, right with dropout.",
                 Plot::new(
-                    Axis::categories("training picture", ["as it is", "bent"]),
+                    Axis::categories("training", ["as it is", "bent", "dropout"]),
                     Axis::linear("F1 of instances"),
                 )
-                .scatter("trainings", [column(0.0, &report.plain), column(1.0, &report.bent)].concat()),
+                .scatter(
+                    "trainings",
+                    [column(0.0, &report.plain), column(1.0, &report.bent), column(2.0, &report.dropped)]
+                        .concat(),
+                ),
             ),
         ]
     }
@@ -268,10 +293,9 @@ fn difference(a: &[u16], b: &[u16]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.len() as f64
 }
 
-fn table(plain: &[Scores], bent: &[Scores]) -> Table {
-    let mut table =
-        Table::new(["training picture", "IoU", "IoU off the edges", "F1 of instances", "components"]);
-    for (name, scores) in [("as it is", plain), ("bent", bent)] {
+fn table(plain: &[Scores], bent: &[Scores], dropped: &[Scores]) -> Table {
+    let mut table = Table::new(["training", "IoU", "IoU off the edges", "F1 of instances", "components"]);
+    for (name, scores) in [("as it is", plain), ("bent", bent), ("dropout", dropped)] {
         let over = |f: fn(&Scores) -> f64| {
             let measured = Measured::over(&scores.iter().map(f).collect::<Vec<_>>());
             format!("{:.3} ± {:.3}", measured.mean, measured.sd)

@@ -7,7 +7,7 @@ use convnets::resnet::{self, Basic, BasicProjected, PreActivation, SmallResNet};
 use convnets::unet;
 use layers::prelude::*;
 use layers::testing::gradient_check;
-use layers::{Step, assert_close, params};
+use layers::{Planned, Step, assert_close, params};
 
 type Maps<const C: usize> = Tensor<(usize, Const<C>, usize, usize), f64, Cpu>;
 
@@ -201,6 +201,39 @@ fn skips_are_cut_to_the_middle() {
     let expected =
         [x.clone().try_crop(&like).unwrap().as_vec(), MaxPool2D::<2, 2>.forward(x).as_vec()].concat();
     assert_eq!((*y.shape(), y.as_vec()), ((1, Const::<4>, 2, 3), expected));
+}
+
+/// Dropout at the end of the way down: nothing in evaluation, other masks in each training call, the right gradient.
+#[test]
+fn dropout_acts_at_the_bottom_in_training_only() {
+    type Plain = unet::Level<1, 2, 4, unet::Bottom<2, 4>>;
+    type Dropped = unet::Level<1, 2, 4, unet::BottomDropout<2, 4>>;
+    let dev = Cpu::seed_from_u64(6);
+    let plain = dev.build_module::<Plain, f64>();
+    let mut dropped = dev.build_module::<Dropped, f64>();
+    params::unflatten(&mut dropped, &params::flatten(&plain)).unwrap();
+    layers::dropout::reseed(&mut dropped, kernels::random::Key::new(3)).unwrap();
+    let x = maps::<1>(&dev, 1, 20, 20);
+    let evaluated = plain.forward(x.clone()).as_vec();
+    assert_eq!(dropped.forward(x.clone()).as_vec(), evaluated);
+    let start = dropped.clone();
+    let [first, second] = [0, 1].map(|_| dropped.forward_mut(x.clone()).as_vec());
+    assert_ne!(first, evaluated);
+    assert_ne!(first, second);
+    // The skip is not dropped: with weights of 0 at the bottom only the way across is left, the same in training.
+    let mut across = start.clone();
+    params::visit_mut(&mut across, |parameter, values: &mut [f64]| {
+        if parameter.name.starts_with("1.inner.1.") {
+            values.fill(0.0);
+        }
+    })
+    .unwrap();
+    assert_eq!(across.forward_mut(x.clone()).as_vec(), across.forward(x.clone()).as_vec());
+    // A clone draws the same mask again, so the loss is one function.
+    gradient_check(&start, |m| m.clone().forward_mut(x.leaky_trace()).square().mean()).assert(1e-6);
+    let whole = <unet::UNet>::PLAN.totals_of([1, 572, 572]);
+    assert_eq!(<unet::UNetDropout>::PLAN.totals_of([1, 572, 572]), whole);
+    assert_eq!(unet::SmallUNetDropout::PLAN.totals_of([1, 104, 104]).params, 29_330);
 }
 
 /// Both losses of 1998 against finite differences, and their closed forms.
