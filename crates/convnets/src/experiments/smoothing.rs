@@ -43,7 +43,7 @@ pub struct LabelSmoothingConfig {
 
 impl Default for LabelSmoothingConfig {
     fn default() -> Self {
-        Self { seeds: 3, epochs: 12, images: 1000, test_images: 400, smoothing: 0.1 }
+        Self { seeds: 5, epochs: 12, images: 1000, test_images: 400, smoothing: 0.1 }
     }
 }
 
