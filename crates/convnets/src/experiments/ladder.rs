@@ -392,7 +392,7 @@ fn ladder_figure(report: &FashionLadderReport) -> Figure {
             report.networks.iter().map(|network| network.parameters).max().unwrap_or(0)
         ),
         "Five columns of dots, one per network, and a horizontal line. The dots of the dense network and of the two \
-         LeNets lie about the line or below, those of the small VGG above it.",
+         LeNets lie about the line or below, most of those of the small VGG above it.",
         Plot::new(Axis::categories("network", names), Axis::linear("test accuracy"))
             .scatter("trainings", seeds)
             .horizontal("kernel ridge regression", report.kernel),
