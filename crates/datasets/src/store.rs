@@ -320,7 +320,7 @@ impl Store {
     }
 
     /// The right to write to the folder of `set`, as long as the value lives; the system ends it with the process.
-    fn lock(&self, set: &DiskSet) -> Result<File, DataError> {
+    fn lock(&self, set: &DiskSet) -> Result<Turn, DataError> {
         let folder = self.folder(set);
         fs::create_dir_all(&folder).map_err(|source| DataError::write(&folder, source))?;
         let path = folder.join(".lock");
@@ -339,12 +339,27 @@ impl Store {
             }
             Err(TryLockError::Error(source)) => return Err(DataError::write(&path, source)),
         }
+        let mut turn = Turn(file);
+        let file = &mut turn.0;
         let write = file
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "process {}", std::process::id()));
         write.map_err(|source| DataError::write(&path, source))?;
-        Ok(file)
+        Ok(turn)
+    }
+}
+
+/// The right to write to a folder, given back when the value is dropped.
+///
+/// Closing the file is not enough: another thread may just be starting a program, whose process has a copy of the file
+/// until it runs that program, and the lock would live as long.
+#[derive(Debug)]
+struct Turn(File);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let _ = self.0.unlock(); // what cannot be unlocked ends with the process
     }
 }
 
@@ -540,5 +555,22 @@ fn run(mut command: Command, url: &str) -> Result<(), DataError> {
     match said.lines().rev().find(|line| !line.trim().is_empty()) {
         Some(line) => failed(line.trim().to_owned()),
         None => failed(output.status.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_ends_although_a_starting_process_has_a_copy_of_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, set) = (Store::at(folder.path()), &DISK_SETS[0]);
+        let turn = store.lock(set).unwrap();
+        assert!(matches!(store.lock(set), Err(DataError::Locked { .. })));
+        let copy = turn.0.try_clone().unwrap();
+        drop(turn);
+        store.lock(set).unwrap();
+        drop(copy);
     }
 }

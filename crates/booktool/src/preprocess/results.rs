@@ -164,10 +164,11 @@ impl Results {
         Ok(self.recorded(name)?.head.checks())
     }
 
-    /// Every claim of the course, by lecture.
+    /// Every claim of the course, by lecture; what was only measured claims nothing and is left out.
     pub fn claims(&self) -> String {
         let mut heads: Vec<(&String, &Head)> =
             self.0.iter().map(|(name, recorded)| (name, &recorded.head)).collect();
+        heads.retain(|(_, head)| !head.checks.is_empty());
         heads.sort_by_key(|(name, head)| (head.lecture.is_none(), head.lecture, *name));
         let all = Score::of(heads.iter().map(|(_, head)| *head));
         let mut out =
@@ -520,8 +521,14 @@ mod tests {
     #[test]
     fn a_measurement_without_a_lecture_comes_last() {
         let text = r#"{"lecture":null,"paper":"","claim":"It is fast.","command":"x","quick":false,"seeds":[],"checks":[]}"#;
+        let check = r#""checks":[{"id":"a","claim":"ratio","measured":{"mean":2.0,"sd":0.1,"n":9},"bound":{"at_least":1.5},
+            "bound_source":"paper","baseline":null,"holds":true,"reason_if_failed":null}]"#;
         let mut results = results();
-        results.0.insert("bench".to_owned(), Recorded::parse(text).unwrap());
+        results.0.insert("growth".to_owned(), Recorded::parse(text).unwrap());
+        results
+            .0
+            .insert("bench".to_owned(), Recorded::parse(&text.replace(r#""checks":[]"#, check)).unwrap());
+        assert!(!results.claims().contains("growth"), "it claims nothing");
         let claims = results.claims();
         let [lecture, bench] =
             ["## Lecture 1: digits", "## Measurement: bench {#claim-bench}\n\nIt is fast.\n\n<div"]
