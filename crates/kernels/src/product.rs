@@ -3,10 +3,19 @@
 //! `gemm` reaches the speed of vendor libraries on one thread, but its own threading does not at the sizes of
 //! training. Here the longer side of the result is halved again and again until a part is small, by sizes alone, so
 //! that the result has the same bits for any number of threads.
+//!
+//! Parts with a side of at most four are multiplied by loops of our own ([`slender`]), and operands that lie the wrong
+//! way are [`turned`] before; both with the bits that `gemm` gives without them.
 #![allow(unsafe_code)]
+pub(crate) mod slender;
+pub(crate) mod turned;
+
 use crate::Real;
 use crate::pool::parallel;
+use crate::product::slender::View;
+use crate::product::turned::{TILE, turned};
 use gemm::Parallelism;
+use std::ops::Range;
 
 /// A matrix in memory: element `(i, j)` lies at `i · row_stride + j · col_stride`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +93,8 @@ const COLS: usize = 16;
 /// Columns below which a part is not cut.
 const FEWEST_COLS: usize = 48;
 
-/// Side of the tiles in which a triangle is mirrored.
-const MIRROR: usize = 8;
+/// Multiplications in the time that an element of a triangle takes to be written and mirrored.
+const MIRRORED: usize = 8;
 
 /// Most block rows of a triangle: 21 parts, each of which packs its operands again.
 const MOST_BLOCK_ROWS: usize = 6;
@@ -131,6 +140,71 @@ pub fn multiply<E: Real>(
     multiply_batch([1, 1], (a, a_batch), (b, b_batch), (c, c_batch), E::ONE, accumulate);
 }
 
+/// Rows of the first operand from which on turning the second one pays.
+const REUSED: usize = 8;
+/// Elements of a part up to which `gemm` adds up dot products across, in another order, where it can.
+const FEW_ELEMENTS: usize = 256;
+
+/// Whether a product of `(m, k)` and `(k, n)`, cut into so many parts each way, first turns its second operand: where
+/// its columns lie side by side, the rows of the result do, and `gemm` adds up in the same order afterwards.
+fn should_turn([m, k, n]: [usize; 3], parts: [usize; 2], b: Layout, c: Layout) -> bool {
+    let smallest = |len, tile, parts| {
+        let ends = (0..=parts).map(|i| cut(len, tile, i, parts));
+        ends.clone().zip(ends.skip(1)).map(|(from, to)| to - from).filter(|&len| len > 0).min().unwrap_or(0)
+    };
+    let [rows, cols] = [smallest(m, ROWS, parts[0]), smallest(n, COLS, parts[1])];
+    let is_across = b.row_stride == 1 && b.col_stride != 1 && c.col_stride == 1;
+    is_across && m >= REUSED && k >= TILE && n >= TILE && rows.min(cols) > 1 && rows * cols > FEW_ELEMENTS
+}
+
+/// `c = scale a b` for one block of a result, whose first element and strides are given, or `c += scale a b`.
+///
+/// # Safety
+/// Each element of the block is valid, no two are the same, and nobody else uses them in the meantime. The elements of
+/// `a` and `b` lie inside their slices.
+unsafe fn multiply_block<E: Real>(
+    [m, k, n]: [usize; 3],
+    a: View<'_, E>,
+    b: View<'_, E>,
+    (c, c_strides): (*mut E, [usize; 2]),
+    scale: E,
+    accumulate: bool,
+) {
+    if scale == E::ONE
+        && let Some(form) = slender::form([m, k, n], a.strides, b.strides, c_strides)
+    {
+        // SAFETY: this function's own.
+        let target = unsafe { slender::Target::new(c, [m, n], c_strides) };
+        return slender::multiply(form, k, (a, b), accumulate, target);
+    }
+    let [a_strides, b_strides, c_strides] =
+        [a.strides, b.strides, c_strides].map(|strides| strides.map(|stride| stride as isize));
+    // SAFETY: this function's own. The strides of a slice fit isize.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c,
+            c_strides[1],
+            c_strides[0],
+            accumulate,
+            a.elements.as_ptr().wrapping_add(a.start),
+            a_strides[1],
+            a_strides[0],
+            b.elements.as_ptr().wrapping_add(b.start),
+            b_strides[1],
+            b_strides[0],
+            E::ONE,
+            scale,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        )
+    }
+}
+
 /// `c = scale a b` for every entry of a batch of `lengths`, or `c += scale a b` when `accumulate`.
 ///
 /// A batch stride of 0 uses one operand for all entries. Small entries share a part.
@@ -160,6 +234,8 @@ pub fn multiply_batch<E: Real>(
     let blocks = row_parts * col_parts;
     // A part is some blocks of one entry, or some whole entries.
     let together = if blocks > 1 { 1 } else { (PART / (m * k * n).max(1)).clamp(1, entries) };
+    let is_turned = should_turn([m, k, n], [row_parts, col_parts], b_layout, c_layout);
+    let turned_once = (is_turned && (entries == 1 || b_batch.strides == [0, 0])).then(|| turned(b, b_layout));
     let target = Target(c.as_mut_ptr());
     let block = |entry: usize, block: usize| {
         let (i, j) = (block % row_parts, block / row_parts);
@@ -170,34 +246,25 @@ pub fn multiply_batch<E: Real>(
         }
         let index = [entry / lengths[1], entry % lengths[1]];
         let start = |batch: Batch| index[0] * batch.strides[0] + index[1] * batch.strides[1];
-        let c = &target;
+        let a = View::new(a, start(a_batch) + top * a_layout.row_stride, a_layout);
+        let b_start = start(b_batch) + left * b_layout.col_stride;
+        let here;
+        let b = match &turned_once {
+            Some(turned) => View::new(turned, left, Layout::row_major(k, n)),
+            None if is_turned => {
+                here = turned(&b[b_start..], Layout { cols: right - left, ..b_layout });
+                View::new(&here, 0, Layout::row_major(k, right - left))
+            }
+            None => View::new(b, b_start, b_layout),
+        };
+        let first = start(c_batch) + top * c_layout.row_stride + left * c_layout.col_stride;
         // SAFETY: the block (top..bottom, left..right) of this entry of `c` lies inside its slice by the assertions
         // above, blocks of different parts share no element because the layout is injective and parts do not overlap,
-        // `parallel` runs each part once, and `a` and `b` are only read, inside their slices. The strides of a slice
-        // fit isize. Tests `products_agree_with_three_loops`, `batches_agree_with_single_products` and
-        // `parts_cover_the_result_once`.
+        // `parallel` runs each part once, and `a` and `b` are only read, inside their slices. Tests
+        // `products_agree_with_three_loops`, `batches_agree_with_single_products` and `parts_cover_the_result_once`.
         unsafe {
-            gemm::gemm(
-                bottom - top,
-                right - left,
-                k,
-                c.0.add(start(c_batch) + top * c_layout.row_stride + left * c_layout.col_stride),
-                c_layout.col_stride as isize,
-                c_layout.row_stride as isize,
-                accumulate,
-                a.as_ptr().wrapping_add(start(a_batch) + top * a_layout.row_stride),
-                a_layout.col_stride as isize,
-                a_layout.row_stride as isize,
-                b.as_ptr().wrapping_add(start(b_batch) + left * b_layout.col_stride),
-                b_layout.col_stride as isize,
-                b_layout.row_stride as isize,
-                E::ONE,
-                scale,
-                false,
-                false,
-                false,
-                Parallelism::None,
-            )
+            let c = ((&target).0.add(first), [c_layout.row_stride, c_layout.col_stride]);
+            multiply_block([bottom - top, k, right - left], a, b, c, scale, accumulate)
         }
     };
     if blocks > 1 {
@@ -222,6 +289,9 @@ pub fn multiply_by_transposed<E: Real>((a, layout): (&[E], Layout), c: &mut [E])
     assert!(span(axes) <= a.len(), "the operand is shorter than its layout");
     assert_eq!(c.len(), m * m, "the result is square");
     let parts = triangle_parts(m, k);
+    let transposed = layout.transposed();
+    let is_turned = should_turn([m, k, m], [parts; 2], transposed, Layout::row_major(m, m));
+    let turned = is_turned.then(|| turned(a, transposed));
     let target = Target(c.as_mut_ptr());
     parallel(parts * (parts + 1) / 2, |part| {
         let (i, j) = triangle(part);
@@ -230,44 +300,48 @@ pub fn multiply_by_transposed<E: Real>((a, layout): (&[E], Layout), c: &mut [E])
         if top == bottom || left == right {
             return;
         }
+        let rows = View::new(a, top * layout.row_stride, layout);
+        let cols = match &turned {
+            Some(turned) => View::new(turned, left, Layout::row_major(k, m)),
+            None => View::new(a, left * layout.row_stride, transposed),
+        };
         let c = &target;
         // SAFETY: the blocks (top..bottom, left..right) with j ≤ i and their mirror images cover the square without
         // overlap, each belongs to one part, and `parallel` runs each part once. `a` is only read, inside its slice.
         // Test `gram_matrices_are_symmetric_products`.
         unsafe {
-            gemm::gemm(
-                bottom - top,
-                right - left,
-                k,
-                c.0.add(top * m + left),
-                1,
-                m as isize,
-                false,
-                a.as_ptr().wrapping_add(top * layout.row_stride),
-                layout.col_stride as isize,
-                layout.row_stride as isize,
-                a.as_ptr().wrapping_add(left * layout.row_stride),
-                layout.row_stride as isize,
-                layout.col_stride as isize,
-                E::ONE,
-                E::ONE,
-                false,
-                false,
-                false,
-                Parallelism::None,
-            );
-            // In small tiles: a column of the square is spread over as many lines of cache as it has rows.
-            for first_row in (top..bottom).step_by(MIRROR) {
-                for first_col in (left..right.min(bottom)).step_by(MIRROR) {
-                    for col in first_col..right.min(first_col + MIRROR) {
-                        for row in first_row.max(col + 1)..bottom.min(first_row + MIRROR) {
-                            *c.0.add(col * m + row) = *c.0.add(row * m + col);
-                        }
+            let block = (c.0.add(top * m + left), [m, 1]);
+            multiply_block([bottom - top, k, right - left], rows, cols, block, E::ONE, false);
+            mirror(c.0, m, top..bottom, left..right);
+        }
+    });
+}
+
+/// Writes the mirror image of a block on or below the diagonal of a square of side `m`, in tiles: a column of the square
+/// is spread over as many lines of cache as it has rows.
+///
+/// # Safety
+/// The square is valid, and nobody else uses the block or its mirror image in the meantime.
+unsafe fn mirror<E: Real>(c: *mut E, m: usize, rows: Range<usize>, cols: Range<usize>) {
+    let turn = E::turn_tile();
+    for row in rows.clone().step_by(TILE) {
+        for col in cols.clone().step_by(TILE).take_while(|&col| col <= row) {
+            let is_whole = row + TILE <= rows.end && col + TILE <= cols.end;
+            // SAFETY: all places lie in the block or its mirror image. A tile is turned where it is below the diagonal
+            // as a whole, and shares nothing with its image; `turn_tile` has asked the processor.
+            unsafe {
+                if is_whole && col + TILE <= row {
+                    turn(c.add(row * m + col), m, c.add(col * m + row), m);
+                    continue;
+                }
+                for row in row..rows.end.min(row + TILE) {
+                    for col in col..cols.end.min(col + TILE).min(row) {
+                        *c.add(col * m + row) = *c.add(row * m + col);
                     }
                 }
             }
         }
-    });
+    }
 }
 
 /// Block row and block column, `column ≤ row`, of entry `part` of a triangle read row by row.
@@ -281,7 +355,7 @@ pub fn triangle(part: usize) -> (usize, usize) {
 
 /// Into how many block rows a square of side `m` is cut whose elements take `work` multiplications each.
 pub fn triangle_parts(m: usize, work: usize) -> usize {
-    let wanted = (m * m * work / (2 * PART)).isqrt();
+    let wanted = (m * m * (work + MIRRORED) / (2 * PART)).isqrt();
     wanted.clamp(1, MOST_BLOCK_ROWS).min(m.div_ceil(COLS)).max(1)
 }
 
@@ -334,6 +408,73 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The sums of a part are the same to the bit, whichever way the second operand lies.
+    #[test]
+    fn turned_operands_change_no_bit() {
+        fn check<E: Real>(bits: impl Fn(&E) -> u64) {
+            let mut seen = 0;
+            for m in [8, 9, 33, 64, 70, 131] {
+                for n in [8, 16, 31, 48, 64, 67, 130] {
+                    for k in [8, 9, 64, 100, 255, 256, 257, 700] {
+                        let (b_layout, c_layout) =
+                            (Layout::row_major(n, k).transposed(), Layout::row_major(m, n));
+                        if !should_turn([m, k, n], [1, 1], b_layout, c_layout) {
+                            continue;
+                        }
+                        seen += 1;
+                        let noise = |n: usize, step: usize| -> Vec<E> {
+                            (0..n).map(|i| E::of(((i * step + 3) % 1009) as f64 / 333.0 - 1.5)).collect()
+                        };
+                        let (a, b, before) = (noise(m * k, 7919), noise(k * n, 104_729), noise(m * n, 11));
+                        let turned = turned(&b, b_layout);
+                        for accumulate in [false, true] {
+                            for a_layout in [Layout::row_major(m, k), Layout::row_major(k, m).transposed()] {
+                                let (mut c, mut want) = (before.clone(), before.clone());
+                                let a = View::new(&a, 0, a_layout);
+                                for (b, c) in [
+                                    (View::new(&*turned, 0, Layout::row_major(k, n)), &mut c),
+                                    (View::new(&b, 0, b_layout), &mut want),
+                                ] {
+                                    // SAFETY: `c` has m · n elements, which only this call uses.
+                                    unsafe {
+                                        multiply_block(
+                                            [m, k, n],
+                                            a,
+                                            b,
+                                            (c.as_mut_ptr(), [n, 1]),
+                                            E::ONE,
+                                            accumulate,
+                                        )
+                                    };
+                                }
+                                assert!(c.iter().map(&bits).eq(want.iter().map(&bits)), "({m}, {k}, {n})");
+                            }
+                        }
+                    }
+                }
+            }
+            assert!(seen > 200, "{seen} shapes are turned");
+        }
+        check::<f32>(|x| x.to_bits().into());
+        check::<f64>(|x| x.to_bits());
+    }
+
+    /// Dot products that `gemm` adds up across, vectors, and operands that lie right are left alone.
+    #[test]
+    fn what_gains_nothing_is_not_turned() {
+        let across = |k, n| Layout::row_major(n, k).transposed();
+        let turns = |m, k, n, b, parts| should_turn([m, k, n], parts, b, Layout::row_major(m, n));
+        assert!(turns(64, 64, 64, across(64, 64), [1, 1]));
+        assert!(!turns(64, 64, 64, Layout::row_major(64, 64), [1, 1]), "lies right");
+        assert!(!turns(16, 64, 16, across(64, 16), [1, 1]), "a result of few elements");
+        assert!(!turns(32, 64, 32, across(64, 32), [4, 1]), "parts of few elements");
+        assert!(!turns(7, 64, 64, across(64, 64), [1, 1]), "few rows");
+        assert!(
+            !should_turn([64; 3], [1, 1], across(64, 64), Layout::row_major(64, 64).transposed()),
+            "columns of a result"
+        );
     }
 
     #[test]

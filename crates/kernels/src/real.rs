@@ -8,6 +8,8 @@ use crate::elementwise::passes::PairPasses;
 use crate::loss::passes::Losses;
 use crate::normalisation::Norms;
 use crate::pooling::Pooling;
+use crate::product::slender::SlenderProducts;
+use crate::product::turned::Tiles;
 use crate::reduce::passes::Reductions;
 use crate::resampling::Resampling;
 use crate::sequence::passes::SequencePasses;
@@ -42,7 +44,9 @@ pub trait Kernels:
     + NoisePasses
     + PairPasses
     + SequencePasses
+    + SlenderProducts
     + SparsePasses
+    + Tiles
     + Distances
     + Reductions
     + Losses

@@ -121,43 +121,118 @@ const STRIP: usize = 1024;
 const GROUP: usize = 32;
 /// Rows that are added to each other before they are added to a partial sum: each is read as one stream.
 const TOGETHER: usize = 4;
+/// Columns whose sums stay in registers, and the widest rows of which they do: of wider ones a thread reads streams.
+const HELD: usize = 32;
+const NARROW: usize = 256;
 impl<E: Real, S: Summand<E>> Body for ColumnSums<'_, E, S> {
     type Out = ();
-    #[allow(clippy::needless_range_loop, reason = "one index into ten slices")]
     #[inline(always)]
     fn run(self) {
         let Self { summand, x, z, c, n, stride, width, out } = self;
-        let mut part = [E::zero(); STRIP];
         for (block, (out, c)) in out.chunks_mut(width).zip(c.chunks(width)).enumerate() {
-            for (strip, (out, c)) in out.chunks_mut(STRIP).zip(c.chunks(STRIP)).enumerate() {
-                let (first, w) = (block * n * stride + strip * STRIP, out.len());
-                let (part, c) = (&mut part[..w], &c[..w]);
-                out.fill(E::zero());
-                for from in (0..n).step_by(GROUP) {
-                    part.fill(E::zero());
-                    let to = (from + GROUP).min(n);
-                    let line = |row: usize| first + row * stride..first + row * stride + w;
-                    let mut row = from;
-                    while row + TOGETHER <= to {
-                        let [x0, x1, x2, x3] = [0, 1, 2, 3].map(|i| &x[line(row + i)]);
-                        let [z0, z1, z2, z3] = [0, 1, 2, 3].map(|i| &z[line(row + i)]);
-                        for j in 0..w {
-                            let low = summand.of(x0[j], z0[j], c[j]) + summand.of(x1[j], z1[j], c[j]);
-                            let high = summand.of(x2[j], z2[j], c[j]) + summand.of(x3[j], z3[j], c[j]);
-                            part[j] += low + high;
-                        }
-                        row += TOGETHER;
-                    }
-                    for row in row..to {
-                        let (x, z) = (&x[line(row)], &z[line(row)]);
-                        for (((part, &x), &z), &c) in part.iter_mut().zip(x).zip(z).zip(c) {
-                            *part += summand.of(x, z, c);
-                        }
-                    }
-                    for (total, &part) in out.iter_mut().zip(&*part) {
-                        *total += part;
-                    }
+            let first = block * n * stride;
+            if (HELD..=NARROW).contains(&width) {
+                // The last columns are summed with those before them, so that every load is whole.
+                let starts = (0..width / HELD).map(|i| i * HELD);
+                for at in starts.chain((width % HELD > 0).then_some(width - HELD)) {
+                    held_column_sums(summand, [x, z], &c[at..], n, (first + at, stride), &mut out[at..]);
                 }
+            } else {
+                column_sums(summand, [x, z], c, n, (first, stride), out);
+            }
+        }
+    }
+}
+
+/// As many elements as stay in registers.
+#[inline(always)]
+fn held<E>(x: &[E], at: usize) -> &[E; HELD] {
+    x[at..].first_chunk().expect("a row has so many columns")
+}
+
+/// Column sums that stay in registers, of [`HELD`] columns of rows that are `stride` apart; in the order of
+/// [`column_sums`].
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "one index into ten arrays")]
+fn held_column_sums<E: Real, S: Summand<E>>(
+    summand: S,
+    [x, z]: [&[E]; 2],
+    c: &[E],
+    n: usize,
+    (first, stride): (usize, usize),
+    out: &mut [E],
+) {
+    let c = held(c, 0);
+    let mut total = [E::zero(); HELD];
+    for from in (0..n).step_by(GROUP) {
+        let mut part = [E::zero(); HELD];
+        let to = (from + GROUP).min(n);
+        let mut row = from;
+        while row + TOGETHER <= to {
+            let at = first + row * stride;
+            let (x0, z0) = (held(x, at), held(z, at));
+            let (x1, z1) = (held(x, at + stride), held(z, at + stride));
+            let (x2, z2) = (held(x, at + 2 * stride), held(z, at + 2 * stride));
+            let (x3, z3) = (held(x, at + 3 * stride), held(z, at + 3 * stride));
+            for j in 0..HELD {
+                let low = summand.of(x0[j], z0[j], c[j]) + summand.of(x1[j], z1[j], c[j]);
+                let high = summand.of(x2[j], z2[j], c[j]) + summand.of(x3[j], z3[j], c[j]);
+                part[j] += low + high;
+            }
+            row += TOGETHER;
+        }
+        for row in row..to {
+            let (x, z) = (held(x, first + row * stride), held(z, first + row * stride));
+            for j in 0..HELD {
+                part[j] += summand.of(x[j], z[j], c[j]);
+            }
+        }
+        for j in 0..HELD {
+            total[j] += part[j];
+        }
+    }
+    out[..HELD].copy_from_slice(&total);
+}
+
+/// Column sums of rows that are `stride` apart, a strip at a time.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "one index into ten slices")]
+fn column_sums<E: Real, S: Summand<E>>(
+    summand: S,
+    [x, z]: [&[E]; 2],
+    c: &[E],
+    n: usize,
+    (first, stride): (usize, usize),
+    out: &mut [E],
+) {
+    let mut part = [E::zero(); STRIP];
+    for (strip, (out, c)) in out.chunks_mut(STRIP).zip(c.chunks(STRIP)).enumerate() {
+        let (first, w) = (first + strip * STRIP, out.len());
+        let (part, c) = (&mut part[..w], &c[..w]);
+        out.fill(E::zero());
+        for from in (0..n).step_by(GROUP) {
+            part.fill(E::zero());
+            let to = (from + GROUP).min(n);
+            let line = |row: usize| first + row * stride..first + row * stride + w;
+            let mut row = from;
+            while row + TOGETHER <= to {
+                let [x0, x1, x2, x3] = [0, 1, 2, 3].map(|i| &x[line(row + i)]);
+                let [z0, z1, z2, z3] = [0, 1, 2, 3].map(|i| &z[line(row + i)]);
+                for j in 0..w {
+                    let low = summand.of(x0[j], z0[j], c[j]) + summand.of(x1[j], z1[j], c[j]);
+                    let high = summand.of(x2[j], z2[j], c[j]) + summand.of(x3[j], z3[j], c[j]);
+                    part[j] += low + high;
+                }
+                row += TOGETHER;
+            }
+            for row in row..to {
+                let (x, z) = (&x[line(row)], &z[line(row)]);
+                for (((part, &x), &z), &c) in part.iter_mut().zip(x).zip(z).zip(c) {
+                    *part += summand.of(x, z, c);
+                }
+            }
+            for (total, &part) in out.iter_mut().zip(&*part) {
+                *total += part;
             }
         }
     }

@@ -217,7 +217,7 @@ fn vae() -> Case {
         let (mean, tape) = model.1.forward(h.clone().put_tape(tape)).split_tape();
         let (log_var, tape) = model.2.forward(h.put_tape(tape)).split_tape();
         let deviation = kernels::exp(log_var.clone().put_tape(tape) * 0.5);
-        let z = deviation * noise.clone() + mean.clone();
+        let z = kernels::add(kernels::mul(deviation, noise.clone()), mean.clone());
         let logits = model.4.forward(model.3.forward(z));
         let (reconstruction, tape) = (kernels::bce_with_logits_mean(logits, &x) * 784.0).split_tape();
         let variance = kernels::exp(log_var.clone().put_tape(tape));
@@ -241,7 +241,9 @@ fn wgan_gp() -> Case {
     let optimizer = optimizer.expect("the betas are legal");
     training(critic, optimizer, move |critic, gradients| {
         let fake = generator.forward(noise.clone());
-        let between = real.clone() * share.clone() + fake.clone() * (-share.clone() + 1.0);
+        let from_real = kernels::mul(real.clone(), share.clone());
+        let from_fake = kernels::mul(fake.clone(), -share.clone() + 1.0);
+        let between = kernels::add(from_real, from_fake);
         let of_fake = kernels::mean_all(critic.forward(fake.trace(gradients)));
         let of_real = kernels::mean_all(critic.forward(real.leaky_trace()));
         of_fake - of_real + layers::gradient_penalty(critic, &between, 1.0) * 10.0
@@ -305,9 +307,8 @@ fn ntk() -> Case {
         let (h2, tape) = model.3.forward(z2.clone().put_tape(tape)).split_tape();
         let (z3, tape) = model.4.forward(h2.clone().put_tape(tape)).split_tape();
         let slopes = kernels::sum_all(z3.clone().put_tape(tape)).backward();
-        layer_kernel(&slopes.get(&z1), &x)
-            + layer_kernel(&slopes.get(&z2), &h1)
-            + layer_kernel(&slopes.get(&z3), &h2)
+        let hidden = kernels::add(layer_kernel(&slopes.get(&z1), &x), layer_kernel(&slopes.get(&z2), &h1));
+        kernels::add(hidden, layer_kernel(&slopes.get(&z3), &h2))
     };
     let values = fingerprint("kernel", elements(&compute()));
     Case { values, run: Box::new(move || drop(black_box(compute()))) }
@@ -458,7 +459,7 @@ fn combination<S: Shape>(
     let mut at = y.clone().put_tape(tape);
     for (weight, slope) in weights.iter().zip(slopes).filter(|(weight, _)| **weight != 0.0) {
         let (so_far, tape) = at.split_tape();
-        at = slope.clone().put_tape(tape) * ((step * weight) as f32) + so_far;
+        at = kernels::add(slope.clone().put_tape(tape) * ((step * weight) as f32), so_far);
     }
     at
 }
