@@ -87,9 +87,14 @@ pub fn typeset(text: &str) -> String {
     out
 }
 
-/// A cell of a table: [`typeset`], and a value with its spread, its count or its factors stays on one line.
+/// A sentence of a result file: [`typeset`], with the exponents of its powers of ten raised.
+pub fn prose(text: &str) -> String {
+    raised(&typeset(text))
+}
+
+/// A cell of a table: [`prose`], and a value with its spread, its count or its factors stays on one line.
 pub fn cell(text: &str) -> String {
-    let text = alike(&raised(&typeset(text)));
+    let text = alike(&prose(text));
     let text = text.replace(" ± ", "\u{a0}±\u{a0}").replace("(n = ", "(n\u{a0}=\u{a0}");
     let mut parts = text.split(" × ");
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -301,6 +306,7 @@ mod tests {
         assert_eq!(cell("from 10^2 to 10^3."), "from 10<sup>2</sup> to 10<sup>3</sup>.");
         assert_eq!(cell("`10^2`"), "`10^2`");
         assert_eq!(cell("10^x"), "10^x");
+        assert_eq!(prose("up to 10^10 minima, -1 of them"), "up to 10<sup>10</sup> minima, −1 of them");
     }
 
     #[test]
