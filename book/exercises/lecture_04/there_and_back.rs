@@ -15,7 +15,11 @@ pub mod task {
     pub type Residuals = for<'a, 't> fn(&'a [Var<'t>]) -> Var<'t>;
 
     /// JᵀJv at `x`; `v` is shaped as `x`.
-    pub fn gauss_newton(f: Residuals, x: &DMatrix<f64>, v: &DMatrix<f64>) -> Result<DMatrix<f64>, Error> {
+    pub fn gauss_newton(
+        f: Residuals,
+        x: &DMatrix<f64>,
+        v: &DMatrix<f64>,
+    ) -> Result<DMatrix<f64>, Error> {
         todo!("optim::autodiff::tensor has jvp, vjp and hvp")
     }
     // ANCHOR_END: task
@@ -38,7 +42,11 @@ pub mod solution {
     pub type Residuals = for<'a, 't> fn(&'a [Var<'t>]) -> Var<'t>;
 
     /// JᵀJv at `x`; `v` is shaped as `x`.
-    pub fn gauss_newton(f: Residuals, x: &DMatrix<f64>, v: &DMatrix<f64>) -> Result<DMatrix<f64>, Error> {
+    pub fn gauss_newton(
+        f: Residuals,
+        x: &DMatrix<f64>,
+        v: &DMatrix<f64>,
+    ) -> Result<DMatrix<f64>, Error> {
         let x = [x.clone()];
         let (_, change) = jvp(f, &x, std::slice::from_ref(v))?;
         let (_, mut back) = vjp(f, &x, &change)?;

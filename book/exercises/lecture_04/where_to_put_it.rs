@@ -9,7 +9,8 @@
 /// What is to be written.
 pub mod task {
     // ANCHOR: task
-    /// Fewest steps forward to reverse a chain of `n` steps; its start is kept beside the checkpoints.
+    /// Fewest steps forward to reverse a chain of `n` steps; its start is kept beside the
+    /// checkpoints.
     pub fn fewest(n: usize, checkpoints: usize) -> usize {
         todo!("how many checkpoints may each of the two parts use?")
     }
@@ -26,7 +27,8 @@ pub mod solution {
     //! tools.
 
     // ANCHOR: solution
-    /// Fewest steps forward to reverse a chain of `n` steps; its start is kept beside the checkpoints.
+    /// Fewest steps forward to reverse a chain of `n` steps; its start is kept beside the
+    /// checkpoints.
     pub fn fewest(n: usize, checkpoints: usize) -> usize {
         let mut table: Vec<usize> = (0..=n).map(|n| n * n.saturating_sub(1) / 2).collect();
         for _ in 0..checkpoints {

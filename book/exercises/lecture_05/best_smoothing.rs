@@ -102,7 +102,8 @@ pub mod solution {
             seeds.iter().map(|&seed| error(smoothing, seed)).sum::<f64>() / seeds.len() as f64
         };
         let errors: Vec<f64> = candidates.iter().map(mean).collect();
-        let least = (0..errors.len()).fold(0, |least, i| if errors[i] < errors[least] { i } else { least });
+        let least =
+            (0..errors.len()).fold(0, |least, i| if errors[i] < errors[least] { i } else { least });
         (candidates[least], errors)
     }
     // ANCHOR_END: solution

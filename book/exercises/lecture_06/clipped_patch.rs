@@ -7,8 +7,9 @@
 /// What is to be written.
 pub mod task {
     // ANCHOR: task
-    /// The share of pixels that stay in a picture of `side` by `side`, for a patch of `width` by `width` around `middle`
-    /// (row, column), which begins `width / 2` (rounded down) before its middle.
+    /// The share of pixels that stay in a picture of `side` by `side`, for a patch of `width` by
+    /// `width` around `middle` (row, column), which begins `width / 2` (rounded down) before its
+    /// middle.
     pub fn share(side: usize, width: usize, middle: (usize, usize)) -> f64 {
         todo!("how much of the patch lies inside of {side} by {side}?")
     }
@@ -24,8 +25,9 @@ pub mod solution {
     //! more of the second picture is visible than there is, which is label noise in one direction.
 
     // ANCHOR: solution
-    /// The share of pixels that stay in a picture of `side` by `side`, for a patch of `width` by `width` around `middle`
-    /// (row, column), which begins `width / 2` (rounded down) before its middle.
+    /// The share of pixels that stay in a picture of `side` by `side`, for a patch of `width` by
+    /// `width` around `middle` (row, column), which begins `width / 2` (rounded down) before its
+    /// middle.
     pub fn share(side: usize, width: usize, middle: (usize, usize)) -> f64 {
         let inside = |middle: usize| {
             let from = middle.saturating_sub(width / 2);

@@ -19,7 +19,8 @@ pub mod task {
     use kernels::random::Key;
 
     // ANCHOR: task
-    /// The half side at which the share of `noise` exceeds that of `real` most, and both shares, real first.
+    /// The half side at which the share of `noise` exceeds that of `real` most, and both shares,
+    /// real first.
     pub fn best_radius(real: Pair<'_>, noise: Pair<'_>, radii: &[f64], key: Key) -> (f64, [f64; 2]) {
         todo!("critical_sample_ratio for each half side")
     }
@@ -41,13 +42,15 @@ pub mod solution {
     use optim::regularize::memorization::{Lass, critical_sample_ratio};
 
     // ANCHOR: solution
-    /// The half side at which the share of `noise` exceeds that of `real` most, and both shares, real first.
+    /// The half side at which the share of `noise` exceeds that of `real` most, and both shares,
+    /// real first.
     pub fn best_radius(real: Pair<'_>, noise: Pair<'_>, radii: &[f64], key: Key) -> (f64, [f64; 2]) {
         let share = |(net, x): Pair<'_>, radius: f64| {
             let search = Lass { radius, alpha: radius / 5.0, beta: radius / 10.0, iterations: 30 };
             critical_sample_ratio(net, x, search, key).expect("samples, and a legal search")
         };
-        let shares = radii.iter().map(|&radius| (radius, [share(real, radius), share(noise, radius)]));
+        let shares =
+            radii.iter().map(|&radius| (radius, [share(real, radius), share(noise, radius)]));
         let gap = |found: &(f64, [f64; 2])| found.1[1] - found.1[0];
         shares.max_by(|a, b| gap(a).total_cmp(&gap(b))).expect("at least one half side")
     }

@@ -7,7 +7,8 @@
 /// What is to be written.
 pub mod task {
     // ANCHOR: task
-    /// (variance of the first output under either, covariance under dropout, covariance under DropConnect).
+    /// (variance of the first output under either, covariance under dropout, covariance under
+    /// DropConnect).
     pub fn noise(w: &[[f64; 3]; 2], x: &[f64; 3], keep: f64) -> (f64, f64, f64) {
         todo!("which outputs share a mask?")
     }
@@ -24,7 +25,8 @@ pub mod solution {
     //! The usual mistake is to compare the two by their variances alone and to conclude that they are one method.
 
     // ANCHOR: solution
-    /// (variance of the first output under either, covariance under dropout, covariance under DropConnect).
+    /// (variance of the first output under either, covariance under dropout, covariance under
+    /// DropConnect).
     pub fn noise(w: &[[f64; 3]; 2], x: &[f64; 3], keep: f64) -> (f64, f64, f64) {
         let together = |a: &[f64; 3], b: &[f64; 3]| -> f64 {
             let terms = a.iter().zip(b).zip(x).map(|((a, b), x)| a * b * x * x);

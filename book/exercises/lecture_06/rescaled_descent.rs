@@ -43,7 +43,8 @@ pub mod solution {
         let [first, second] = weights;
         let mut after = weights.clone();
         for hidden in 0..first.nrows() {
-            let (into, out) = (first.row(hidden).norm_squared(), second.column(hidden).norm_squared());
+            let (into, out) =
+                (first.row(hidden).norm_squared(), second.column(hidden).norm_squared());
             for input in 0..first.ncols() {
                 let at = (hidden, input);
                 after[0][at] = moved(first[at], gradients[0][at], out);

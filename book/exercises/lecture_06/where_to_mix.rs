@@ -9,7 +9,8 @@
 /// What is to be written.
 pub mod task {
     // ANCHOR: task
-    /// Whether mixing before and after these rectifiers is the same for all shares; the votes of two inputs.
+    /// Whether mixing before and after these rectifiers is the same for all shares; the votes of
+    /// two inputs.
     pub fn is_same(first: &[f64], second: &[f64]) -> bool {
         todo!("when is the rectifier linear between the two votes of each of {} units?", first.len())
     }
@@ -25,7 +26,8 @@ pub mod solution {
     //! The usual mistake is to count active units. Two inputs with as many active units can have none in common.
 
     // ANCHOR: solution
-    /// Whether mixing before and after these rectifiers is the same for all shares; the votes of two inputs.
+    /// Whether mixing before and after these rectifiers is the same for all shares; the votes of
+    /// two inputs.
     pub fn is_same(first: &[f64], second: &[f64]) -> bool {
         first.iter().zip(second).all(|(s, t)| s * t >= 0.0)
     }

@@ -32,8 +32,12 @@ pub mod solution {
     // ANCHOR: solution
     /// The proposal.
     pub fn proposal() -> Proposal {
-        let conv =
-            |out, stride| Layer::Conv { out, window: Window::new(3, stride, 1), groups: 1, bias: true };
+        let conv = |out, stride| Layer::Conv {
+            out,
+            window: Window::new(3, stride, 1),
+            groups: 1,
+            bias: true,
+        };
         let layers = vec![
             conv(16, 1),
             Layer::Activation,
@@ -50,7 +54,9 @@ pub mod solution {
             split: "by writers: 1437 train, the last 200 of them choose, 360 test once".into(),
             metric: "accuracy on the 360 test digits, mean of 5 seeds".into(),
             baseline: "five nearest neighbours on the same pixels and split".into(),
-            prediction: "at least 1 point more than the neighbours; after shifts of a pixel at least 5".into(),
+            prediction: "at least 1 point more than the neighbours; \
+                         after shifts of a pixel at least 5"
+                .into(),
             model: Some(model),
             examples: 1437,
             epochs: 9 * 100 + 5 * 200,

@@ -12,7 +12,12 @@ pub mod task {
 
     /// The direction of Shampoo's first step, for an invertible gradient.
     pub fn direction(gradient: &DMatrix<f64>) -> DMatrix<f64> {
-        todo!("L and R have the singular vectors of a {} by {} matrix", gradient.nrows(), gradient.ncols())
+        todo!(
+            "L and R have the singular vectors \
+             of a {} by {} matrix",
+            gradient.nrows(),
+            gradient.ncols()
+        )
     }
     // ANCHOR_END: task
 }

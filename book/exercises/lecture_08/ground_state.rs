@@ -9,7 +9,8 @@
 /// What is to be written.
 pub mod task {
     // ANCHOR: task
-    /// Mean over `polynomials` drawn polynomials of the lowest height per weight that `starts` descents find.
+    /// Mean over `polynomials` drawn polynomials of the lowest height per weight that `starts`
+    /// descents find.
     pub fn deepest(spins: usize, polynomials: u64, starts: usize) -> Result<f64, optim::Error> {
         todo!("sample, descend, keep the lowest")
     }
@@ -30,7 +31,8 @@ pub mod solution {
     use optim::landscape::spin_glass::{DescendConfig, Hamiltonian};
     use rand::{SeedableRng, rngs::StdRng};
 
-    /// Mean over `polynomials` drawn polynomials of the lowest height per weight that `starts` descents find.
+    /// Mean over `polynomials` drawn polynomials of the lowest height per weight that `starts`
+    /// descents find.
     pub fn deepest(spins: usize, polynomials: u64, starts: usize) -> Result<f64, optim::Error> {
         let mut sum = 0.0;
         for seed in 0..polynomials {

@@ -8,7 +8,8 @@
 /// What is to be written.
 pub mod task {
     // ANCHOR: task
-    /// The largest k from 1 on for which, and for all smaller ones, the two factors differ by at most `slack`.
+    /// The largest k from 1 on for which, and for all smaller ones, the two factors differ by at
+    /// most `slack`.
     pub fn largest(rate: f64, curvature: f64, slack: f64) -> usize {
         todo!("the difference is about k(k - 1)/2 times the square of rate times curvature")
     }
@@ -25,7 +26,8 @@ pub mod solution {
     //! it lands on the other side of the valley.
 
     // ANCHOR: solution
-    /// The largest k from 1 on for which, and for all smaller ones, the two factors differ by at most `slack`.
+    /// The largest k from 1 on for which, and for all smaller ones, the two factors differ by at
+    /// most `slack`.
     pub fn largest(rate: f64, curvature: f64, slack: f64) -> usize {
         let x = rate * curvature;
         let apart = |k: usize| (1.0 - x).powi(k as i32) - (1.0 - k as f64 * x);

@@ -14,7 +14,8 @@ pub mod task {
     use super::DMatrix;
 
     // ANCHOR: task
-    /// The step for $W$, `(out, in)`, from inputs `(n, in)` and errors `(n, out)`, one row per example.
+    /// The step for $W$, `(out, in)`, from inputs `(n, in)` and errors `(n, out)`, one row per
+    /// example.
     pub fn direction(
         inputs: &DMatrix<f64>,
         errors: &DMatrix<f64>,
@@ -38,7 +39,8 @@ pub mod solution {
     use super::DMatrix;
 
     // ANCHOR: solution
-    /// The step for $W$, `(out, in)`, from inputs `(n, in)` and errors `(n, out)`, one row per example.
+    /// The step for $W$, `(out, in)`, from inputs `(n, in)` and errors `(n, out)`, one row per
+    /// example.
     pub fn direction(
         inputs: &DMatrix<f64>,
         errors: &DMatrix<f64>,

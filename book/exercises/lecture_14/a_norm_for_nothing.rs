@@ -11,7 +11,12 @@
 pub mod task {
     // ANCHOR: task
     /// Weights and biases of the convolution that normalises.
-    pub fn fold(weights: &[f64], taps: usize, norm: [&[f64]; 4], epsilon: f64) -> (Vec<f64>, Vec<f64>) {
+    pub fn fold(
+        weights: &[f64],
+        taps: usize,
+        norm: [&[f64]; 4],
+        epsilon: f64,
+    ) -> (Vec<f64>, Vec<f64>) {
         todo!("{} weights of {taps} taps, {} maps, {epsilon}", weights.len(), norm[0].len())
     }
     // ANCHOR_END: task
@@ -26,13 +31,26 @@ pub mod solution {
 
     // ANCHOR: solution
     /// Weights and biases of the convolution that normalises.
-    pub fn fold(weights: &[f64], taps: usize, norm: [&[f64]; 4], epsilon: f64) -> (Vec<f64>, Vec<f64>) {
+    pub fn fold(
+        weights: &[f64],
+        taps: usize,
+        norm: [&[f64]; 4],
+        epsilon: f64,
+    ) -> (Vec<f64>, Vec<f64>) {
         let [gains, offsets, means, variances] = norm;
-        let scales: Vec<f64> =
-            gains.iter().zip(variances).map(|(gain, variance)| gain / (variance + epsilon).sqrt()).collect();
+        let scales: Vec<f64> = gains
+            .iter()
+            .zip(variances)
+            .map(|(gain, variance)| gain / (variance + epsilon).sqrt())
+            .collect();
         let kernels = weights.chunks(taps).zip(&scales);
-        let folded = kernels.flat_map(|(kernel, scale)| kernel.iter().map(move |weight| weight * scale));
-        let biases = offsets.iter().zip(means).zip(&scales).map(|((offset, mean), scale)| offset - mean * scale);
+        let folded =
+            kernels.flat_map(|(kernel, scale)| kernel.iter().map(move |weight| weight * scale));
+        let biases = offsets
+            .iter()
+            .zip(means)
+            .zip(&scales)
+            .map(|((offset, mean), scale)| offset - mean * scale);
         (folded.collect(), biases.collect())
     }
     // ANCHOR_END: solution

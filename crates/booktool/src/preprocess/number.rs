@@ -8,6 +8,8 @@ use crate::error::Fault;
 
 /// A number of less than this size is shown with a power of ten.
 const SMALL: f64 = 1e-4;
+/// A measured number of this size or more is shown with a power of ten. A count has no fraction and keeps its digits.
+const LARGE: f64 = 1e9;
 /// Exponents from here on, up and down, stay powers of ten.
 const FAR: i32 = 5;
 /// A whole number of fewer digits has no comma.
@@ -85,9 +87,15 @@ pub fn typeset(text: &str) -> String {
     out
 }
 
-/// A cell of a table: [`typeset`], and a value with its spread, its count or its factors stays on one line.
+/// A sentence of a result file: [`typeset`], with the exponents of its powers of ten raised.
+pub fn prose(text: &str) -> String {
+    raised(&typeset(text))
+}
+
+/// A cell of a table: [`prose`], and a value with its spread, its count or its factors stays on one line.
 pub fn cell(text: &str) -> String {
-    let text = raised(&typeset(text)).replace(" ± ", "\u{a0}±\u{a0}").replace("(n = ", "(n\u{a0}=\u{a0}");
+    let text = alike(&prose(text));
+    let text = text.replace(" ± ", "\u{a0}±\u{a0}").replace("(n = ", "(n\u{a0}=\u{a0}");
     let mut parts = text.split(" × ");
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -95,6 +103,28 @@ pub fn cell(text: &str) -> String {
             out.ends_with(|c: char| c.is_ascii_digit()) && part.starts_with(|c: char| c.is_ascii_digit());
         out += if is_product { "\u{202f}×\u{202f}" } else { " × " };
         out += part;
+    }
+    out
+}
+
+/// A text whose means have no more digits behind the point than their spreads, as in `2.2 ± 1`; a power of ten and a
+/// number with commas stay as they are.
+fn alike(text: &str) -> String {
+    let is_part = |c: char| c.is_ascii_digit() || c == '.';
+    let mut parts = text.split(" ± ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let behind = part.trim_start_matches(is_part);
+        let spread = part[..part.len() - behind.len()].trim_end_matches('.');
+        let start = out.trim_end_matches(is_part).len();
+        let decimals = spread.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+        let own = out[start..].split_once('.').map_or(0, |(_, decimals)| decimals.len());
+        let is_plain = !spread.is_empty() && !behind.starts_with(['·', ',']) && !out[..start].ends_with(',');
+        if let (true, Ok(mean)) = (is_plain && own > decimals, out[start..].parse::<f64>()) {
+            out.replace_range(start.., &format!("{mean:.decimals$}"));
+        }
+        out.push_str(" ± ");
+        out.push_str(part);
     }
     out
 }
@@ -118,7 +148,12 @@ fn raised(text: &str) -> String {
 /// A mean with the digits that its spread allows: two of the standard deviation. Without spread up to four of its own.
 pub fn measured(mean: f64, sd: Option<f64>) -> String {
     let largest = mean.abs().max(sd.unwrap_or(0.0));
-    let exponent = if largest > 0.0 && largest < SMALL { largest.log10().floor() as i32 } else { 0 };
+    let is_large = largest >= LARGE && (sd.unwrap_or(0.0) > 0.0 || mean.fract() != 0.0);
+    let is_far = is_large || (largest > 0.0 && largest < SMALL);
+    let exponent = if is_far { largest.log10().floor() as i32 } else { 0 };
+    if is_large && sd.is_none() {
+        return large(mean);
+    }
     let scale = 10_f64.powi(-exponent);
     let (mean, sd) = (mean * scale, sd.map(|sd| sd * scale));
     let decimals = decimals(mean, sd.unwrap_or(0.0));
@@ -136,11 +171,19 @@ pub fn compared(value: f64, mean: f64, sd: Option<f64>) -> String {
     if value != 0.0 && value.abs() < SMALL {
         return measured(value, None);
     }
+    if value.abs() >= LARGE && value.fract() != 0.0 {
+        return large(value);
+    }
     let own = decimals(value, 0.0);
     let size = if value == 0.0 { 0.0 } else { value.abs().log10().floor() };
     let least = (1.0 - size).clamp(0.0, 4.0) as usize; // two digits of a fraction
     let shown = own.min(decimals(mean, sd.unwrap_or(0.0)).max(if size < 0.0 { least } else { 0 }));
     typeset(&format!("{value:.shown$}"))
+}
+
+/// A measured number from [`LARGE`] on: two digits and a power of ten.
+fn large(value: f64) -> String {
+    typeset(&format!("{value:.1e}"))
 }
 
 /// A bound as its author wrote it; one that was computed, with four digits behind the point.
@@ -204,6 +247,11 @@ fn number(text: &str) -> Option<(usize, String)> {
     if text[end..].starts_with(|c: char| c.is_alphanumeric()) && exponent.is_none() && sign == 0 {
         return None;
     }
+    let has_fraction = exponent.is_none() && mantissa.contains('.');
+    if let Some(value) = text[..end].parse::<f64>().ok().filter(|value| has_fraction && value.abs() >= LARGE)
+    {
+        return Some((end, large(value)));
+    }
     let minus = if sign == 1 { "−" } else { "" };
     Some((end, format!("{minus}{}", exponent.map_or_else(|| grouped(mantissa), |e| scientific(mantissa, e)))))
 }
@@ -258,6 +306,7 @@ mod tests {
         assert_eq!(cell("from 10^2 to 10^3."), "from 10<sup>2</sup> to 10<sup>3</sup>.");
         assert_eq!(cell("`10^2`"), "`10^2`");
         assert_eq!(cell("10^x"), "10^x");
+        assert_eq!(prose("up to 10^10 minima, -1 of them"), "up to 10<sup>10</sup> minima, −1 of them");
     }
 
     #[test]
@@ -284,6 +333,8 @@ mod tests {
             ("9999, 10000, -61100840 and 12345.6", "9999, 10,000, −61,100,840 and 12,345.6"),
             ("79,510 weights", "79,510 weights"),
             ("1,797 digits, -1,000 / 400", "1797 digits, −1000 / 400"),
+            ("338619288234.667 and -2500000000.5", "3.4·10¹¹ and −2.5·10⁹"),
+            ("15470264320 and 999999999.5", "15,470,264,320 and 999,999,999.5"), // a count; less than 10⁹
             ("1,234,567 and 3,5-dimethylphenol", "1,234,567 and 3,5-dimethylphenol"),
         ] {
             assert_eq!(typeset(text), printed, "{text}");
@@ -296,6 +347,24 @@ mod tests {
     }
 
     #[test]
+    fn a_mean_in_a_cell_has_no_more_decimals_than_its_spread() {
+        for (text, printed) in [
+            ("2.2e-3 ± 1e-3", "0.002 ± 0.001"),
+            ("2.4e-2 ± 2e-2", "0.02 ± 0.02"),
+            ("1.4e0 ± 1e0", "1 ± 1"),
+            ("-2.66 ± 0.5 (n = 3)", "−2.7 ± 0.5 (n = 3)"),
+            ("1.44 ± 0.5; 0.763 ± 0.030", "1.4 ± 0.5; 0.763 ± 0.030"),
+            ("12 ± 0.5", "12 ± 0.5"), // no digits are made up
+            ("1.4 ± 3·10⁻⁵", "1.4 ± 3·10⁻⁵"),
+            ("1234567.5 ± 2", "1,234,567.5 ± 2"),
+            ("a.b ± c", "a.b ± c"),
+        ] {
+            let printed = printed.replace(" ± ", "\u{a0}±\u{a0}").replace("(n = ", "(n\u{a0}=\u{a0}");
+            assert_eq!(cell(text), printed, "{text}");
+        }
+    }
+
+    #[test]
     fn a_spread_decides_the_digits() {
         for (mean, sd, printed) in [
             (0.93456, Some(0.0123), "0.935 ± 0.012"),
@@ -305,6 +374,10 @@ mod tests {
             (0.5, None, "0.5"),
             (8062.0, None, "8062"),
             (493_224.4, None, "493,224"),
+            (338_619_288_234.667, None, "3.4·10¹¹"),
+            (338_619_288_234.667, Some(390_309_161_940.44), "(3.4 ± 3.9)·10¹¹"),
+            (48_318_971_904.0, None, "48,318,971,904"), // a count
+            (48_318_971_904.0, Some(0.0), "48,318,971,904 ± 0"),
             (0.123_456, None, "0.1235"),
             (1e-5, None, "10⁻⁵"),
             (-2.581e-9, None, "−2.581·10⁻⁹"),
@@ -322,6 +395,8 @@ mod tests {
             (19_173.588_96, 0.053_71, Some(0.00053), "19,174"),
             (3.608_741_774, 1e-15, Some(2e-17), "3.609"),
             (1.0, 0.3517, None, "1"),
+            (338_619_288_234.667, 2.302_55, None, "3.4·10¹¹"),
+            (48_318_971_904.0, 2.302_55, None, "48,318,971,904"),
             (0.43143, 0.00434, Some(0.00018), "0.4314"),
             (0.4, 91.0, Some(14.0), "0.4"),
             (12.743, 10.46, Some(0.001), "12.74"),

@@ -183,7 +183,7 @@ impl Results {
             write!(
                 out,
                 "\n## {heading}: {name} {{#claim-{name}}}\n\n{}\n\n{paper}{}",
-                number::typeset(&head.claim),
+                number::prose(&head.claim),
                 head.checks()
             )
             .expect("writing to a string cannot fail");
@@ -267,9 +267,9 @@ impl Head {
 impl Check {
     /// Verdict, claim, measured, bound, baseline.
     fn row(&self) -> Vec<String> {
-        let mut claim = number::typeset(&self.claim);
+        let mut claim = number::prose(&self.claim);
         if let (false, Some(reason)) = (self.holds, &self.reason_if_failed) {
-            let reason = number::typeset(reason);
+            let reason = number::prose(reason);
             write!(claim, "<br><em>Why it fails:</em> {reason}").expect("writing to a string cannot fail");
         }
         let source = &self.bound_source;
@@ -282,7 +282,7 @@ impl Check {
             Some(Baseline { name, value }) => {
                 let value =
                     number::compared(*value, self.measured.mean.unwrap_or(0.0), self.measured.spread());
-                format!("{}: {value}", number::typeset(name))
+                format!("{}: {value}", number::prose(name))
             }
             None => "none".to_owned(),
         };
