@@ -72,7 +72,7 @@ pub mod task {
 pub mod solution {
     //! Without smoothing the network is certain of nearly all new digits and right about four in five; with much smoothing it
     //! is modest beyond reason. In between lies an $\varepsilon$ at which certainty and accuracy meet, here a hundredth or two,
-    //! and its calibration error is about a third of that without smoothing. It is chosen for this network, this many digits and
+    //! and its calibration error is less than a third of that without smoothing. It is chosen for this network, this many digits and
     //! this long a training: with more digits the network is right more often, and wants less.
     //!
     //! The usual mistake is to measure on the training digits. There every answer is right, the most certain network looks
