@@ -7,9 +7,9 @@
 //!
 //! Now replace the inner product by another function $K(x_i, x)$. The function
 //! $K(x, x') = (1 + x \cdot x')^2 = (\tilde x \cdot \tilde x')^2$ is an inner product too, of vectors that hold all
-//! products of two entries of $\tilde x$; nobody has to compute these vectors. Write the rule in terms of the counts $n_i$, for any $K$. With
-//! $K(x, x') = 1 + x \cdot x'$ it must repeat the mistakes of `Perceptron::train` one by one; with the square
-//! it must learn XOR.
+//! products of two entries of $\tilde x$; nobody has to compute these vectors. Write the rule in terms of the counts
+//! $n_i$, for any $K$. With $K(x, x') = 1 + x \cdot x'$ it must repeat the mistakes of `Perceptron::train` one by
+//! one; with the square it must learn XOR.
 
 /// What is to be written.
 pub mod task {

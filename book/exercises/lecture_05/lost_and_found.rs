@@ -1,8 +1,9 @@
 //! # Lost and found
 //!
 //! *In code.* Kahan's sum keeps what the last addition has rounded away and adds it to the next term: with
-//! $y = x - c$ and $t = s + y$ the new $c$ is $(t - s) - y$, and the new sum is $t$. Run it by hand on $1, 10^{100}, 1, -10^{100}$. The right
-//! answer is 2; what does it give, and in which addition does the first 1 vanish? Then write a sum that finds both.
+//! $y = x - c$ and $t = s + y$ the new $c$ is $(t - s) - y$, and the new sum is $t$. Run it by hand on
+//! $1, 10^{100}, 1, -10^{100}$. The right answer is 2; what does it give, and in which addition does the first 1
+//! vanish? Then write a sum that finds both.
 
 /// What is to be written.
 pub mod task {
