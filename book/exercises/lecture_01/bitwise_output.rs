@@ -26,8 +26,8 @@ pub mod solution {
     //! $0.05\,s - s/2 = -0.45\,s$. With $s = 20$ the answers are $\sigma(9.8)$ or more and $\sigma(-9)$ or
     //! less.
     //!
-    //! The usual mistake is to leave the bias at 0. Then the votes for a 0, which sets no bit, are slightly
-    //! positive, and all four neurons answer about one half: a threshold has to lie between the two cases.
+    //! The usual mistake is to leave the bias at 0. Then the votes for a 0, which sets no bit, are 0 or a little
+    //! more, and all four neurons answer one half or more: a threshold has to lie between the two cases.
 
     // ANCHOR: solution
     /// Weights, one row of ten per bit, and biases of the layer that turns ten

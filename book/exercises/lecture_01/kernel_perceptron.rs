@@ -6,10 +6,10 @@
 //! $$ \tilde w \cdot \tilde x = \sum_i n_i\,y_i\; \tilde x_i \cdot \tilde x . $$
 //!
 //! Now replace the inner product by another function $K(x_i, x)$. The function
-//! $K(x, x') = (1 + x \cdot x')^2$ is an inner product too, of vectors that hold all products of two pixels;
-//! nobody has to compute these vectors. Write the rule in terms of the counts $n_i$, for any $K$. With
-//! $K(x, x') = 1 + x \cdot x'$ it must repeat the mistakes of `Perceptron::train` one by one; with the square
-//! it must learn XOR.
+//! $K(x, x') = (1 + x \cdot x')^2 = (\tilde x \cdot \tilde x')^2$ is an inner product too, of vectors that hold all
+//! products of two entries of $\tilde x$; nobody has to compute these vectors. Write the rule in terms of the counts
+//! $n_i$, for any $K$. With $K(x, x') = 1 + x \cdot x'$ it must repeat the mistakes of `Perceptron::train` one by
+//! one; with the square it must learn XOR.
 
 /// What is to be written.
 pub mod task {
@@ -36,7 +36,7 @@ pub mod solution {
     //! Two mistakes are usual. One is to count a mistake only if the vote has the wrong sign: all votes are 0
     //! at the start, and nothing ever happens. The other is to leave out the 1 in $K$: it is the pixel that
     //! is always on, hence the bias. A kernel buys a hidden layer that is fixed in advance, and pays with a
-    //! vote that costs as much as there are mistakes.
+    //! vote that costs one $K$ for every example that was ever misread.
 
     // ANCHOR: solution
     /// The number of mistakes on each example, after the first pass without a mistake or after
@@ -124,6 +124,12 @@ mod tests {
     #[test]
     fn solution_repeats_the_perceptron_and_learns_xor() {
         check(|x, labels, kernel, max_epochs| super::solution::train(x, labels, kernel, max_epochs));
+    }
+
+    #[test]
+    #[should_panic = "mistakes on each example"]
+    fn where_a_vote_of_zero_is_right_nothing_happens() {
+        check(|x, _, _, _| vec![0; x.len()]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! # Everybody lives equally far away
 //!
 //! *By hand, then in code.* Two points are drawn uniformly in the cube $[0, 1]^d$. What are mean and variance of the
-//! *square* of their distance? From which $d$ on do all squared distances agree within about a tenth? What does that
-//! do to the nearest neighbour?
+//! *square* of their distance? From which $d$ on is its standard deviation a tenth of its mean or less? What does
+//! that do to the nearest neighbour?
 
 /// What is to be written.
 pub mod task {

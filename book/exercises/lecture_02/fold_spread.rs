@@ -4,9 +4,9 @@
 //! its uncertainty. That is right if the ten numbers are independent. They are not: any two of the ten
 //! training sets share eight ninths of their examples.
 //!
-//! Measure it. Draw many data sets, run the cross-validation on each, and return two numbers: the standard
-//! deviation of the ten-fold means over the data sets (what one wants to know), and the mean of the reported
-//! standard errors (what one is told). Which one is larger?
+//! Measure it. Draw many data sets, cross-validate least squares on each (the mean squared error over ten folds),
+//! and return two numbers: the standard deviation of the ten-fold means over the data sets (what one wants to
+//! know), and the mean of the reported standard errors (what one is told). Which one is larger?
 
 /// What is to be written.
 pub mod task {

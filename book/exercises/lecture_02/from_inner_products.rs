@@ -19,8 +19,8 @@ pub mod task {
 
 pub mod solution {
     //! $X^\top X(X^\top a) = X^\top(XX^\top a) = \lambda X^\top a$: the eigenvector of the large matrix is
-    //! $X^\top a$, and since $\lVert X^\top a\rVert^2 = a^\top XX^\top a = \lambda$ it has the length $\sqrt\lambda$,
-    //! by which to divide.
+    //! $X^\top a$, and since $\lVert X^\top a\rVert^2 = a^\top XX^\top a = \lambda$ for an $a$ of length 1 it has the
+    //! length $\sqrt\lambda$, by which to divide.
     //!
     //! The usual mistake is to forget that the rows have to be centred first. Inner products of rows that all lie far
     //! from the origin say mostly that, and the "first direction" is that of the mean. (With a kernel one centres the

@@ -7,8 +7,8 @@
 //! 1. the mean squared error on these $n$ labels, and
 //! 2. that on *new* labels at the same $n$ points?
 //!
-//! Both are a bias and a multiple of $\sigma^2$. Which multiple? What does their difference say about a polynomial of
-//! degree $n - 1$?
+//! Both are the same squared bias plus a multiple of $\sigma^2$. Which multiple? What does their difference say about
+//! a polynomial of degree $n - 1$?
 
 /// What is to be written.
 pub mod task {

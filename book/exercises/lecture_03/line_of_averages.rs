@@ -1,7 +1,7 @@
 //! # An average forgets its rate
 //!
 //! *By hand, then in code.* On the parabola $\frac h2 w^2$ with gradients $hw + \xi$, where the $\xi$ are independent
-//! with mean 0 and variance 1, descend from 0 with the constant rate $\eta$ for $T$ steps.
+//! with mean 0 and variance 1, descend from 0 with the constant rate $\eta < 2/h$ for $T$ steps.
 //!
 //! 1. What is the variance of the last $w_T$, and where does it go for large $T$?
 //! 2. What is the variance of the average $\frac1T\sum_{t=1}^T w_t$?

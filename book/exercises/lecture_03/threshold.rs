@@ -5,8 +5,8 @@
 //! $m_{t+1} = (1 - c\mu/t)^2\,m_t + c^2\sigma^2/t^2$ for $m_t = \E w_t^2$.
 //!
 //! 1. Show that $t\,m_t \to c^2\sigma^2/(2c\mu - 1)$ for $c > \frac1{2\mu}$, and that this is smallest for $c = 1/\mu$.
-//! 2. Complete the function that runs the recursion and returns the order $p$ of $m_t \propto t^{-p}$, from $t = T/2$ and
-//!    $t = T$. What is $p$ below the threshold?
+//! 2. Complete the function that runs the recursion from $m_1 = 1$ and returns the order $p$ of $m_t \propto t^{-p}$,
+//!    from $t = T/2$ and $t = T$. What is $p$ below the threshold?
 
 /// What is to be written.
 pub mod task {
@@ -19,8 +19,10 @@ pub mod task {
 }
 
 pub mod solution {
-    //! Insert $m_t = A/t$ and compare the terms of order $1/t^2$: $-A = -2c\mu A + c^2\sigma^2$. The derivative of
-    //! $c^2/(2c\mu - 1)$ by $c$ vanishes at $c = 1/\mu$. Below the threshold the factor
+    //! Insert $m_t = A/t$ and compare the terms of order $1/t^2$: $-A = -2c\mu A + c^2\sigma^2$. This $A$ is reached from
+    //! any start: up to terms of order $1/t^2$ the number $u_t = t\,m_t$ moves by
+    //! $(c^2\sigma^2 - (2c\mu - 1)\,u_t)/t$, towards $A$ if $2c\mu > 1$, and $\sum 1/t$ is infinite. The derivative
+    //! of $c^2/(2c\mu - 1)$ by $c$ vanishes at $c = 1/\mu$. Below the threshold the factor
     //! $\prod(1 - c\mu/t)^2 \approx t^{-2c\mu}$ decays more slowly than the noise term, so $p = 2c\mu < 1$.
     //!
     //! The usual mistake is to measure $p$ too early: just above the threshold the two orders are close, and the limit is

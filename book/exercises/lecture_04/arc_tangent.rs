@@ -4,7 +4,7 @@
 //! numbers: value and derivatives from those of $y$ and $x$.
 //!
 //! Hint: for $x > 0$ the angle is $\arctan(y/x)$. Its differential is $(x\,dy - y\,dx)/(x^2 + y^2)$, and that is right in
-//! *all* directions.
+//! *all* directions from the origin.
 
 /// What is to be written.
 pub mod task {
@@ -26,7 +26,7 @@ pub mod solution {
     //! $x = 0$ and the wrong one for $x < 0$, although its *derivative* is right there: value and derivative are two
     //! things, and a rule may use different formulas for them.
     //!
-    //! The usual mistake is the sign: increasing $x$ turns a point above the axis towards the axis, so the part of $dx$
+    //! The usual mistake is the sign: increasing $x$ turns a point above the axis towards the angle 0, so the part of $dx$
     //! is $-y/(x^2 + y^2)$.
 
     // ANCHOR: solution

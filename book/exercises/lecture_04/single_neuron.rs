@@ -23,8 +23,8 @@ pub mod task {
 pub mod solution {
     //! 1. Only the slope of that neuron changes: in $\delta^l_k = ((W^{l+1})^\top\delta^{l+1})_k\,\sigma'(z^l_k)$ write
     //!    $f'(z^l_k)$. The equations for weights and biases contain $\delta$ and $a$ only and stay as they are.
-    //! 2. $\delta^l = (W^{l+1})^\top\delta^{l+1}$, a product of transposed matrices. The network computes a linear
-    //!    function plus a constant, whatever its depth.
+    //! 2. $\delta^L = \partial C/\partial a^L$ and $\delta^l = (W^{l+1})^\top\delta^{l+1}$, a product of transposed
+    //!    matrices. The network computes a linear function plus a constant, whatever its depth.
     //!
     //! The usual mistake is to multiply by the slope *before* the matrix: the slope belongs to the neurons of this layer.
 

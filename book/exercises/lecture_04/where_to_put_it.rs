@@ -19,9 +19,10 @@ pub mod task {
 
 pub mod solution {
     //! $t_c(n) = \min_k\, k + t_{c-1}(n - k) + t_c(k)$: the part behind the checkpoint has one less, the part before
-    //! it has all again, since the checkpoint is free by then. For that reason the part before it should be the
-    //! *longer* one. With $c$ checkpoints and each step repeated at most $r$ times a chain can be
-    //! $\binom{c + 1 + r}{r}$ long: memory and time grow as the logarithm of its length (Griewank & Walther 2000).
+    //! it has all again, since the checkpoint is free by then. With $c$ checkpoints and no step made more than $r$
+    //! times a chain can be $\binom{c + 1 + r}{r}$ long (Griewank & Walther 2000). At that length the two parts are as
+    //! $r$ to $c + 1$: the part before the checkpoint is the *longer* one where checkpoints are few, and the shorter
+    //! one where they are many. If $c$ and $r$ grow alike, memory and time grow as the logarithm of the length.
     //!
     //! The usual mistake is to halve. That is the best plan for searching in a list, where both halves have the same
     //! tools.

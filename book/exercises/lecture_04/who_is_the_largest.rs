@@ -17,9 +17,9 @@ pub mod task {
 }
 
 pub mod solution {
-    //! Moving all entries by $\pm1$ moves the maximum by $\pm1$: the shares sum to 1. Raising one entry a little
-    //! cannot lower the maximum, lowering it far cannot raise it: no share is negative. An entry below the maximum
-    //! can move without changing it: its share is 0. Those three suffice. The first two answers are subgradients,
+    //! Moving all entries by $\pm1$ moves the maximum by $\pm1$: the shares sum to 1. Lowering one entry cannot raise
+    //! the maximum: no share is negative. An entry below the maximum can rise a little without changing it: its share
+    //! is not positive either, so 0. Those three suffice. The first two answers are subgradients,
     //! $(1, 1, 1)$ is not: with it a step is three times too long. (A power has such a place too: at 0, $x^p$ has a
     //! slope for $p \ge 1$ only.)
     //!

@@ -1,9 +1,9 @@
 //! # The ε of the smallest calibration error
 //!
-//! Which label smoothing makes a network on the small digits as certain as it is right? `network` trains one on 50 digits
-//! with a given $\varepsilon$. Write the search: for each candidate the calibration error (15 bins) on digits that were *not*
-//! trained on, as a mean over the seeds, and the candidate where it is smallest. The test then asks for that $\varepsilon$ on
-//! digits that your search has not seen.
+//! Which label smoothing makes a network on the small digits as certain as it is right? `network` trains one on 50
+//! digits with a given $\varepsilon$. Write the search: for each candidate the calibration error (15 bins) on digits
+//! that were *not* trained on, as a mean over the seeds, and the candidate where it is smallest. The test then asks
+//! for that $\varepsilon$ on digits that your search has not seen.
 
 use datasets::{Images, digits};
 use dfdx::prelude::{Backward, Cpu, Module, TensorFromVec, Trace};
@@ -70,10 +70,11 @@ pub mod task {
 }
 
 pub mod solution {
-    //! Without smoothing the network is certain of nearly all new digits and right about four in five; with much smoothing it
-    //! is modest beyond reason. In between lies an $\varepsilon$ at which certainty and accuracy meet, here a hundredth or two,
-    //! and its calibration error is about a third of that without smoothing. It is chosen for this network, this many digits and
-    //! this long a training: with more digits the network is right more often, and wants less.
+    //! Without smoothing the network is certain of nearly all new digits and right about four in five; with much
+    //! smoothing it is modest beyond reason. In between lies an $\varepsilon$ at which certainty and accuracy meet,
+    //! here a hundredth or two, and its calibration error is less than a third of that without smoothing. It is
+    //! chosen for this network, this many digits and this long a training: with more digits the network is right more
+    //! often, and wants less.
     //!
     //! The usual mistake is to measure on the training digits. There every answer is right, the most certain network looks
     //! best, and the search returns 0.

@@ -1,8 +1,8 @@
 //! # A cost from its slope
 //!
-//! A hidden-less neuron has the output $a = \tanh z$ and targets $y = \pm 1$. Find the cost $C(a, y)$ with
-//! $\partial C/\partial z = a - y$ and $C(y, y)$ as small as possible, by integrating over $a$. Then write it, without
-//! loss of accuracy for large votes.
+//! A neuron has the output $a = \tanh z$ and targets $y = \pm 1$. Find the cost $C(a, y)$ with
+//! $\partial C/\partial z = a - y$ and $C(y, y) = 0$, by integrating over $z$. Then write it as a function of the vote,
+//! without loss of accuracy for large votes.
 
 /// What is to be written.
 pub mod task {
@@ -17,7 +17,8 @@ pub mod task {
 pub mod solution {
     //! $\int (\tanh z - y)\,dz = \ln\cosh z - yz + \text{const}$. For $y = \pm 1$ and $yz \to \infty$,
     //! $\ln\cosh z \to |z| - \ln 2$, so the constant $\ln 2$ makes the smallest value 0:
-    //! $C = \ln(2\cosh z) - yz = \ln(1 + e^{-2yz})$, the cross-entropy of a sigmoid with twice the vote.
+    //! $C = \ln(2\cosh z) - yz = \ln(1 + e^{-2yz})$, the cross-entropy of a sigmoid with twice the vote. In terms of the
+    //! output it is $-\ln\frac{1 + ya}2$.
     //!
     //! The usual mistake is to compute $\cosh z$: it overflows at $z \approx 710$. Take out the larger exponential.
 
@@ -47,6 +48,12 @@ mod tests {
     #[test]
     fn solution_has_the_slope() {
         check(super::solution::cost);
+    }
+
+    #[test]
+    #[should_panic = "assertion"]
+    fn the_hyperbolic_cosine_overflows() {
+        check(|z, y| (2.0 * z.cosh()).ln() - y * z);
     }
 
     #[test]

@@ -17,9 +17,10 @@ pub mod task {
 
 pub mod solution {
     //! $q = \sigma_w^2 E\,\varphi^2$ gives $\sigma_w^2 = 1/E\,\varphi(\xi)^2 \approx 2.35$. There
-    //! $\chi = E\,\varphi'^2/E\,\varphi^2 \approx 1.07$: gradients grow by 7 % per layer. And $q = 1$ is not stable:
-    //! GELU is close to the identity for large votes and close to one half of it for small ones, so a larger $q$ grows
-    //! and a smaller one shrinks. That is one reason why deep networks with it have normalisation layers.
+    //! $\chi = E\,\varphi'^2/E\,\varphi^2 \approx 1.07$: *squared* gradients grow by 7 % per layer. And $q = 1$ is
+    //! not stable: GELU is close to a rectifier for large votes, which leaves half of the mean square, and close to
+    //! one half of the identity for small ones, which leaves a quarter. So a larger $q$ grows and a smaller one
+    //! shrinks. That is one reason why deep networks with it have normalisation layers.
     //!
     //! The usual mistake is to take He's 2 because GELU looks like a rectifier.
 
@@ -48,6 +49,12 @@ mod tests {
     #[test]
     fn solution_keeps_one() {
         check(super::solution::keeps_one);
+    }
+
+    #[test]
+    #[should_panic = "field.q_map(1.0)"]
+    fn the_two_of_he_is_not_enough() {
+        check(|| 2.0);
     }
 
     #[test]

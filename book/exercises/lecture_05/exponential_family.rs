@@ -21,8 +21,8 @@ pub mod solution {
     //! $\partial p_k/\partial z_l = p_k([k = l] - p_l)$, the covariance of the indicators of $k$ and $l$. A covariance has
     //! $v^\top H v = \operatorname{Var}(v_y) \ge 0$, so $A$ is convex, and $A(z) - z_y$ with it. In every exponential family
     //! the derivatives of the log-partition are mean and covariance of what is observed: with one vote and
-    //! $A = \ln(1 + e^z)$ the loss is the binary cross-entropy, with $A = z^2/2$ half the squared error. That is why each
-    //! of these losses has the derivative *output minus target*.
+    //! $A = \ln(1 + e^z)$ the loss is the binary cross-entropy, with $A = z^2/2$ half the squared error less $y^2/2$. That
+    //! is why each of these losses has the derivative *output minus target*.
     //!
     //! The usual mistake is to exponentiate votes as they are. Take the largest out first: it leaves the sum and comes
     //! back as a term of $A$.
@@ -85,6 +85,16 @@ mod tests {
     #[test]
     fn solution_has_mean_and_covariance() {
         check(super::solution::log_partition);
+    }
+
+    #[test]
+    #[should_panic = "inf, [0.5"]
+    fn exponentials_of_large_votes_overflow() {
+        check(|votes| {
+            let (_, mean, covariance) = super::solution::log_partition(votes);
+            let sum: f64 = votes.iter().map(|z| z.exp()).sum();
+            (sum.ln(), mean, covariance)
+        });
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! # Fifteen voices
 //!
-//! *By hand, then in code.* In Martens' sparse start every unit listens to $k = 15$ others, however many there are.
-//! Which standard deviation of these few weights carries a signal through a deep network of rectifiers?
+//! *By hand, then in code.* In Martens' sparse start every unit listens to $k = 15$ others, however many there are;
+//! in a layer with fewer inputs, to all of them. Which standard deviation of these few weights carries a signal
+//! through a deep network of rectifiers?
 
 /// What is to be written.
 pub mod task {

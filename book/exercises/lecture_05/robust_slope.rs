@@ -59,6 +59,15 @@ mod tests {
     }
 
     #[test]
+    #[should_panic = "q = 0.1, label 0"]
+    fn the_other_votes_have_a_slope_too() {
+        check(|votes, label, q| {
+            let gradient = super::solution::gradient(votes, label, q);
+            gradient.into_iter().enumerate().map(|(k, g)| if k == label { g } else { 0.0 }).collect()
+        });
+    }
+
+    #[test]
     #[should_panic = "chain rule"]
     fn task_is_open() {
         check(super::task::gradient);

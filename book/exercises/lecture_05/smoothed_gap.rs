@@ -3,9 +3,9 @@
 //! *Open in its second part.* Label smoothing asks for $1 - \varepsilon + \varepsilon/C$ in the true class and
 //! $\varepsilon/C$ in each other one. Cross-entropy with one-hot labels has no minimum: a larger vote is always better.
 //! Smoothed, it has one. By how much does the vote of the true class exceed each other vote there? Then take the
-//! $\varepsilon$ that `cargo xtask run calibration` finds best, compute the certainty that it asks for, and compare it
-//! with the share of test digits that the network reads. Run it with `--train-images 4000`: which way does the best
-//! $\varepsilon$ move, and why?
+//! $\varepsilon$ that the experiment `calibration` finds best, compute the certainty that it asks for, and compare it
+//! with the share of test digits that the network reads. Give it 3000 digits to train with (`--train-images`): which
+//! way does the best $\varepsilon$ move, and why?
 
 /// What is to be written.
 pub mod task {
@@ -23,10 +23,13 @@ pub mod solution {
     //! $e^{\text{gap}} = (1 - \varepsilon + \varepsilon/C)/(\varepsilon/C)$, which is
     //! $C(1-\varepsilon)/\varepsilon + 1$.
     //!
+    //! The best $\varepsilon$ asks for more certainty than new digits justify. It asks for it on training digits; of new
+    //! ones the network is less certain by itself, and *that* certainty meets the share that is read. More training
+    //! digits bring the two closer even without smoothing: the best $\varepsilon$ moves towards 0. Smoothing cannot know
+    //! which digits are hard; it asks for the same certainty on all, and a temperature does not.
+    //!
     //! The usual mistake is to give the other classes $\varepsilon/(C - 1)$: the uniform share of smoothing includes the
-    //! true class. A good $\varepsilon$ asks for about as much certainty as the network is right on new digits, so more
-    //! training digits want less smoothing. Smoothing cannot know which digits are hard; it asks for the same
-    //! certainty on all, and a temperature does not.
+    //! true class.
 
     // ANCHOR: solution
     /// Vote of the true class less each other vote where the smoothed loss is least.
@@ -63,6 +66,12 @@ mod tests {
     #[test]
     fn solution_has_no_slope_left() {
         check(super::solution::gap);
+    }
+
+    #[test]
+    #[should_panic = "0.02: "]
+    fn the_uniform_share_includes_the_true_class() {
+        check(|classes, smoothing| ((classes as f64 - 1.0) * (1.0 - smoothing) / smoothing).ln());
     }
 
     #[test]
