@@ -29,9 +29,9 @@ pub mod solution {
     //! multiplied by $c$, as the weights are. That of a leaving weight is $\sum_i w_{hi}^2$, multiplied by $c^2$: its step is
     //! divided by $c$. Both networks take the same step as functions.
     //!
-    //! The usual mistake is to exchange the two, and to divide what enters a unit by $\sum_i w_{hi}^2$: its step is then
-    //! multiplied by $c^{-3}$. To *multiply* by the square of the weight itself is invariant as well, and a weight of 0 then
-    //! stays 0 for ever.
+    //! The usual mistake is to exchange the two, and to divide what enters a unit by $\sum_i w_{hi}^2$: its step is
+    //! then multiplied by $c^{-3}$. To *multiply* by the square of the weight itself is invariant as well, and a
+    //! weight of 0 then stays 0 for ever.
 
     use super::Weights;
 

@@ -1,11 +1,12 @@
 //! # Curvature by two small matrices
 //!
-//! For a layer $z = W a$ with the error $\delta = \partial C_x/\partial z$ of each example, the gradient is
-//! the mean of $\delta a^\top$, and the curvature of all weights of the layer together is about
-//! $A \otimes G$ with $A = \operatorname{mean}(a a^\top)$ and $G = \operatorname{mean}(\delta\delta^\top)$
-//! (Martens and Grosse 2015, *K-FAC*), with the columns of $W$ stacked by $\operatorname{vec}$. A matrix for
-//! 64 times 32 weights would have four million entries; the two factors have five thousand. Write the direction $(A \otimes G)^{-1}\operatorname{vec}(\nabla)$ without
-//! ever forming the product. Add `damping` to the diagonal of both factors first.
+//! For a layer $z = W a$ with the error $\delta = \partial C_x/\partial z$ of each example, the gradient is the mean
+//! of $\delta a^\top$, and the curvature of all weights of the layer together is about $A \otimes G$ with
+//! $A = \operatorname{mean}(a a^\top)$ and $G = \operatorname{mean}(\delta\delta^\top)$ (Martens and Grosse 2015,
+//! *K-FAC*), with the columns of $W$ stacked by $\operatorname{vec}$. A matrix for 64 times 32 weights would have
+//! four million entries; the two factors have five thousand. Write the direction
+//! $(A \otimes G)^{-1}\operatorname{vec}(\nabla)$ without ever forming the product. Add `damping` to the diagonal of
+//! both factors first.
 
 use nalgebra::DMatrix;
 
