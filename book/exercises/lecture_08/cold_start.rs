@@ -19,9 +19,9 @@ pub mod solution {
     //! For $\beta_2 \to 1$, $\rho_t \to t$: it counts gradients, and the first to divide is step 6. A shorter memory
     //! makes the wait *longer*, since old gradients are forgotten on the way: for $\beta_2 = 0.7$,
     //! $\rho_\infty = 5.67$ and it takes 10. For $\beta_2 \le \frac23$ it never begins, since $\rho_\infty \le 5$. The
-    //! steps until then are descent with momentum, of length $\eta\lvert\hat m\rvert$: a rate made for Adam can be far too large
-    //! for them. What is called its warm-up is the factor $r_t$ after that, which rises to 1 over some thousand
-    //! steps.
+    //! steps until then are descent with momentum, of length $\eta\lvert\hat m\rvert$: a rate made for Adam can be far
+    //! too large for them. What is called its warm-up is the factor $r_t$ after that, which rises to 1 over some
+    //! thousand steps.
     //!
     //! The usual mistake is to expect a wait of $1/(1 - \beta_2)$ steps, the length of the memory.
 
