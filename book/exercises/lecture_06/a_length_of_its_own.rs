@@ -1,10 +1,10 @@
 //! # A length of its own
 //!
-//! *By hand, then in code.* Behind batch normalisation the loss does not change with the length of $w$. So its
-//! gradient is orthogonal to $w$, and as long as $G/\lVert w\rVert$, where $G$ is its length at $\lVert w\rVert = 1$.
-//! With the rate $\eta$ and weight decay $\lambda$ a step is $w \leftarrow (1 - \eta\lambda)w - \eta g$. Decay cannot
-//! regularise a function that does not see it; what does it do? Find the length at which a step leaves
-//! $\lVert w\rVert$ as it is.
+//! *By hand, then in code.* With batch normalisation behind it the loss does not change with the length of $w$. So its
+//! gradient $g$ is orthogonal to $w$ and has the length $G/\lVert w\rVert$, where $G$ is its length at
+//! $\lVert w\rVert = 1$; take $G$ for the same in all directions. With the rate $\eta$ and weight decay $\lambda$ a step
+//! is $w \leftarrow (1 - \eta\lambda)w - \eta g$. Decay cannot regularise a function that does not see it; what does it
+//! do? Find the length at which a step leaves $\lVert w\rVert$ as it is.
 
 /// What is to be written.
 pub mod task {

@@ -1,8 +1,8 @@
 //! # A patch at the border
 //!
-//! *In code.* CutMix pastes a square with $1 - \lambda$ of the pixels, its middle anywhere in the picture, and mixes
-//! the labels as the pixels are mixed. At the border a part of the square falls outside. Which share of the label is
-//! that of the first picture?
+//! *In code.* CutMix pastes a square of a second picture into a first one, with $1 - \lambda$ of the pixels and its middle
+//! anywhere, and mixes the labels as the pixels are mixed. At the border a part of the square falls outside. Which share
+//! of the label is that of the first picture?
 
 /// What is to be written.
 pub mod task {
@@ -18,8 +18,8 @@ pub mod task {
 
 pub mod solution {
     //! Rows and columns are cut to the picture before they are multiplied. A patch half as wide as the picture loses
-    //! on average an eighth of its rows and an eighth of its columns, so it covers about three quarters of what
-    //! $\lambda$ says.
+    //! on average an eighth of its rows and an eighth of its columns, so it covers about three quarters of
+    //! what $1 - \lambda$ says.
     //!
     //! The usual mistake is to mix the labels by the $\lambda$ that was drawn. Then the labels say on average that
     //! more of the second picture is visible than there is, which is label noise in one direction.

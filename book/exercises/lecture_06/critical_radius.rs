@@ -28,11 +28,12 @@ pub mod task {
 }
 
 pub mod solution {
-    //! A box that is too small contains no boundary for any kind of data, one that is too large contains one for every
-    //! sample; in between the shares rise at different half sides, and where the difference is largest depends on how far
-    //! training has pushed the boundaries away from the samples. In our runs real data have about one critical sample in
-    //! seventy at a half side of $r = 0.02$, random labels four in ten. More images bring boundaries closer together, so the
-    //! best half side shrinks; compare kinds of data at the same number of images only.
+    //! A box that is too small contains no boundary for any kind of data, one that is too large contains one for
+    //! every sample; in between the shares rise at different half sides, and where the difference is largest depends
+    //! on how far training has pushed the boundaries away from the samples. In the experiment real data have fewer
+    //! than two critical samples in a hundred at a half side of $r = 0.02$, random labels about four in ten. We
+    //! believe that more images bring boundaries closer together, so that the best half side shrinks; compare kinds
+    //! of data at the same number of images only.
     //!
     //! The usual mistakes: to report one share without its half side, to let the search run longer for one kind, and to keep
     //! the step while the box grows, so that the search cannot reach its corners.

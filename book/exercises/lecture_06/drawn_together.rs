@@ -22,7 +22,7 @@ pub mod solution {
     //! steeper.
     //!
     //! The usual mistake is the plain mean of $p$ and $q$. The units of the two losses decide: a loss in millimetres
-    //! squared outvotes one in metres squared, and that is what the weights $\alpha_k$ of multitask learning are for.
+    //! squared outvotes one in metres squared, and that is what a weight for each task is for.
 
     // ANCHOR: solution
     /// The best (u, v) for the curvatures (a, b), the optima (p, q) and the factor of the penalty.

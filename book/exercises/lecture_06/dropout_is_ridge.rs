@@ -81,6 +81,12 @@ mod tests {
     }
 
     #[test]
+    #[should_panic = "keep 0.5: "]
+    fn what_is_kept_must_grow() {
+        check(|x, y, w, keep, draws, rng| super::solution::mean_loss(x, y, &(w * keep), keep, draws, rng));
+    }
+
+    #[test]
     #[should_panic = "what is done to an entry"]
     fn task_is_open() {
         check(super::task::mean_loss);

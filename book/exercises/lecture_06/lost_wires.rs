@@ -19,8 +19,8 @@ pub mod solution {
     //! A mask over $\theta$ has the mean 1 and the variance $(1 - \theta)/\theta$. Both give $y_1$ the variance
     //! $\frac{1-\theta}\theta\sum_i w_{1i}^2x_i^2$: seen from one unit they are the same. Under dropout both outputs
     //! lose the same inputs, and have the covariance $\frac{1-\theta}\theta\sum_i w_{1i}w_{2i}x_i^2$; under
-    //! DropConnect none. So the noise of dropout has as many directions as there are inputs, and that of DropConnect
-    //! as many as there are weights.
+    //! DropConnect none. So dropout disturbs the answer as a whole, by one number for each input; DropConnect disturbs
+    //! every output by itself, by one number for each weight.
     //!
     //! The usual mistake is to compare the two by their variances alone and to conclude that they are one method.
 

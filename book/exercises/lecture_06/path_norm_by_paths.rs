@@ -20,7 +20,7 @@ pub mod solution {
     //! There is one path for each input, hidden unit and output. In its product the hidden unit occurs twice, once in
     //! `first[(h, i)]` and once in `second[(o, h)]`, so a factor on one and its inverse on the other cancel.
     //!
-    //! The usual mistake is to add up products of norms of matrices: that is a bound, not the sum over paths.
+    //! The usual mistake is to multiply the norms of both matrices: that is an upper bound, not the sum over paths.
 
     use nalgebra::DMatrix;
 
@@ -49,7 +49,8 @@ mod tests {
         let mut weights = [dmatrix![1.0, -2.0; 0.5, 3.0; -1.0, 0.1], dmatrix![2.0, 0.0, -1.0; 0.3, 1.0, 1.0]];
         for p in [1.0, 2.0] {
             let fast = path_norm::path_norm(&weights, p).unwrap();
-            assert!((slow(&weights[0], &weights[1], p) - fast).abs() < 1e-12 * fast);
+            let got = slow(&weights[0], &weights[1], p);
+            assert!((got - fast).abs() < 1e-12 * fast, "p = {p}: {got}, in one pass {fast}");
         }
         let before = slow(&weights[0], &weights[1], 2.0);
         path_norm::rescale(&mut weights, 1, 2, 7.0);
@@ -59,6 +60,15 @@ mod tests {
     #[test]
     fn solution_agrees_with_one_pass() {
         check(super::solution::path_norm);
+    }
+
+    #[test]
+    #[should_panic = "p = 1: "]
+    fn a_product_of_norms_is_a_bound() {
+        check(|first, second, p| {
+            let norm = |w: &DMatrix<f64>| w.iter().map(|w| w.abs().powf(p)).sum::<f64>().powf(1.0 / p);
+            norm(first) * norm(second)
+        });
     }
 
     #[test]

@@ -29,8 +29,9 @@ pub mod solution {
     //! multiplied by $c$, as the weights are. That of a leaving weight is $\sum_i w_{hi}^2$, multiplied by $c^2$: its step is
     //! divided by $c$. Both networks take the same step as functions.
     //!
-    //! The usual mistake is to divide by the square of the weight itself. That is invariant as well, and explodes where a
-    //! weight is near 0.
+    //! The usual mistake is to exchange the two, and to divide what enters a unit by $\sum_i w_{hi}^2$: its step is
+    //! then multiplied by $c^{-3}$. To *multiply* by the square of the weight itself is invariant as well, and a
+    //! weight of 0 then stays 0 for ever.
 
     use super::Weights;
 
@@ -129,6 +130,23 @@ mod tests {
     fn plain_descent_does() {
         check(|weights, gradients, learning_rate| {
             [0, 1].map(|layer| &weights[layer] - learning_rate * &gradients[layer])
+        });
+    }
+
+    #[test]
+    #[should_panic = "the functions are"]
+    fn gamma_is_not_of_the_same_side() {
+        check(|weights, gradients, learning_rate| {
+            let mut after = weights.clone();
+            for hidden in 0..weights[0].nrows() {
+                let into = weights[0].row(hidden).norm_squared();
+                let out = weights[1].column(hidden).norm_squared();
+                let entering = weights[0].row(hidden) - gradients[0].row(hidden) * (learning_rate / into);
+                let leaving = weights[1].column(hidden) - gradients[1].column(hidden) * (learning_rate / out);
+                after[0].set_row(hidden, &entering);
+                after[1].set_column(hidden, &leaving);
+            }
+            after
         });
     }
 

@@ -16,9 +16,9 @@ pub mod task {
 
 pub mod solution {
     //! $\partial H/\partial p_j = -\ln p_j - 1$ and $\partial p_j/\partial z_k = p_j([j = k] - p_k)$, together
-    //! $-p_k(\ln p_k + H)$. It is 0 where one $p_k$ is 1, the minimum, and where all are equal, the maximum: a
-    //! network that knows nothing gets no push, and one that is a little wrong is pushed to be sure of it. So the
-    //! term is added slowly, when labelled examples have taught something.
+    //! $-p_k(\ln p_k + H)$. It is 0 where all are equal, the maximum, and where one $p_k$ is 1, the minimum, to which votes
+    //! come in the limit only: a network that knows nothing gets no push, and one that is a little wrong is pushed to be
+    //! sure of it. So the term is added slowly, when labelled examples have taught something.
     //!
     //! The usual mistake is $-p_k(\ln p_k + 1)$, the slope by the probability times the probability. The slopes must
     //! sum to 0, since adding a constant to all votes changes nothing: a check that takes one line.

@@ -63,6 +63,15 @@ mod tests {
     }
 
     #[test]
+    #[should_panic = "left: ([2.0, 0.0], 2.0)"]
+    fn one_direction_is_not_one_unit() {
+        check(|sigma, lambda| {
+            let (eigenvalues, _) = super::solution::best(sigma, lambda);
+            (eigenvalues, eigenvalues[0])
+        });
+    }
+
+    #[test]
     #[should_panic = "which of one and two"]
     fn task_is_open() {
         check(super::task::best);

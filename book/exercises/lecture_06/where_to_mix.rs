@@ -19,9 +19,9 @@ pub mod task {
 
 pub mod solution {
     //! On one side of 0 the rectifier is linear: votes without opposite signs mix alike. Otherwise the line between
-    //! two points of a convex function lies above it, and mixed states are the larger ones. So manifold mixup differs
-    //! from mixup only in units that one input switches on and the other off, that is where the network already tells
-    //! the two apart. Deeper layers have more of those, and that is where it smooths.
+    //! two points of a convex function lies above it, and mixed states are the larger ones. So behind one layer
+    //! manifold mixup differs from mixup only in units that one input switches on and the other off, that is where the
+    //! network already tells the two apart.
     //!
     //! The usual mistake is to count active units. Two inputs with as many active units can have none in common.
 

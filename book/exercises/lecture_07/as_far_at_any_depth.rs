@@ -3,7 +3,8 @@
 //! *By hand, then in code.* A residual network without normalisation, reduced to numbers:
 //! $f(x) = x\,\bigl(1 + \sum_{l=1}^{L} w_{l1}w_{l2}\cdots w_{lm}\bigr)$, $L$ branches of $m$ weights. Let the last
 //! weight of each branch start at 0 and all others at $s$. By how much does $f$ change in the first step of gradient
-//! descent? Choose $s$ such that this does not depend on $L$.
+//! descent with the rate $\eta$, if the slope of the loss by $f$ is $g$? Choose $s$ such that this does not depend on $L$,
+//! with $s = 1$ for a single branch.
 
 /// What is to be written.
 pub mod task {
@@ -16,12 +17,12 @@ pub mod task {
 }
 
 pub mod solution {
-    //! Only the last weights move: every other slope has a factor 0. With the loss's slope
+    //! Only the last weights move: every other slope has a factor 0. With
     //! $g = \partial\ell/\partial f$ a last weight moves by $-\eta g x s^{m-1}$ and changes $f$ by $x s^{m-1}$ times
     //! that. All $L$ together change $f$ by $-\eta g x^2 L s^{2m-2}$, so $s = L^{-1/(2m-2)}$: the rule of Fixup.
     //!
-    //! The usual mistake is $L^{-1/2}$, which keeps the *sum of the branches* at one size at the start. That is a
-    //! condition on the values, and agrees with the one on the step for $m = 2$ alone; with three layers in a branch
+    //! The usual mistake is $L^{-1/2}$, the factor that keeps the *sum* of $L$ independent branches at one size. That is
+    //! a condition on the values, and agrees with the one on the step for $m = 2$ alone; with three layers in a branch
     //! it makes deep networks slow.
 
     // ANCHOR: solution

@@ -62,6 +62,16 @@ mod tests {
     }
 
     #[test]
+    #[should_panic = "parameters: "]
+    fn a_hidden_layer_breaks_the_budget() {
+        check(|| {
+            let mut network = super::solution::design();
+            network.layers.insert(5, Layer::Dense { out: 64, bias: true });
+            network
+        });
+    }
+
+    #[test]
     #[should_panic = "which layer"]
     fn task_is_open() {
         check(super::task::design);

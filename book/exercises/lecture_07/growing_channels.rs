@@ -17,7 +17,7 @@ pub mod task {
 
 pub mod solution {
     //! Layer $i$ reads $c + ik$ channels: $9k\sum_{i < L}(c + ik) = 9k\bigl(cL + \frac{kL(L - 1)}2\bigr)$. Twice the
-    //! layers are nearly four times the parameters once $kL$ exceeds $c$. Against the plain stack:
+    //! layers are nearly four times the parameters once $kL$ is much larger than $c$. Against the plain stack:
     //! $64 \cdot 32 + 32^2(L - 1)/2 > 64^2$ from $L = 6$ on. That is why the paper puts narrow $1 \times 1$
     //! convolutions before the wide ones.
     //!

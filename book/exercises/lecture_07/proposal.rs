@@ -2,7 +2,7 @@
 //!
 //! Fill in a proposal that asks whether a small convolutional network reads the digits of 8 × 8 pixels (`datasets::digits`,
 //! split by writers: 1437 train, 360 test) better than five nearest neighbours do. It must render; the model must have at
-//! most 10 000 parameters; and all training, a choice of settings on a part of the training digits and five seeds included,
+//! most 10,000 parameters; and all training, a choice of settings on a part of the training digits and five seeds included,
 //! must fit into half an hour at $10^9$ multiply-adds per second. *Open:* carry it out, and find out whether your
 //! prediction was wrong.
 
@@ -19,7 +19,7 @@ pub mod task {
 }
 
 pub mod solution {
-    //! The budget decides: 68 352 multiply-adds for a digit, three times that to train, and 1437 digits take less than a
+    //! The budget decides: 68,352 multiply-adds for a digit, three times that to train, and 1437 digits take less than a
     //! third of a second for a pass, so half an hour is 6000 passes. Nine settings of 100 passes each and five seeds of 200
     //! take a third of it.
     //!
@@ -97,6 +97,12 @@ mod tests {
     #[test]
     fn solution_can_be_decided() {
         check(super::solution::proposal);
+    }
+
+    #[test]
+    #[should_panic = "hours(model)"]
+    fn settings_cost_as_well() {
+        check(|| Proposal { epochs: 9 * 1000 + 5 * 200, ..super::solution::proposal() });
     }
 
     #[test]

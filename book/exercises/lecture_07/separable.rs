@@ -45,13 +45,20 @@ mod tests {
             };
             let separable = macs(vec![conv(kernel, inputs, inputs), conv(1, outputs, 1)]);
             let want = separable / macs(vec![conv(kernel, outputs, 1)]);
-            assert!((share(kernel, inputs, outputs) - want).abs() < 1e-12);
+            let got = share(kernel, inputs, outputs);
+            assert!((got - want).abs() < 1e-12, "{inputs} to {outputs}: a share of {got}, not {want}");
         }
     }
 
     #[test]
     fn solution_agrees_with_the_count() {
         check(super::solution::share);
+    }
+
+    #[test]
+    #[should_panic = "64 to 128: "]
+    fn the_outputs_decide() {
+        check(|kernel, inputs, _| super::solution::share(kernel, inputs, inputs));
     }
 
     #[test]

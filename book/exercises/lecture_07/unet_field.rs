@@ -20,8 +20,8 @@ pub mod solution {
     //! up; a pool adds $2^j$. For four pools the lowest resolution sees $1 + 60 + 15 + 64 = 140$ pixels, an output at most
     //! $140 + 60 = 200$.
     //!
-    //! The usual mistake is to count the convolutions on the way up with a step of 1 pixel. They read enlarged maps in
-    //! which neighbours are copies of what lies $2^j$ pixels apart.
+    //! The usual mistake is to count the convolutions on the way up with a step of 1 pixel. On the way up, too, neighbours
+    //! at resolution $j$ stand for pixels that lie $2^j$ apart.
 
     // ANCHOR: solution
     /// Side of the square of pixels that an output can see, for a U-Net with this many pools.
@@ -45,6 +45,12 @@ mod tests {
     #[test]
     fn solution_agrees_with_the_walk() {
         check(super::solution::receptive_field);
+    }
+
+    #[test]
+    #[should_panic = "left: 156"]
+    fn on_the_way_up_a_step_is_as_long() {
+        check(|pools| 1 + 4 * (1 << pools) + (0..pools).map(|j| 5 * (1 << j) + 4).sum::<usize>());
     }
 
     #[test]

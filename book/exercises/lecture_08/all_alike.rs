@@ -2,8 +2,8 @@
 //!
 //! *By hand, then in code.* Shampoo keeps $L = GG^\top$ and $R = G^\top G$, summed over steps, and moves along
 //! $L^{-1/4}GR^{-1/4}$. Put the singular value decomposition $G = U\Sigma V^\top$ of the first gradient into it. What
-//! is the first step? Muon's step is a polynomial $X \leftarrow aX + (bA + cA^2)X$ with $A = XX^\top$, applied five
-//! times. What does *that* do to the singular values?
+//! is the first step? Muon divides $G$ by its norm and applies a polynomial five times,
+//! $X \leftarrow aX + (bA + cA^2)X$ with $A = XX^\top$. What does *that* do to the singular values?
 
 /// What is to be written.
 pub mod task {
@@ -25,8 +25,8 @@ pub mod task {
 pub mod solution {
     //! $L^{-1/4} = U\Sigma^{-1/2}U^\top$ and $R^{-1/4} = V\Sigma^{-1/2}V^\top$, so the step is
     //! $U\Sigma^{-1/2}\Sigma\,\Sigma^{-1/2} V^\top = UV^\top$: the gradient with all singular values set to 1. Muon's
-    //! polynomial is odd, it acts on each $\sigma$ as $a\sigma + b\sigma^3 + c\sigma^5$ and moves all of them towards
-    //! 1, with products only. Both are to matrices what the sign is to numbers, and the first steps of Adam: a large
+    //! polynomial is odd, it acts on each $\sigma$ as $a\sigma + b\sigma^3 + c\sigma^5$ and brings all of them near
+    //! 1, with products only. Both are to matrices what the sign, and the first step of Adam, is to numbers: a large
     //! direction counts no more than a small one.
     //!
     //! The usual mistake is to divide by the norm of the matrix. That keeps the singular values as unequal as they

@@ -1,7 +1,7 @@
 //! # Between nothing and too much
 //!
 //! *By hand, then in code.* Gradients are kept in half precision, in which numbers up to $2^{-25}$ round to 0 and
-//! numbers from 65 520 on to infinity. The loss is multiplied by $2^k$ before the backward pass, and the gradients
+//! numbers from 65,520 on to infinity. The loss is multiplied by $2^k$ before the backward pass, and the gradients
 //! divided by it afterwards. Which $k$ neither lose the smallest gradient nor make the largest one infinite? The
 //! weights are kept in more digits beside: why, if half precision is enough for the gradients?
 
@@ -16,8 +16,8 @@ pub mod task {
 }
 
 pub mod solution {
-    //! $2^k g_{\min} > 2^{-25}$ and $2^k g_{\max} < 65\,520$: from $\lfloor-25 - \log_2 g_{\min}\rfloor + 1$ to
-    //! $\lceil\log_2(65\,520/g_{\max}) \rceil - 1$. Forty factors of 2 lie between the two ends, so one scale serves
+    //! $2^k g_{\min} > 2^{-25}$ and $2^k g_{\max} < 65{,}520$: from $\lfloor-25 - \log_2 g_{\min}\rfloor + 1$ to
+    //! $\lceil\log_2(65{,}520/g_{\max}) \rceil - 1$. Nearly 41 factors of 2 lie between both ends, so one scale serves
     //! gradients that differ by a factor of $10^{12}$. A dynamic scale climbs to the upper end and falls back when it
     //! is passed. The weights are another matter: a weight of 1 has 11 bits in half precision, and a step of
     //! $10^{-4}$ rounds to nothing.

@@ -18,8 +18,8 @@ pub mod task {
 pub mod solution {
     //! The second derivative is $2 + 4\pi^2Ae^{-2\pi^2\sigma^2}\cos 2\pi x$, smallest where the cosine is $-1$. It is
     //! never negative if $2\pi^2Ae^{-2\pi^2\sigma^2} \le 1$: $\sigma = \sqrt{\ln(2\pi^2A)/(2\pi^2)}$, about half a
-    //! wavelength for $A = 10$, and hardly more for much higher waves. A sequence of blurs may start there; a wider
-    //! first blur only costs steps.
+    //! wavelength for $A = 10$, and less than three quarters of one for waves a hundred times as high. A sequence of
+    //! blurs may start there; a wider first blur only costs steps.
     //!
     //! The usual mistake is to blur over whole wavelengths "to be safe". Where the minimum of the *whole* is not that
     //! of its broadest shape, a wide blur leads away from it.

@@ -2,8 +2,9 @@
 //!
 //! *By hand, then in code.* Let least squares have data for which $X\operatorname{sign}(X^\top y) = c\,y$ with a
 //! number $c > 0$. Show that AdaGrad with $\epsilon \to 0$, started at 0 with full gradients, never leaves the line
-//! through $\operatorname{sign}(X^\top y)$, and say where it ends. The shortest solution is another one. Which of the
-//! two would you trust with a new example, of which only the first three features have been seen before?
+//! through $\operatorname{sign}(X^\top y)$, and say where it ends. The shortest solution is another one. Take the data of
+//! the chapter: the label, two constants, and private features. Which of the two would you trust with a new example, of
+//! which only the first three features have been seen before?
 
 /// What is to be written.
 pub mod task {
@@ -21,8 +22,8 @@ pub mod solution {
     //! At $w = as$ with $s = \operatorname{sign}(X^\top y)$ the gradient is $X^\top(aXs - y) = (ac - 1)X^\top y$: a
     //! multiple of one vector for ever. AdaGrad divides each entry by the root of its own sum of squares, and what is
     //! left is its sign: the step is along $s$ again. It ends where $ac = 1$, at $s/c$: every feature, also one that
-    //! occurs once, gets the same weight. The shortest solution is a combination of examples and gives rare features
-    //! little.
+    //! occurs once, gets the same weight. On the chapter's data the two constants then outvote the label $-1$ of a new
+    //! example. The shortest solution is a combination of examples, gives rare features little, and reads it rightly.
     //!
     //! The usual mistake is to expect that all methods that fit the data end at the shortest solution. Only those
     //! whose steps lie in the span of the examples do (Wilson et al. 2017).

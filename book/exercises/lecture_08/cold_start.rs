@@ -2,8 +2,8 @@
 //!
 //! *By hand, then in code.* RAdam divides by the root of the second moment only when enough gradients have been seen.
 //! Its count of them is $\rho_t = \rho_\infty - \frac{2t\beta_2^t}{1 - \beta_2^t}$ with
-//! $\rho_\infty = \frac{2}{1 - \beta_2} - 1$, and it begins when $\rho_t > 5$. In which step? Is a longer memory
-//! $\beta_2$ a longer wait?
+//! $\rho_\infty = \frac{2}{1 - \beta_2} - 1$, and it begins when $\rho_t > 5$, here as in PyTorch; the paper writes 4. In
+//! which step? Is a longer memory $\beta_2$ a longer wait?
 
 /// What is to be written.
 pub mod task {
@@ -16,11 +16,12 @@ pub mod task {
 }
 
 pub mod solution {
-    //! For $\beta_2 \to 1$, $\rho_t \to t$: it counts gradients, and the first is step 6. A shorter memory makes the
-    //! wait *longer*, since old gradients are forgotten on the way: for $\beta_2 = 0.7$, $\rho_\infty = 5.67$ and it
-    //! takes 10. From $\beta_2 \le \frac23$ on, $\rho_\infty \le 5$ and it never begins. The steps until then are
-    //! descent with momentum, of length $\eta\lvert\hat m\rvert$: a rate made for Adam can be far too large for them.
-    //! What is called its warm-up is the factor $r_t$ after that, which rises to 1 over some thousand steps.
+    //! For $\beta_2 \to 1$, $\rho_t \to t$: it counts gradients, and the first to divide is step 6. A shorter memory
+    //! makes the wait *longer*, since old gradients are forgotten on the way: for $\beta_2 = 0.7$,
+    //! $\rho_\infty = 5.67$ and it takes 10. For $\beta_2 \le \frac23$ it never begins, since $\rho_\infty \le 5$. The
+    //! steps until then are descent with momentum, of length $\eta\lvert\hat m\rvert$: a rate made for Adam can be far
+    //! too large for them. What is called its warm-up is the factor $r_t$ after that, which rises to 1 over some
+    //! thousand steps.
     //!
     //! The usual mistake is to expect a wait of $1/(1 - \beta_2)$ steps, the length of the memory.
 

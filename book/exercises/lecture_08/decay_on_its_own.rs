@@ -21,7 +21,7 @@ pub mod solution {
     //! and its root mean square is $g$, so a step moves by $\eta\lambda w/g$: what is left is
     //! $(1 - \eta\lambda/g)^T$. Weights with large gradients are hardly regularised, those with small ones strongly,
     //! and $\lambda$ means something else in every layer. Note that AdamW's shrinking depends on $\eta T$: a run
-    //! twice as long decays twice as much, unless $\lambda$ falls with its length as in AdamWR.
+    //! twice as long decays twice as much, unless $\lambda$ falls with its length. (AdamWR lets it fall with the root.)
     //!
     //! The usual mistake is to move a $\lambda$ from one of the two to the other.
 

@@ -15,9 +15,9 @@ pub mod solution {
     //! 2. $v_1 = (1-\alpha)\,g^2$, so the step is $\eta/\sqrt{1-\alpha}$: ten times $\eta$ for $\alpha = 0.99$.
     //! 3. $\eta\,(1-\beta_1)/\sqrt{1-\beta_2}$, with the usual decays $0.1\,\eta/\sqrt{0.001} \approx 3.16\,\eta$.
     //!
-    //! The usual mistake is to believe that the corrections make the first steps *smaller*. They make them
-    //! the size that you asked for; without them the first steps are three times too long. The function
-    //! below measures all three.
+    //! The usual mistake is to believe that the corrections make the first step *longer*, since $m_1$ is too
+    //! small. The root of $v_1$ is too small by more; without them the first step is three times too long. The
+    //! function below measures the first two.
 
     // ANCHOR: solution
     use dfdx::prelude::*;

@@ -1,6 +1,6 @@
 //! # How deep is the deepest valley?
 //!
-//! *Open.* Theory says that for four layers and many weights no minimum of the spin glass lies below
+//! *Open.* Theory says that for degree $H = 4$ and many weights no minimum of the spin glass lies below
 //! $-E_0 = -1.794$ per weight. Estimate the height of the deepest minimum by simulation: draw polynomials
 //! `Hamiltonian::<4>` with 12 weights, descend from many starts, and keep the lowest height of each
 //! polynomial. Return the mean of these over the polynomials. Then repeat it with fewer and with more weights:
@@ -20,8 +20,8 @@ pub mod task {
 pub mod solution {
     //! Twenty starts on each of twenty polynomials end somewhat above $-E_0$ for 12 weights. The lowest of a few
     //! minima is *above* the ground state when the starts miss it, and a small system's ground state lies
-    //! above its limit in the mean as well; both errors shrink with more starts and more weights. Single
-    //! polynomials go below $-E_0$: the theorem speaks of a limit, and the height of a ground state has
+    //! above its limit in the mean as well; both errors shrink with more starts and more weights. Now
+    //! and then a polynomial goes below $-E_0$: the theorem speaks of a limit, and the height of a ground state has
     //! fluctuations of order $1/\Lambda$.
     //!
     //! The usual mistake is to take the mean over all minima found, which estimates where the band lies and

@@ -21,7 +21,7 @@ pub mod solution {
     //! nearly four growths.
     //!
     //! The usual mistake is to solve $\delta\,1.2^t = D$, the step whose own stride is $D$. All strides before it
-    //! have covered five times that together.
+    //! have covered nearly five times that together.
 
     // ANCHOR: solution
     /// Steps, as a real number, until strides from `first` on have covered this distance.

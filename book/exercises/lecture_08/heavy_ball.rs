@@ -78,6 +78,15 @@ mod tests {
     }
 
     #[test]
+    #[should_panic = "η 1, β 0.81, λ 1: "]
+    fn a_real_part_is_not_the_size() {
+        check(|learning_rate, momentum, eigenvalue| {
+            let middle = 0.5 * (1.0 + momentum - learning_rate * eigenvalue);
+            middle.abs() + (middle * middle - momentum).max(0.0).sqrt()
+        });
+    }
+
+    #[test]
     #[should_panic = "the larger absolute value"]
     fn task_is_open() {
         check(super::task::factor);

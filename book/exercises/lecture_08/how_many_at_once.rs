@@ -17,10 +17,10 @@ pub mod task {
 }
 
 pub mod solution {
-    //! $(1 - \eta h)^k - (1 - k\eta h) \approx \frac{k(k-1)}2(\eta h)^2$: for $\eta h = 0.01$ a twentieth is reached
-    //! at $k = 33$, while the step diverges only at $k = 2/(\eta h) = 200$. It is the steepest direction that
-    //! decides, $h = L$. At the start of training $L$ is large, so the rule breaks there first: that is what the
-    //! warm-up is for.
+    //! $(1 - \eta h)^k - (1 - k\eta h) \approx \frac{k(k-1)}2(\eta h)^2$, and a little less: for $\eta h = 0.01$ it
+    //! is at most a twentieth up to $k = 33$, while the step diverges only at $k = 2/(\eta h) = 200$. It is the
+    //! steepest direction that decides, $h = L$. At the start of training $L$ is large, so the rule breaks there
+    //! first: that is what the warm-up is for.
     //!
     //! The usual mistake is to scale until it diverges. Long before that the large step is no longer $k$ small ones;
     //! it lands on the other side of the valley.

@@ -1,11 +1,12 @@
 //! # Curvature by two small matrices
 //!
-//! For a layer $z = W a$ with the error $\delta = \partial C_x/\partial z$ of each example, the gradient is
-//! the mean of $\delta a^\top$, and the curvature of all weights of the layer together is about
-//! $A \otimes G$ with $A = \operatorname{mean}(a a^\top)$ and $G = \operatorname{mean}(\delta\delta^\top)$
-//! (Martens and Grosse 2015, *K-FAC*). A matrix for 64 times 32 weights would have four million entries; the
-//! two factors have five thousand. Write the direction $(A \otimes G)^{-1}\operatorname{vec}(\nabla)$ without
-//! ever forming the product. Add `damping` to the diagonal of both factors first.
+//! For a layer $z = W a$ with the error $\delta = \partial C_x/\partial z$ of each example, the gradient is the mean
+//! of $\delta a^\top$, and the curvature of all weights of the layer together is about $A \otimes G$ with
+//! $A = \operatorname{mean}(a a^\top)$ and $G = \operatorname{mean}(\delta\delta^\top)$ (Martens and Grosse 2015,
+//! *K-FAC*), with the columns of $W$ stacked by $\operatorname{vec}$. A matrix for 64 times 32 weights would have
+//! four million entries; the two factors have five thousand. Write the direction
+//! $(A \otimes G)^{-1}\operatorname{vec}(\nabla)$ without ever forming the product. Add `damping` to the diagonal of
+//! both factors first.
 
 use nalgebra::DMatrix;
 
@@ -27,14 +28,14 @@ pub mod task {
 }
 
 pub mod solution {
-    //! With columns stacked, $(A \otimes G)\operatorname{vec}(D) = \operatorname{vec}(G D A)$ because $A$ is symmetric. So
+    //! $(A \otimes G)\operatorname{vec}(D) = \operatorname{vec}(G D A)$ because $A$ is symmetric. So
     //! $G D A = \nabla$, hence $D = G^{-1}\,\nabla\,A^{-1}$: one solution from the left and one from the right.
     //!
     //! The usual mistakes: to swap the factors, which the shapes forbid unless the layer is square; to forget
     //! that both means need the *same* examples; and to leave out the damping, without which a feature that
-    //! is always 0 makes $A$ singular. What is gained: a linear change of the inputs, $a \mapsto Ma$, changes
-    //! the direction to $D M^{-1}$, so the network takes the same steps however its inputs are scaled and
-    //! mixed. Adam can undo the scaling, not the mixing.
+    //! is always 0 makes $A$ singular. What is gained: without damping a linear change of the inputs,
+    //! $a \mapsto Ma$, changes the direction to $D M^{-1}$, so the network takes the same steps however its
+    //! inputs are scaled and mixed. Adam can undo the scaling, not the mixing.
 
     use super::DMatrix;
 
@@ -96,6 +97,12 @@ mod tests {
     #[test]
     fn solution_solves_the_large_system() {
         check(super::solution::direction);
+    }
+
+    #[test]
+    #[should_panic = " is not "]
+    fn without_damping_it_is_another_step() {
+        check(|inputs, errors, _| super::solution::direction(inputs, errors, 0.0));
     }
 
     #[test]

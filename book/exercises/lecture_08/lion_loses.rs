@@ -4,8 +4,8 @@
 //! gradient. That forgets how large gradients were. Use it: find slopes $s_1, \dots, s_n$, repeated for ever,
 //! of the losses $f_t(x) = s_t x$ over $[-1, 1]$ such that their mean is positive, so that $-1$ is the best
 //! point, and plain gradient descent goes there, but Lion with its default $\beta$ goes to $+1$. Before you try
-//! Reddi's own sequence, 1010 once and $-10$ a hundred times: for how many of the 101 steps will the average be
-//! positive?
+//! Reddi's own sequence, 1010 once and $-10$ a hundred times: for how many of the 101 steps will the average by
+//! which Lion steps be positive?
 
 /// What is to be written.
 pub mod task {
@@ -21,8 +21,8 @@ pub mod solution {
     //! Lion's average looks back about $1/(1-\beta_2) = 100$ steps. A large slope $C$ lifts it by $C/100$, and
     //! then it decays towards $-c$ and is negative for the rest of the period. For 1000 small slopes of $-1$
     //! and one of $+1050$ it is positive for some 200 steps and negative for the other 800. The mean slope is
-    //! positive all the same. In Reddi's sequence it is positive for about 36 of 101 steps, so that one does
-    //! as well, with less to spare.
+    //! positive all the same. In Reddi's sequence what Lion takes the sign of is positive for about 38 of 101
+    //! steps, so that one does as well, with less to spare.
     //!
     //! The usual mistake is to look for a *very small* counterexample, such as three steps. A method that
     //! averages over a hundred steps can only be fooled by what is longer; Adam is fooled by three steps in

@@ -96,6 +96,17 @@ mod tests {
     }
 
     #[test]
+    #[should_panic = "step 1: "]
+    fn it_steps_from_where_it_stood() {
+        check(|gradient, w, learning_rate, radius| {
+            let here = gradient(w);
+            let norm = here.iter().map(|g| g * g).sum::<f64>().sqrt();
+            let uphill: Vec<f64> = w.iter().zip(&here).map(|(w, g)| w + radius * g / norm).collect();
+            uphill.iter().zip(gradient(&uphill)).map(|(w, g)| w - learning_rate * g).collect()
+        });
+    }
+
+    #[test]
     #[should_panic = "two gradients"]
     fn task_is_open() {
         check(|gradient, w, learning_rate, radius| super::task::step(gradient, w, learning_rate, radius));

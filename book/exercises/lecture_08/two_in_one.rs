@@ -23,8 +23,8 @@ pub mod solution {
     //! $\nu = 1$ it is the heavy ball, with $\nu = 0$ plain descent. AggMo averages several velocities with different
     //! $\mu$; if they are equal it is the heavy ball again.
     //!
-    //! The usual mistake is to keep $\eta = \eta_0$. A mean is $1 - \mu$ times a sum: a rate that was tuned for the
-    //! one is ten times off for the other, and libraries differ in which one they keep.
+    //! The usual mistake is to keep $\eta = \eta_0$. A mean is $1 - \mu$ times a sum: with $\mu = 0.9$ a rate that was
+    //! tuned for the one is ten times off for the other, and libraries differ in which one they keep.
 
     // ANCHOR: solution
     use optim::optimizers::QhmConfig;

@@ -17,8 +17,8 @@ pub mod task {
 
 pub mod solution {
     //! As long as the division leaves no rest every round costs the same, $\frac{n}{\eta^i}\cdot\eta^i r = nr$, and there are
-    //! $1 + \log_\eta n$ rounds. For 64 settings that is 7 times $64r$, where all of them to the end would cost 64 times as
-    //! much. The price: a setting that starts slowly and ends well, a small rate above all, is gone after the first round.
+    //! $1 + \log_\eta n$ rounds. For 64 settings that is 7 times $64r$, where all of them to the end would cost 64 times
+    //! $64r$. The price: a setting that starts slowly and ends well, a small rate above all, is gone after the first round.
     //!
     //! The usual mistake is to add up settings and forget that the survivors train longer: the first round then seems to
     //! cost half of everything.

@@ -1,7 +1,7 @@
 //! # A normalisation for nothing
 //!
-//! In evaluation a batch normalisation multiplies each map by a number and adds another. A convolution in front of it can do
-//! that itself, so that a trained network loses a layer and no answer.
+//! In evaluation a batch normalisation multiplies each map by a number and adds another. A convolution in front of it, which
+//! has no bias of its own then, can do that itself, so that a trained network loses a layer and no answer.
 //!
 //! Write it: `weights` are the kernels of the convolution, output by output, `taps` numbers for each; `norm` holds the
 //! gain, the offset, the running mean and the running variance of each output. Give the weights and the biases of the one
@@ -87,6 +87,16 @@ mod tests {
     #[test]
     fn solution_is_both_layers() {
         check(super::solution::fold);
+    }
+
+    #[test]
+    #[should_panic(expected = " and ")]
+    fn the_mean_is_scaled_too() {
+        check(|weights, taps, norm, epsilon| {
+            let (folded, _) = super::solution::fold(weights, taps, norm, epsilon);
+            let [_, offsets, means, _] = norm;
+            (folded, offsets.iter().zip(means).map(|(offset, mean)| offset - mean).collect())
+        });
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //!
 //! A convolution with stride $s$ reads $y_j = \sum_u w_u\, x_{sj + u - p}$, with $x = 0$ outside. Its gradient by $x$ puts
 //! each $g_j$ back to where $y_j$ was read from. Written as a transposed convolution it has
-//! $(m - 1) s - 2p + k$ places for $m$ outputs, and the input may have had more: those that no window reached.
+//! $(m - 1) s - 2p + k$ places for $m$ outputs, and the input may have had more.
 //!
-//! Derive how many are missing for an input of `n` places (PyTorch calls it the output padding), and write the gradient.
+//! Derive how many are missing for an input of `n` places (PyTorch calls it the output padding), and write the gradient. Is
+//! it 0 at the missing places?
 
 /// What is to be written.
 pub mod task {
@@ -23,8 +24,9 @@ pub mod task {
 
 pub mod solution {
     //! With $m = \lfloor (n + 2p - k)/s \rfloor + 1$ outputs the last window starts at $s(m-1)$ of the padded input and ends
-    //! $(n + 2p - k) \bmod s$ places before its end. That remainder is what is missing: the windows did not read these
-    //! places, so their gradient is 0. For the gradient, change the order of the sums in
+    //! $(n + 2p - k) \bmod s$ places before its end. That remainder is what is missing. Without padding no window
+    //! reads these places, and their gradient is 0. With padding, what is not read is padding first: of 8 places with
+    //! $k = 3$, $s = 2$, $p = 1$ the last is missing and was read all the same. For the gradient, change the order of the sums in
     //! $\sum_j g_j y_j = \sum_j \sum_u g_j w_u x_{sj+u-p}$: place $i$ gets $g_j w_u$ from every pair with $sj + u - p = i$.
     //!
     //! The usual mistake is to turn the kernel around *and* to run over $i$: the kernel turns by itself when the sum over
@@ -81,6 +83,16 @@ mod tests {
     #[test]
     fn solution_is_the_adjoint() {
         check(super::solution::missing, super::solution::back);
+    }
+
+    #[test]
+    #[should_panic(expected = "4 places")]
+    fn what_is_missing_may_have_been_read() {
+        check(super::solution::missing, |g, w, n, s, p| {
+            let mut gradient = super::solution::back(g, w, n, s, p);
+            gradient[n - super::solution::missing(n, w.len(), s, p)..].fill(0.0);
+            gradient
+        });
     }
 
     #[test]

@@ -60,7 +60,18 @@ mod tests {
     }
 
     #[test]
-    #[should_panic]
+    #[should_panic(expected = "left: [1, 2, 2, 2, 2, 2, 2, 2, 1]")]
+    fn taps_over_stride_is_a_mean_only() {
+        check(|n, k, s| {
+            let mut count = vec![k.div_ceil(s); (n - 1) * s + k];
+            let last = count.len() - 1;
+            (count[0], count[last]) = (1, 1);
+            count
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "not yet implemented")]
     fn task_is_open() {
         check(super::task::multiplicity);
     }

@@ -59,6 +59,15 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = " and ")]
+    fn the_mean_divides_once() {
+        check(|maps, weights, area| {
+            let map = super::solution::class_map(maps, weights, area);
+            map.into_iter().map(|value| value / area as f64).collect()
+        });
+    }
+
+    #[test]
     #[should_panic(expected = "not yet implemented")]
     fn task_is_open() {
         check(super::task::class_map);

@@ -69,6 +69,17 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = " and ")]
+    fn halving_does_not_average() {
+        check(|maps, side, weights, bias| {
+            let mean = |map: &[f64]| map.iter().sum::<f64>() / map.len() as f64;
+            let means: Vec<f64> = maps.chunks(side * side).map(mean).collect();
+            let class = |row: &[f64]| row.iter().zip(&means).map(|(w, mean)| w * mean).sum::<f64>();
+            weights.chunks(2 * means.len()).zip(bias).map(|(row, bias)| class(row) + bias).collect()
+        });
+    }
+
+    #[test]
     #[should_panic(expected = "not yet implemented")]
     fn task_is_open() {
         check(super::task::logits);

@@ -70,6 +70,12 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "[1, 1, 2, 2, 2]: 0.1.0.weight")]
+    fn what_has_no_weights_counts_as_well() {
+        check(|blocks, _, block, layer| blocks[..block].iter().sum::<usize>() + layer);
+    }
+
+    #[test]
     #[should_panic(expected = "not yet implemented")]
     fn task_is_open() {
         check(super::task::place);

@@ -40,7 +40,7 @@ mod tests {
     fn check(costs: fn(usize, usize, usize) -> [usize; 2]) {
         let [full, separable] = costs(64, 128, 3);
         let ratio = separable as f64 / full as f64;
-        assert!((ratio - (1.0 / 128.0 + 1.0 / 9.0)).abs() < 1e-15, "{ratio}");
+        assert!((ratio - (1.0 / 128.0 + 1.0 / 9.0)).abs() < 1e-15, "a ratio of {ratio}");
         // The plans' own count on maps of 5 x 5.
         type Depthwise = GroupedConv2D<6, 6, 5, 6, 1, 2, 1, Identity, Unbiased>;
         type Separable = (Depthwise, UnbiasedConv2D<6, 10, 1>);
@@ -52,6 +52,12 @@ mod tests {
     #[test]
     fn solution_is_the_count() {
         check(super::solution::costs);
+    }
+
+    #[test]
+    #[should_panic(expected = "a ratio of")]
+    fn one_kernel_for_each_map() {
+        check(|c, o, k| [k * k * c * o, k * k * c * o + c * o]);
     }
 
     #[test]

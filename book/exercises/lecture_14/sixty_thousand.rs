@@ -66,7 +66,17 @@ mod tests {
     }
 
     #[test]
-    #[should_panic]
+    #[should_panic(expected = "1560")]
+    fn a_map_has_one_bias() {
+        check(|| {
+            let mut layers = super::solution::layers();
+            layers[2] += 60 - 16;
+            layers
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "not yet implemented")]
     fn task_is_open() {
         check(super::task::layers);
     }

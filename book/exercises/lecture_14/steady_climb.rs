@@ -71,6 +71,14 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = " and ")]
+    fn a_square_has_the_slope_2() {
+        check(|start, weights, rate, decay, steps| {
+            super::solution::climbed(start, weights, rate, decay / 2.0, steps)
+        });
+    }
+
+    #[test]
     #[should_panic(expected = "not yet implemented")]
     fn task_is_open() {
         check(super::task::climbed);

@@ -64,13 +64,19 @@ mod tests {
             mean += probability * x;
             depth += probability * f64::from(subset.count_ones());
         }
-        assert!((whole(2.0, &slopes, last) - mean).abs() < 1e-12, "{mean}");
+        assert!((whole(2.0, &slopes, last) - mean).abs() < 1e-12, "all subsets say {mean}");
         assert!((mean_depth(5, last) - depth).abs() < 1e-12, "{depth}");
     }
 
     #[test]
     fn solution_is_the_mean_of_all_subsets() {
         check(super::solution::mean_depth, super::solution::whole);
+    }
+
+    #[test]
+    #[should_panic(expected = "all subsets say")]
+    fn in_use_a_branch_counts_as_often_as_in_training() {
+        check(super::solution::mean_depth, |x, slopes, _| super::solution::whole(x, slopes, 1.0));
     }
 
     #[test]

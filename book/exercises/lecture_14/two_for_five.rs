@@ -51,6 +51,12 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "saves(16, 23, 16)")]
+    fn the_maps_between_count() {
+        check(|c, _, o| 9 * o * (c + o) < 25 * c * o);
+    }
+
+    #[test]
     #[should_panic(expected = "not yet implemented")]
     fn task_is_open() {
         check(super::task::saves);
