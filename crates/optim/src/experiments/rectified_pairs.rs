@@ -258,7 +258,7 @@ impl Experiment for RectifiedPairs {
                 report.networks[0].accuracy.n
             ),
             "Horizontal bars in three groups, one for each network: sixteen rectified filters, eight, and eight whose negatives \
-             are kept. The two bars of a group, before and after training, differ by less than their whiskers.",
+             are kept. The two bars of a group, before and after training, differ by less than the longer of their whiskers.",
             Plot::new(
                 Axis::linear("cosine to the negative of the most opposite filter"),
                 Axis::categories("", names),
