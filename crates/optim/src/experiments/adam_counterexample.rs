@@ -223,7 +223,8 @@ impl Experiment for AdamCounterexample {
             Figure::new(
                 "theorem",
                 format!(
-                    "Adam walks to the worst point of all. Position against step, later steps thinned out, on losses 3x, -x, -x, 3x, … over the \
+                    "Adam walks to the worst point of all. Position against step, later steps thinned out, on losses \
+                     3x, -x, -x, 3x, … over the \
                      interval from -1 to 1, whose sum is least at -1. Adam's regret per step is {:.3} after {} steps, \
                      AMSGrad's {:.4}.",
                     report.three.walks[0].regret, report.steps, report.three.walks[1].regret

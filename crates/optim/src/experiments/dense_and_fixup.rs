@@ -327,7 +327,7 @@ impl Experiment for DenseAndFixup {
                 report.width, report.fixup_gain.n
             ),
             "Three curves over 4, 16 and 64 residual blocks. That of Fixup is level near 85 per cent; that of batch normalisation \
-             starts above it, meets it at 16 blocks and ends below it; that of He's start without normalisation falls to guessing \
+             starts above it, is close to it at 16 blocks and ends below it; that of He's start without normalisation falls to guessing \
              at 16 blocks.",
             plot,
         )]

@@ -515,8 +515,9 @@ fn passes_figure(report: &MemorisationReport) -> Figure {
              training images; mean and one standard deviation of {} seeds.",
             report.seeds
         ),
-        "Two panels over the passes, each with three curves. Above, the Gini coefficient of real data is the highest throughout; that of \
-         random inputs rises for some passes and falls again, that of random labels rises to the end. Below, the shares of critical samples fall; that of random labels stays highest.",
+        "Two panels over the passes, each with three curves. Above, the Gini coefficient of real data is the highest throughout; \
+         that of random inputs rises for some passes and falls again, that of random labels rises to the end. Below, the \
+         shares of critical samples fall; that of random labels stays highest.",
         lab::Body::Panels {
             panels: vec![
                 panel("Gini coefficient", &all, |kind| &kind.gini_by_pass),

@@ -275,7 +275,8 @@ impl Experiment for RuleLeague {
         }
         // AdamW comes to the loss at which it ends before it ends: a loss rises and falls from pass to pass.
         let own = rule("AdamW").map_or(f64::NAN, |adamw| adamw.passes.mean);
-        let reason = "rates chosen by the reading of validation digits, and a weight decay of a tenth, which keeps the training loss up";
+        let reason = "rates chosen by the reading of validation digits, and a weight decay of a tenth, which keeps the training \
+                      loss up";
         for (id, name, bound, source) in [
             ("shampoo-passes", "Shampoo", 0.7, BoundSource::Pilot), // 0.40 ± 0.10 on coarser grids; 0.81 ± 0.17 on these
             ("muon-passes", "Muon", 0.95, BoundSource::Paper),      // fewer; in the pilot it never gets there
@@ -284,7 +285,9 @@ impl Experiment for RuleLeague {
                 checks.push(
                     Check::new(
                         id,
-                        format!("passes of {name} to the training loss at which AdamW ends, as a share of all passes; 1.1 for never"),
+                        format!(
+                            "passes of {name} to the training loss at which AdamW ends, as a share of all; 1.1 for never"
+                        ),
                         new.passes,
                         Bound::AtMost(bound),
                         source,

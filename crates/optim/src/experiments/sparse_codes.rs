@@ -128,7 +128,7 @@ impl Experiment for SparseCodes {
         lecture: 6,
         paper: "Goodfellow, Bengio & Courville (2016), Deep learning, section 7.10",
         claim: "A penalty on activations silences most hidden units for an image and keeps the weights dense, a penalty on \
-                weights makes weights zero and silences no unit more for it, and neither costs much accuracy",
+                weights makes some of them zero and leaves as many units on or more, and neither costs much accuracy",
         sources: &[
             include_str!("sparse_codes.rs"),
             include_str!("digit_nets.rs"),
