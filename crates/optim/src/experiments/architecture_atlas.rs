@@ -309,8 +309,8 @@ impl Experiment for ArchitectureAtlas {
         }
         let costs = Figure::new(
             "costs",
-            "Weights and work are two different costs: AlexNet and ResNet-101 have nearly as many weights, and one needs \
-             eleven times the work of the other. Parameters and multiply-adds of one example, both axes logarithmic, for \
+            "Weights and work are two different costs: AlexNet has more weights than ResNet-101 and needs an eleventh \
+             of its work. Parameters and multiply-adds of one example, both axes logarithmic, for \
              every architecture that the course names.",
             "Scatter plot with logarithmic axes. Points rise from LeNet-5 at the lower left to VGG-16 and GPT-2 at the \
              upper right, with a spread of more than a hundred in work at the same number of weights; U-Net is high for \
