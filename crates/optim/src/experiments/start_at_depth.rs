@@ -333,7 +333,8 @@ impl Experiment for StartAtDepth {
                 "signal",
                 format!(
                     "He's weights carry the signal through ten layers, a library's default loses it, at first \
-                 by a factor of about five per layer, until only the biases are left. Mean square of the votes by layer in random ReLU networks \
+                 by a factor of about five per layer, until only the biases are left. Mean square of the votes by layer in \
+                 random ReLU networks \
                  {WIDE} wide on real digits (points) and the mean field (lines)."
                 ),
                 "Two sets of points with lines through them on a logarithmic axis. One is level. The other falls by more than \
