@@ -223,13 +223,14 @@ impl Experiment for AdamCounterexample {
             Figure::new(
                 "theorem",
                 format!(
-                    "Adam walks to the worst point of all. Position against step on losses 3x, -x, -x, 3x, … over the \
+                    "Adam walks to the worst point of all. Position against step, later steps thinned out, on losses \
+                     3x, -x, -x, 3x, … over the \
                      interval from -1 to 1, whose sum is least at -1. Adam's regret per step is {:.3} after {} steps, \
                      AMSGrad's {:.4}.",
                     report.three.walks[0].regret, report.steps, report.three.walks[1].regret
                 ),
-                "Three curves start at 0. Adam's climbs in small jumps to +1 and stays; those of AMSGrad and of plain \
-                 gradient descent fall to -1 and stay.",
+                "Three curves start at 0 and fall at first. Adam's turns, climbs in small jumps to +1 and stays near it; those \
+                 of AMSGrad and of plain gradient descent come down to -1 in jumps and stay near it.",
                 theorem,
             ),
             Figure::new(

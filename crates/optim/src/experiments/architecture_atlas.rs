@@ -309,8 +309,8 @@ impl Experiment for ArchitectureAtlas {
         }
         let costs = Figure::new(
             "costs",
-            "Weights and work are two different costs: AlexNet and ResNet-101 have nearly as many weights, and one needs \
-             eleven times the work of the other. Parameters and multiply-adds of one example, both axes logarithmic, for \
+            "Weights and work are two different costs: AlexNet has more weights than ResNet-101 and needs an eleventh \
+             of its work. Parameters and multiply-adds of one example, both axes logarithmic, for \
              every architecture that the course names.",
             "Scatter plot with logarithmic axes. Points rise from LeNet-5 at the lower left to VGG-16 and GPT-2 at the \
              upper right, with a spread of more than a hundred in work at the same number of weights; U-Net is high for \
@@ -376,7 +376,7 @@ fn blocks_figure(report: &ArchitectureAtlasReport) -> Figure {
     // Pixels of a panel inside, nearly, and of letters.
     const WIDTH: f64 = 280.0;
     const HEIGHT: f64 = 205.0;
-    const LETTER: f64 = 7.6;
+    const LETTER: f64 = 8.6;
     let panel = |family: &Family| {
         let Drawing { parts, path, ends, columns, rows } = &family.drawing;
         let (column, row) = (WIDTH / *columns as f64, HEIGHT / *rows as f64);
@@ -396,11 +396,16 @@ fn blocks_figure(report: &ArchitectureAtlasReport) -> Figure {
             }
             plot = if fits(&line) {
                 plot.text(line, (*x, y + base))
-            } else if row > 34.0 && kept > 0 {
+            } else if row > 36.0 && kept > 0 {
                 let half = 8.0 / row;
                 plot.text(first, (*x, y + base - half)).text(rest[..kept].join(", "), (*x, y + base + half))
             } else {
-                plot.text(first, (*x, y + base))
+                // One line, with as many of the words as have room.
+                let mut kept = words.len();
+                while kept > 1 && !fits(&words[..kept].join(", ")) {
+                    kept -= 1;
+                }
+                plot.text(words[..kept].join(", "), (*x, y + base))
             };
         }
         let [top, bottom] = ends;

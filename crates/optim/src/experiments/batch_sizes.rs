@@ -146,7 +146,7 @@ impl Experiment for BatchSizes {
         lecture: 8,
         paper: "Goyal et al. (2017), Accurate, large minibatch SGD; You et al. (2020), Large batch optimization for deep \
                 learning (LAMB)",
-        claim: "Twice the batch with twice the learning rate reads as many digits up to a batch of 256; then the rate \
+        claim: "Twice the batch with twice the learning rate loses less than five points up to a batch of 256; then the rate \
                 reaches what no batch allows, the run breaks, and every rate pays for the steps that are missing",
         sources: &[
             include_str!("batch_sizes.rs"),
@@ -351,7 +351,7 @@ impl Experiment for BatchSizes {
                     report.lost[0].n
                 ),
                 "Three curves over the batch from 16 to 1024 on a logarithmic axis. With the rate that stays accuracy falls \
-                 steadily to a quarter; in proportion to the batch it is level and drops at the right; with the best rate \
+                 steadily to a fifth; in proportion to the batch it is level and drops at the right; with the best rate \
                  it falls slowly.",
                 Plot::new(
                     Axis::logarithmic("images in a batch"),

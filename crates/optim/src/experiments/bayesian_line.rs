@@ -216,8 +216,8 @@ impl Experiment for BayesianLine {
             "What is known grows where there are examples. Polynomial of degree 5 with normal coefficients: the solid line is \
              the predictive mean, the band holds nine of ten new targets, the dashed line is the function that made the \
              points. After 64 examples the band is as wide as the noise.",
-            "Four panels with a solid curve in a band, a dashed curve and points. With one example the band fills the \
-             panel except near the point; with 4 and 16 it narrows; with 64 it follows the dashed curve closely.",
+            "Four panels with a solid curve in a band, a dashed curve and points. With one example the band is \
+             wide, but for the end where the point lies; with 4 and 16 it narrows; with 64 it follows the dashed curve closely.",
             Body::Panels { panels: panels.collect(), columns: 2 },
         )]
     }

@@ -159,7 +159,7 @@ impl Experiment for BiasVariance {
         lecture: 2,
         paper: "Goodfellow, Bengio & Courville (2016), Deep learning, sections 5.2 to 5.4",
         claim: "Of polynomials fitted to 20 points of a noisy sine, degree 3 errs least on new points; degree 9 fits its \
-                points better and errs 100 times as much, until a penalty repairs it",
+                points better and errs more than 100 times as much, until a penalty repairs it",
         sources: &[
             include_str!("bias_variance.rs"),
             include_str!("../learning/bias_variance.rs"),

@@ -141,7 +141,7 @@ impl Experiment for BlurredCost {
         lecture: 8,
         paper: "Goodfellow et al. (2016), Deep learning, section 8.7.6; Mobahi & Fisher (2015), A theoretical analysis of \
                 optimization by Gaussian continuation",
-        claim: "In a bowl full of dips continuation finds the lowest of up to 10^10 minima from every start, as many steps from \
+        claim: "In a bowl full of dips continuation finds the lowest of up to 10¹⁰ minima from every start, as many steps from \
                 new starts none; a narrow well it does not find, and new starts find it sometimes",
         sources: &[
             include_str!("blurred_cost.rs"),

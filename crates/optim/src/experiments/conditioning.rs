@@ -330,8 +330,8 @@ fn ravine_figure(report: &ConditioningReport) -> Figure {
             RAVINE.condition
         ),
         "Three panels with the same long ellipses. Gradient descent zigzags across the narrow direction and stops short \
-         of the centre; heavy ball swings and curves into the centre; Nesterov's method swings less and ends \
-         near the centre.",
+         of the centre; heavy ball swings and comes close to the centre; Nesterov's method swings less and ends \
+         closer to it.",
         lab::Body::Panels { panels: report.ravine.iter().map(panel).collect(), columns: 3 },
     )
 }

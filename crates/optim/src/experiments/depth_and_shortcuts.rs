@@ -139,8 +139,8 @@ impl Experiment for DepthAndShortcuts {
         name: "depth-and-shortcuts",
         lecture: 7,
         paper: "He, Zhang, Ren & Sun (2016), Deep residual learning for image recognition",
-        claim: "With shortcuts sixteen layers train where sixteen plain layers do not, and thirty-two with branches that start \
-                at zero; at equal size, two hidden layers read flat digits better than eight",
+        claim: "Shortcuts with a fixed factor do not carry sixteen layers reliably; with branches that start at zero thirty-two \
+                layers train; at equal size, two hidden layers read flat digits better than eight",
         sources: &[
             include_str!("depth_and_shortcuts.rs"),
             include_str!("digit_nets.rs"),

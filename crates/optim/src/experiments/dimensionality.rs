@@ -98,7 +98,7 @@ impl Experiment for Dimensionality {
                 neighbour meaningful?",
         claim: "Among 400 uniform points in 500 dimensions the farthest is at most 17 % farther than the nearest; 1024 \
                 features of noise take 25 points of accuracy or more from nearest neighbours on digits; the error of one \
-                neighbour falls as n^(-2/d)",
+                neighbour falls as n to the power −2/d",
         sources: &[
             include_str!("dimensionality.rs"),
             include_str!("../learning/dimension.rs"),
@@ -296,7 +296,7 @@ fn edges() -> Figure {
     Figure::new(
         "edges",
         "In many dimensions a neighbourhood is not local. Edge of the cube that holds a given share of the unit cube, \
-         v^(1/d): to see a hundredth of the data in ten dimensions it spans over half of every axis.",
+         the dth root of the volume: to see a hundredth of the data in ten dimensions it spans over half of every axis.",
         "Three rising curves against the dimension from 1 to 30. All start near zero and approach one; the one for the \
          largest volume rises first.",
         Plot::new(Axis::linear("dimensions d"), Axis::linear("edge length").range(0.0, 1.0))

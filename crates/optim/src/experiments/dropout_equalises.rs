@@ -525,9 +525,9 @@ fn surface_figure(report: &DropoutEqualisesReport) -> Figure {
         "Dropout breaks a circle of equally good networks into four points, and leaves no other minimum. Lines of equal \
          loss of a tied network with one number to learn, 1, and two units; every critical point for two probabilities θ \
          to keep a unit. All minima have two equal units and the same loss.",
-        "Three maps side by side. Without dropout the lines of equal loss are circles around the middle. With dropout \
+        "Three maps. Without dropout the lines of equal loss are circles around the middle. With dropout \
          four minima lie on the diagonals, four saddles on the axes and a maximum in the middle; with more dropout all of \
          them lie nearer to it.",
-        Body::Panels { panels: panels.collect(), columns: 3 },
+        Body::Panels { panels: panels.collect(), columns: 2 },
     )
 }

@@ -137,8 +137,9 @@ impl Experiment for DyingRelu {
                 let mut overflown = Vec::new();
                 for &seed in &seeds {
                     let (net, trace) = fit(&train, activation, rate, at, seed)?;
-                    overflown.push(if is_finite(&net) { 0.0 } else { 100.0 });
-                    if !is_finite(&net) {
+                    let is_left = is_finite(&net);
+                    overflown.push(if is_left { 0.0 } else { 100.0 });
+                    if !is_left {
                         continue;
                     }
                     let layers = dead_shares(&net, &train)?;

@@ -167,7 +167,7 @@ impl Experiment for GradientClipping {
             ),
             "Bars in three groups. At a rate of 0.1 all three are near 0.9; at 0.3 the one without a bound is lower \
              and has a long whisker; at 1 only the bar of the tightest bound is high, the others are near 0.1 and \
-             0.2.",
+             a quarter.",
             plot,
         )]
     }

@@ -215,8 +215,9 @@ impl Experiment for HeavyDamping {
         lecture: 8,
         paper: "Lucas et al. (2019), Aggregated momentum: stability through passive damping; Ma & Yarats (2019), \
                 Quasi-hyperbolic momentum and Adam for deep learning",
-        claim: "With a damping of 0.999 and its best rate the loss of the heavy ball rises in nearly half of 1,500 steps; \
-                aggregated momentum with as long a memory ends thirty times lower, quasi-hyperbolic ten thousand times",
+        claim: "With a damping of 0.999 and its best rate the loss of the heavy ball rises in about half of 1,500 steps; \
+                aggregated momentum with as long a memory ends more than thirty times lower, quasi-hyperbolic \
+                more than ten thousand times",
         sources: &[
             include_str!("heavy_damping.rs"),
             include_str!("../optimizers/momentum.rs"),

@@ -203,7 +203,7 @@ impl Experiment for HessianBulk {
         lecture: 4,
         paper: "Sagun et al. (2018), Empirical analysis of the Hessian of over-parametrized neural networks; Lanczos (1950)",
         claim: "Nine tenths of the eigenvalues of a trained network's Hessian are smaller than a hundredth of the largest, and \
-                about as many stand apart as there are classes, less one",
+                with more classes more of them stand apart, yet fewer than the classes less one",
         sources: &[
             include_str!("hessian_bulk.rs"),
             include_str!("../autodiff/spectrum.rs"),
@@ -312,7 +312,7 @@ impl Experiment for HessianBulk {
         vec![Figure::new(
             "eigenvalues",
             format!(
-                "A few directions are steep, and their number follows that of the classes. The twenty largest eigenvalues of the \
+                "A few directions are steep, and their number grows with that of the classes. The twenty largest eigenvalues of the \
                  Hessian after training, over the largest, by Lanczos' method; geometric mean over {} starts.",
                 report.spectra[0].loss.n
             ),

@@ -165,8 +165,8 @@ impl Experiment for LearningRateRange {
                  Average loss against learning rate in one sweep; the dotted line is the suggestion, {:.2}. First seed.",
                 report.suggestions[0]
             ),
-            "A curve on a logarithmic axis of learning rates: flat at 2.3 up to about 0.01, then falling ever more steeply, \
-             to the left end of a dotted line, and turning up at the far right.",
+            "A curve on a logarithmic axis of learning rates: flat at 2.3 up to about 0.01, then falling, \
+             across an upright dotted line, to a low stretch near 1, and shooting up to the right of it.",
             Plot::new(Axis::logarithmic("learning rate"), Axis::linear("average loss (nats)"))
                 .line(Line::new("", report.sweep.iter().copied()))
                 .vertical("suggestion", report.suggestions[0]),

@@ -333,6 +333,15 @@ fn points(end: f64, count: usize) -> Vec<f64> {
     (0..count).map(|i| end * (2.0 * i as f64 / (count - 1) as f64 - 1.0)).collect()
 }
 
+/// Where curves are drawn: [`points`], and one place on either side of 0 and of 1, so that a derivative that jumps there is
+/// drawn with a jump.
+fn drawn(end: f64, count: usize) -> Vec<f64> {
+    let beside = [0.0, 1.0].into_iter().flat_map(|kink: f64| [kink - 2.0 * NEAR, kink + 2.0 * NEAR]);
+    let mut places: Vec<f64> = points(end, count).into_iter().chain(beside).collect();
+    places.sort_by(f64::total_cmp);
+    places
+}
+
 impl Experiment for LossShapes {
     type Config = LossShapesConfig;
     type Report = LossShapesReport;
@@ -346,7 +355,7 @@ impl Experiment for LossShapes {
     };
 
     fn run(config: &Self::Config, _: &mut Lab) -> Result<Self::Report, lab::Error> {
-        let (votes, errors) = (points(VOTES, config.points), points(ERRORS, config.points));
+        let (votes, errors) = (drawn(VOTES, config.points), drawn(ERRORS, config.points));
         let (mut losses, mut off_slope) = (Vec::new(), 0.0_f64);
         let mut table = Table::new(["loss", "largest derivative", "derivative, as the mistake grows"]);
         // The mistakes of a vote lie on the left, those of a number on both sides.

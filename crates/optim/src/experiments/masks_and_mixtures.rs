@@ -139,7 +139,8 @@ impl Experiment for MasksAndMixtures {
         name: "masks-and-mixtures",
         lecture: 6,
         paper: "Wan et al. (2013); Verma et al. (2019); Yun et al. (2019); Zhong et al. (2020)",
-        claim: "DropConnect, manifold mixup, CutMix and random erasing each gain over the older method that they change",
+        claim: "On 500 digits no mask and no mixture errs less than plain training does; on average over seeds DropConnect errs \
+                less than dropout and manifold mixup less than mixup, as their papers say",
         sources: &[
             include_str!("masks_and_mixtures.rs"),
             include_str!("digit_nets.rs"),
@@ -278,8 +279,8 @@ impl Experiment for MasksAndMixtures {
                  mean and one standard deviation of {} seeds, {} training and {} test images.",
                 report.methods[0].error.n, report.train_images, report.test_images
             ),
-            "Horizontal bars, longest first: masks on units and on weights, parts of pictures that are blotted, and pictures or \
-             states that are mixed; all lie below zero.",
+            "Horizontal bars, the best method first: masks on units and on weights, parts of pictures that are blotted, and \
+             pictures or states that are mixed; the bar of every method lies below zero.",
             Plot::new(
                 Axis::linear("fewer test errors than without, points"),
                 Axis::categories("", order.iter().map(|method| method.name.clone())),

@@ -149,7 +149,7 @@ impl Experiment for Memorisation {
         lecture: 6,
         paper: "Arpit et al. (2017), A closer look at memorization in deep networks",
         claim: "On real digits few examples carry most of the loss's sensitivity and few lie near a boundary; on noise \
-                all do, and it takes longer to fit random labels",
+                the sensitivity is spread over more of them and more lie near one, and it takes longer to fit random labels",
         sources: &[
             include_str!("memorisation.rs"),
             include_str!("digit_nets.rs"),
@@ -490,8 +490,8 @@ fn fit_figure(report: &MemorisationReport) -> Figure {
              by epoch, first of {} seeds; two hidden layers of {} units.",
             report.images, report.seeds, report.hidden
         ),
-        "Three curves rise to 100 per cent. The one for real data starts above 50, the other two near 10; random inputs \
-         catch up within some epochs, random labels take several times as long.",
+        "Three curves rise to 100 per cent. The one for real data starts highest and that for random labels lowest; random \
+         inputs arrive as early as real data, random labels take several times as long.",
         plot,
     )
 }
@@ -515,8 +515,9 @@ fn passes_figure(report: &MemorisationReport) -> Figure {
              training images; mean and one standard deviation of {} seeds.",
             report.seeds
         ),
-        "Two panels over the passes, each with three curves. Above, the Gini coefficients rise, that of real data first and \
-         highest. Below, the shares of critical samples fall; that of random labels stays highest.",
+        "Two panels over the passes, each with three curves. Above, the Gini coefficient of real data is the highest throughout; \
+         that of random inputs rises for some passes and falls again, that of random labels rises to the end. Below, the \
+         shares of critical samples fall; that of random labels stays highest.",
         lab::Body::Panels {
             panels: vec![
                 panel("Gini coefficient", &all, |kind| &kind.gini_by_pass),
@@ -541,13 +542,13 @@ fn sensitivity_figure(report: &MemorisationReport) -> Figure {
     Figure::new(
         "sensitivity",
         format!(
-            "On real digits a few examples matter much and most hardly at all; on noise all matter alike. Size of the \
+            "On real digits a few examples matter much and most little; on noise they differ far less. Size of the \
              derivative of each image's own loss by its pixels, summed over the epochs, over the mean of all images, in \
              ascending order; {} images, first of {} seeds.",
             report.images, report.seeds
         ),
-        "Three rising curves on a logarithmic axis. The two for noise are flat and close to 1. The one for real data \
-         starts about ten times lower and ends several times higher.",
+        "Three rising curves on a logarithmic axis. The two for noise stay within a factor of five of 1. The one for real \
+         data starts more than a hundred times lower and ends several times higher.",
         plot,
     )
 }

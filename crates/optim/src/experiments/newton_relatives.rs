@@ -515,14 +515,16 @@ impl Experiment for NewtonRelatives {
         vec![Figure::new(
             "saddle",
             format!(
-                "Newton's method goes to the saddle and stays; with the absolute values of the curvatures it leaves at once. Loss \
+                "Newton's method goes to the saddle and stays; with the absolute values of the curvatures it leaves after some \
+                 iterations. Loss \
                  of a network with {} weights against the iteration, from weights of size {NEAR}; each with its best setting, \
                  geometric mean over {} starts.",
                 SIZES.parameters(),
                 report.saddles[0].losses.len()
             ),
             "Four curves on a logarithmic axis. That of Newton's method stays level at the loss of a guess; that of damped Newton \
-             falls first, that of saddle-free Newton falls lowest, and gradient descent comes down last, with swings.",
+             falls first, that of saddle-free Newton is level for some iterations and then falls lowest, \
+             and gradient descent comes down last, with swings.",
             plot,
         )]
     }

@@ -351,7 +351,7 @@ impl Experiment for OptimizerPaths {
                      learning rate of a grid that ends lowest; thin: equal height."
                 ),
                 "Eight panels with the same valley in the form of a horseshoe and a path in each from the upper \
-                 left. Lion and Rprop run down into the bend and along the floor to the right; gradient descent, \
+                 left. Lion runs down into the bend and along the floor to the right, Rprop stays in the bend; gradient descent, \
                  AdaGrad, RMSprop and Adam begin with a long straight leap.",
                 Body::Panels { panels: report.valley.iter().map(valley).collect(), columns: 4 },
             ),

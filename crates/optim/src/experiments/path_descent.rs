@@ -208,7 +208,8 @@ impl Experiment for PathDescent {
                 report.rate_ratio, report.path_difference.n
             ),
             "Three curves over the learning rate, both axes logarithmic. Two of them fall to the right until a rate near \
-             0.3. The third, plain descent from unbalanced weights, ends far to the left and higher.",
+             0.3, behind which that of plain descent rises steeply. The third, plain descent from unbalanced weights, turns \
+             far to the left and higher, and rises to the loss of a guess.",
             plot,
         )]
     }

@@ -253,12 +253,12 @@ impl Experiment for RectifiedPairs {
         vec![Figure::new(
             "opposites",
             format!(
-                "How opposite the filters of the first layer are, at the start and after training. The cosine of a filter and \
+                "Training hardly changes how opposite the filters of the first layer are. The cosine of a filter and \
                  the negative of the most opposite one, mean over the filters; mean and one standard deviation of {} seeds.",
                 report.networks[0].accuracy.n
             ),
             "Horizontal bars in three groups, one for each network: sixteen rectified filters, eight, and eight whose negatives \
-             are kept. Two bars in each group, before and after training.",
+             are kept. The two bars of a group, before and after training, differ by less than the longer of their whiskers.",
             Plot::new(
                 Axis::linear("cosine to the negative of the most opposite filter"),
                 Axis::categories("", names),

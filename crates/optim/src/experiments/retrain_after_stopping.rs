@@ -329,7 +329,7 @@ impl Experiment for RetrainAfterStopping {
                     FILTER.1, FILTER.0
                 ),
                 "Two rising curves over curvatures on a logarithmic axis, equal at the left end. The one of stopping, with \
-                 points on it, rises more steeply from curvature one on and is at 1 where that of L2 is still below.",
+                 points on it, rises more steeply and is at 1 where that of L2 is still below.",
                 Plot::new(
                     Axis::logarithmic("curvature h"),
                     Axis::linear("share of the minimum").range(0.0, 1.0),
@@ -346,7 +346,7 @@ impl Experiment for RetrainAfterStopping {
                      as many steps, or gone on with all of them. Mean and one standard deviation of {} seeds.",
                     half.by_passes.n
                 ),
-                "Three pairs of bars, all above zero on average. Those with half held out are about three times as high as \
+                "Three pairs of bars, all above zero on average. Those with half held out are several times as high as \
                  those with a fifth; the pair in the middle, as many steps, is the lowest.",
                 Plot::new(
                     Axis::categories("", WAYS[1..].iter().copied()),

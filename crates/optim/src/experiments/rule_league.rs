@@ -154,8 +154,9 @@ impl Experiment for RuleLeague {
         lecture: 8,
         paper: "Ma & Yarats (2019), Lucas et al. (2019), Zaheer et al. (2018), Zhuang et al. (2020), Luo et al. (2019), You et \
                 al. (2017, 2020), Shazeer & Stern (2018), Jordan et al. (2024), Gupta et al. (2018)",
-        claim: "With rates chosen on validation digits ten later rules read within a point of the rule that each improves on; \
-                Adafactor with a tenth of Adam's memory, and Shampoo in 0.7 of the passes that AdamW needs to its loss",
+        claim: "With rates chosen on validation digits seven of ten later rules read at most a point less than the rule that each \
+                improves on, and LARS, AdaBound and LAMB do not; Adafactor keeps less than a tenth of Adam's memory, and Shampoo \
+                comes to the loss at which AdamW ends, Muon does not",
         sources: &[
             include_str!("rule_league.rs"),
             include_str!("pooled.rs"),
@@ -272,7 +273,10 @@ impl Experiment for RuleLeague {
                 .reason_if_failed("a first moment, which the paper leaves out as well"),
             );
         }
-        let reason = "rates chosen by the reading of new digits, and a weight decay of a tenth, which keeps the training loss up";
+        // AdamW comes to the loss at which it ends before it ends: a loss rises and falls from pass to pass.
+        let own = rule("AdamW").map_or(f64::NAN, |adamw| adamw.passes.mean);
+        let reason = "rates chosen by the reading of validation digits, and a weight decay of a tenth, which keeps the training \
+                      loss up";
         for (id, name, bound, source) in [
             ("shampoo-passes", "Shampoo", 0.7, BoundSource::Pilot), // 0.40 ± 0.10 on coarser grids; 0.81 ± 0.17 on these
             ("muon-passes", "Muon", 0.95, BoundSource::Paper),      // fewer; in the pilot it never gets there
@@ -281,12 +285,14 @@ impl Experiment for RuleLeague {
                 checks.push(
                     Check::new(
                         id,
-                        format!("passes of {name} to the training loss at which AdamW ends, as a share; 1.1 for never"),
+                        format!(
+                            "passes of {name} to the training loss at which AdamW ends, as a share of all; 1.1 for never"
+                        ),
                         new.passes,
                         Bound::AtMost(bound),
                         source,
                     )
-                    .baseline("AdamW", 1.0)
+                    .baseline("AdamW", own)
                     .reason_if_failed(reason),
                 );
             }

@@ -322,7 +322,7 @@ impl Experiment for SecondOrderDigits {
                 report.minimum
             ),
             "Four falling curves on a logarithmic axis. L-BFGS falls fastest, in a nearly straight line to \
-             1e-8 within 90 evaluations; heavy ball and Adam need two and four times as many; gradient descent bends and \
+             1e-8 within 90 evaluations; heavy ball and Adam need two and three times as many; gradient descent bends and \
              stays high.",
             plot,
         )]

@@ -141,7 +141,7 @@ impl Experiment for SgdRates {
         paper: "Robbins & Monro (1951), A stochastic approximation method; Polyak & Juditsky (1992), Acceleration of \
                 stochastic approximation by averaging",
         claim: "On 442 patients the step 1/(μt) gives an error of order 1/t, a constant step a plateau proportional to the \
-                step, and the mean of the iterates at a constant step the smallest error of all, 4 times below the last \
+                step, and the mean of the iterates at a constant step the smallest error of all, more than 4 times below the last \
                 iterate",
         sources: &[
             include_str!("sgd_rates.rs"),

@@ -128,7 +128,7 @@ impl Experiment for SparseCodes {
         lecture: 6,
         paper: "Goodfellow, Bengio & Courville (2016), Deep learning, section 7.10",
         claim: "A penalty on activations silences most hidden units for an image and keeps the weights dense, a penalty on \
-                weights does the reverse, and neither costs much accuracy",
+                weights makes some of them zero and leaves as many units on or more, and neither costs much accuracy",
         sources: &[
             include_str!("sparse_codes.rs"),
             include_str!("digit_nets.rs"),
@@ -251,8 +251,8 @@ impl Experiment for SparseCodes {
                 report.hidden, report.codes[0].active.n
             ),
             "Horizontal bars in seven groups: no penalty, three on activations, three on weights. On activations the bar of active \
-             units becomes short and that of zero weights is absent; on weights the bar of zeros becomes long and that of active \
-             units stays.",
+             units becomes short and that of zero weights is absent; on weights the bar of zeros becomes longer, and so does \
+             that of active units.",
             Plot::new(Axis::linear("percent").range(0.0, 100.0), Axis::categories("", names()))
                 .bars("units on for an image", bars(|code| code.active))
                 .bars("weights that are zero", bars(|code| code.zeros)),

@@ -289,7 +289,8 @@ impl Experiment for WarmRestarts {
                 report.anytime_gain.n
             ),
             "Three rising curves over the passes. That of the restarts rises to each dotted line, drops behind it and rises \
-             again; that of the constant rate is ragged; that of the one cosine lies low at first and rises to the end.",
+             again; that of the constant rate is ragged; that of the one cosine rises \
+             until the middle of the run and is level from there on.",
             plot,
         )]
     }
