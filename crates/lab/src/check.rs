@@ -103,8 +103,10 @@ impl std::fmt::Display for Bound {
 pub enum BoundSource {
     /// An earlier run: mean minus three standard deviations, or a stated margin.
     Pilot,
-    /// A number or a theorem of the paper.
+    /// A number or a theorem of the paper, or a comparison that it measures.
     Paper,
+    /// What a paper says without measuring it, or measures otherwise (the reason tells how): the bound is the sign alone.
+    Text,
     /// Neither: shown as a guess until a pilot replaces it.
     Guess,
 }
@@ -114,6 +116,7 @@ impl std::fmt::Display for BoundSource {
         f.write_str(match self {
             Self::Pilot => "pilot",
             Self::Paper => "paper",
+            Self::Text => "text",
             Self::Guess => "guess",
         })
     }

@@ -317,7 +317,7 @@ impl Experiment for DrawnCodes {
                 outcome.name.clone(),
                 over(&outcome.accuracies),
                 over(&outcome.refusals),
-                if outcome.spreads.is_empty() { "—".to_owned() } else { over(&outcome.spreads) },
+                if outcome.spreads.is_empty() { "–".to_owned() } else { over(&outcome.spreads) },
             ]);
         }
         let full = DrawnCodesConfig::default();
@@ -377,19 +377,19 @@ impl Experiment for DrawnCodes {
                 "test accuracy with equation 9 minus that with equation 8, same seeds",
                 gained(&posterior.accuracies, &likelihood.accuracies),
                 Bound::AtLeast(0.0),
-                BoundSource::Paper,
+                BoundSource::Text,
             )
             .baseline("equation 8", mean(&likelihood.accuracies))
-            .reason_if_failed("fixed codes cannot collapse, and so equation 8 already keeps classes apart"),
+            .reason_if_failed("the paper gives no number for fixed codes, which cannot collapse: equation 8 already keeps classes apart"),
             Check::new(
                 "distances-refuse",
                 "chance that a digit has a surer answer than clothes: equation 9 minus softmax, same seeds",
                 gained(&posterior.refusals, &softmax.refusals),
                 Bound::AtLeast(0.0),
-                BoundSource::Paper,
+                BoundSource::Text,
             )
             .baseline("softmax", mean(&softmax.refusals))
-            .reason_if_failed("clothes fill the frame, and F6 answers them with states near a drawing"),
+            .reason_if_failed("the paper compares with sigmoids; clothes fill the frame, and F6 answers them with states near a drawing"),
             Check::new(
                 "trained-codes-draw-together",
                 "spread of codes trained with equation 8 over that of the drawings",

@@ -412,7 +412,7 @@ fn penalty(report: &BiasVarianceReport) -> Figure {
     Figure::new(
         "penalty",
         format!(
-            "A penalty sells bias for variance. Degree 9 on {} points, penalty α on the squared Legendre coefficients: \
+            "A penalty buys less variance with bias. Degree 9 on {} points, penalty α on the squared Legendre coefficients: \
              bias rises with α, variance falls, and their sum is least in between.",
             report.examples
         ),

@@ -280,7 +280,7 @@ impl Experiment for HessianBulk {
                         format!("eigenvalues above the widest gap with {} classes", s.classes),
                         Measured::over(&s.outliers),
                         Bound::Within(classes - 2.0, classes),
-                        BoundSource::Paper,
+                        BoundSource::Text,
                     )
                     .baseline("before training", {
                         let before = s.largest_before.iter().map(|values| widest_gap(values).0 as f64);
