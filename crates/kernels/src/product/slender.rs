@@ -1,9 +1,10 @@
 //! Products with a side of at most four: there a general kernel spends its time on packing and on empty tiles.
 //!
 //! Two of the shapes need no packing, and their transposes: few terms in each sum (a layer of few inputs, the gradient of
-//! a layer of few outputs), and few rows in the result (the weights' gradients of both). Each element is one chain of
-//! fused multiply-adds in the order of the terms, as in `gemm`, so both give the same bits (where nothing is scaled). The
-//! chain begins at zero, and is added to what was there; with one term or two it begins at what was there.
+//! a layer of few outputs), and few rows in the result (the weights' gradients of both). Each element is one chain in the
+//! order of the terms, as in `gemm`, so both give the same bits (where nothing is scaled): of fused multiply-adds that
+//! begin at zero and are added to what was there, or, with one term or two, of products that are rounded and added to
+//! what was there one by one.
 #![allow(unsafe_code)]
 use crate::Real;
 use crate::product::Layout;
@@ -16,7 +17,7 @@ use std::slice;
 const SHORT: usize = 4;
 /// Columns that are computed at a time, and at least so many must be there.
 const WIDE: usize = 32;
-/// Up to so many terms are added to the result one after the other; the sum of more is added as a whole.
+/// Up to so many terms are rounded and added to the result one after the other; the fused sum of more is added as a whole.
 const CHAINED: usize = 2;
 /// Terms beyond which `gemm` adds up in several blocks.
 const MOST_TERMS: usize = 256;
@@ -171,24 +172,20 @@ impl<E: Real, const K: usize> Body for FewTerms<'_, E, K> {
             for i in 0..m {
                 let row = c.row(i, left..right);
                 let mut sums = [E::zero(); WIDE];
-                let mut from = 0;
                 if K <= CHAINED && accumulate {
                     match row.as_array::<WIDE>() {
                         Some(row) => sums = *row,
                         None => sums[..row.len()].copy_from_slice(row),
                     }
-                } else if K <= CHAINED {
-                    // Not added to a zero, which would lose the sign of a product that is -0.
-                    let factor = a.at(i, 0);
-                    for j in 0..WIDE {
-                        sums[j] = factor * block[0][j];
-                    }
-                    from = 1;
                 }
-                for l in from..K {
+                for l in 0..K {
                     let factor = a.at(i, l);
                     for j in 0..WIDE {
-                        sums[j] = factor.mul_add(block[l][j], sums[j]);
+                        sums[j] = if K <= CHAINED {
+                            factor * block[l][j] + sums[j]
+                        } else {
+                            factor.mul_add(block[l][j], sums[j])
+                        };
                     }
                 }
                 let adds = K > CHAINED && accumulate;
