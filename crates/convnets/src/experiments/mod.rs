@@ -8,10 +8,12 @@
 //! | [`MovedPictures`] | moves cost convolutions less than dense layers, and means of maps less again |
 //! | [`PretrainedLenet`] | the networks in this crate beat the nearest neighbours, and rounding costs them nothing |
 //! | [`DrawnCodes`] | distances from drawings, the output of 1998, read nearly as many digits as a softmax |
+//! | [`FactorisedWindows`] | two windows of 3 × 3, or a row and a column, cost less than one of 5 × 5 and read as much |
 //! | [`NielsenLadder`] | each of Nielsen's steps from dense to deep reads more digits |
 //! | [`AuxiliaryHeads`] | heads bring gradients to the bottom where the start does not |
 //! | [`GradientsThroughDepth`] | what shortcuts do to gradients before the first step |
 //! | [`ResidualDegradation`] | a deeper plain network trains worse, a residual one does not suffer so |
+//! | [`WideResiduals`] | how many wide residual networks a large learning rate loses, with whole and with scaled branches |
 //! | [`ShortcutOptions`] | zeros or projections where the shape changes: both do |
 //! | [`LabelSmoothing`] | smoothed labels stop the gap between logits where the formula says |
 //! | [`UnetNuclei`] | weights on the borders keep touching cells apart |
@@ -25,6 +27,7 @@ mod deformation;
 mod degradation;
 mod depths;
 mod drawings;
+mod factors;
 mod favourites;
 mod heads;
 mod ladder;
@@ -35,6 +38,7 @@ mod rungs;
 mod saliency;
 mod shortcuts;
 mod smoothing;
+mod widths;
 
 pub use atlas::{NetworkAtlas, NetworkAtlasConfig, NetworkAtlasReport};
 pub use costs::{ConvolutionCosts, ConvolutionCostsConfig, ConvolutionCostsReport};
@@ -42,6 +46,7 @@ pub use deformation::{ElasticDeformation, ElasticDeformationConfig, ElasticDefor
 pub use degradation::{ResidualDegradation, ResidualDegradationConfig, ResidualDegradationReport};
 pub use depths::{GradientsThroughDepth, GradientsThroughDepthConfig, GradientsThroughDepthReport, SCALE};
 pub use drawings::{DrawnCodes, DrawnCodesConfig, DrawnCodesReport};
+pub use factors::{FactorisedWindows, FactorisedWindowsConfig, FactorisedWindowsReport};
 pub use favourites::{FavouritePictures, FavouritePicturesConfig, FavouritePicturesReport};
 pub use heads::{AuxiliaryHeads, AuxiliaryHeadsConfig, AuxiliaryHeadsReport};
 pub use ladder::{FashionLadder, FashionLadderConfig, FashionLadderReport, SHIFT};
@@ -52,6 +57,7 @@ pub use rungs::{NielsenLadder, NielsenLadderConfig, NielsenLadderReport};
 pub use saliency::{SaliencyMaps, SaliencyMapsConfig, SaliencyMapsReport};
 pub use shortcuts::{ShortcutOptions, ShortcutOptionsConfig, ShortcutOptionsReport};
 pub use smoothing::{LabelSmoothing, LabelSmoothingConfig, LabelSmoothingReport};
+pub use widths::{WideResiduals, WideResidualsConfig, WideResidualsReport};
 
 use lab::Tile;
 
@@ -64,9 +70,11 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<MovedPictures>(),
         lab::entry::<PretrainedLenet>(),
         lab::entry::<DrawnCodes>(),
+        lab::entry::<FactorisedWindows>(),
         lab::entry::<NielsenLadder>(),
         lab::entry::<AuxiliaryHeads>(),
         lab::entry::<ResidualDegradation>(),
+        lab::entry::<WideResiduals>(),
         lab::entry::<ShortcutOptions>(),
         lab::entry::<GradientsThroughDepth>(),
         lab::entry::<LabelSmoothing>(),

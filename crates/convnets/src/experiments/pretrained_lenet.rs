@@ -196,9 +196,10 @@ impl Experiment for PretrainedLenet {
     fn checks(report: &Self::Report) -> Vec<Check> {
         // Pilot: the recipe on the validation parts. Two passes over an eighth of the digits end above chance, no more.
         let [mnist, fashion] = if report.is_full { [0.975, 0.80] } else { [0.2, 0.12] };
-        // Pilot, seeds 100 to 102: 0.00017 ± 0.00029 of the digits, -0.0017 ± 0.0029 of the clothes; three standard
-        // deviations above. Short trainings, seeds 100 and 101: below 0.002, and one picture of 400 is 0.0025.
-        let [digits, clothes] = if report.is_full { [0.001, 0.007] } else { [0.01, 0.01] };
+        // Pilot, seeds 100 to 102: 0.00017 ± 0.00029 of the digits, -0.0017 ± 0.0029 of the clothes. Bounds: three standard
+        // deviations above; for clothes three of the mean, up to the next whole picture, the second of 400. Short trainings,
+        // seeds 100 and 101: below 0.002.
+        let [digits, clothes] = [if report.is_full { 0.001 } else { 0.01 }, 0.005];
         let accuracy = |id, claim, network: &NetworkReport, bound| {
             Check::new(id, claim, network.accuracy, Bound::AtLeast(bound), BoundSource::Pilot)
                 .baseline("five nearest neighbours", network.neighbours)
@@ -209,7 +210,7 @@ impl Experiment for PretrainedLenet {
                 .baseline("the network in the crate", network.loss())
                 .reason_if_failed("one large weight of an output makes the steps of its others coarse")
         };
-        vec![
+        let mut checks = vec![
             accuracy("mnist-accuracy", "share of 2,000 test digits that LeNet reads", &report.mnist, mnist),
             accuracy(
                 "fashion-accuracy",
@@ -223,13 +224,17 @@ impl Experiment for PretrainedLenet {
                 &report.mnist,
                 digits,
             ),
-            rounding(
+        ];
+        // A short training hardly reads clothes: weights of three levels lose nothing of it.
+        if report.is_full {
+            checks.push(rounding(
                 "fashion-rounding",
                 "share of the test pictures of clothes lost by rounding the weights to 8 bits",
                 &report.fashion,
                 clothes,
-            ),
-        ]
+            ));
+        }
+        checks
     }
 
     fn figures(report: &Self::Report) -> Vec<Figure> {
