@@ -19,6 +19,8 @@ const SHORT: usize = 4;
 const WIDE: usize = 32;
 /// Up to so many terms are rounded and added to the result one after the other; the fused sum of more is added as a whole.
 const CHAINED: usize = 2;
+/// Elements of a result up to which `gemm` forms dot products, where the terms of both operands lie side by side.
+const DOTTED: usize = 256;
 /// Terms beyond which `gemm` adds up in several blocks.
 const MOST_TERMS: usize = 256;
 
@@ -111,7 +113,8 @@ pub enum Form {
 /// The form of a product of (m, k) and (k, n), if it has one; strides as in [`View`]. A product with a vector has none:
 /// `gemm` knows them.
 pub fn form([m, k, n]: [usize; 3], a: [usize; 2], b: [usize; 2], c: [usize; 2]) -> Option<Form> {
-    let few_terms = (1..=SHORT).contains(&k);
+    let is_dotted = m * n <= DOTTED && a[1] == 1 && b[0] == 1;
+    let few_terms = (1..=SHORT).contains(&k) && !is_dotted;
     let few_rows = |m: usize| m <= SHORT && (CHAINED + 1..=MOST_TERMS).contains(&k);
     match () {
         () if m < 2 || n < 2 => None,
@@ -172,13 +175,21 @@ impl<E: Real, const K: usize> Body for FewTerms<'_, E, K> {
             for i in 0..m {
                 let row = c.row(i, left..right);
                 let mut sums = [E::zero(); WIDE];
+                let mut from = 0;
                 if K <= CHAINED && accumulate {
                     match row.as_array::<WIDE>() {
                         Some(row) => sums = *row,
                         None => sums[..row.len()].copy_from_slice(row),
                     }
+                } else if K <= CHAINED {
+                    // Not added to a zero, which would lose the sign of a product that is -0.
+                    let factor = a.at(i, 0);
+                    for j in 0..WIDE {
+                        sums[j] = factor * block[0][j];
+                    }
+                    from = 1;
                 }
-                for l in 0..K {
+                for l in from..K {
                     let factor = a.at(i, l);
                     for j in 0..WIDE {
                         sums[j] = if K <= CHAINED {
