@@ -228,7 +228,7 @@ impl Experiment for ElasticDeformation {
                 "F1 of instances with dropout at the bottom minus that without, same seeds",
                 over(&report.dropped, |scores| scores.f1),
                 Bound::AtLeast(0.0),
-                BoundSource::Text,
+                BoundSource::Paper,
             )
             .baseline("without", plain(|scores| scores.f1))
             .reason_if_failed(

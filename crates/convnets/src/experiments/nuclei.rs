@@ -517,7 +517,7 @@ impl Experiment for UnetNuclei {
                     &iou(&report.border).iter().map(|iou| iou - report.otsu.iou).collect::<Vec<_>>(),
                 ),
                 Bound::AtLeast(0.0),
-                BoundSource::Text,
+                BoundSource::Paper,
             )
             .baseline("Otsu's threshold after a blur", report.otsu.iou)
             .reason_if_failed("border weights trade pixels for separation"),
@@ -535,7 +535,7 @@ impl Experiment for UnetNuclei {
                 "F1 of instances with border weights and skips minus that without skips, same seeds",
                 Measured::over(&gained(&border, &f1(&report.border_without_skips))),
                 Bound::AtLeast(0.0),
-                BoundSource::Text,
+                BoundSource::Paper,
             )
             .baseline("border weights, no skips", Measured::over(&f1(&report.border_without_skips)).mean)
             .reason_if_failed("two levels lose little of where an edge is"),
@@ -544,7 +544,7 @@ impl Experiment for UnetNuclei {
                 "intersection over union with equal weights and skips minus that without skips, same seeds",
                 Measured::over(&gained(&iou(&report.equal), &iou(&report.equal_without_skips))),
                 Bound::AtLeast(0.0),
-                BoundSource::Text,
+                BoundSource::Paper,
             )
             .baseline("equal weights, no skips", Measured::over(&iou(&report.equal_without_skips)).mean)
             .reason_if_failed("two levels lose little of where an edge is"),

@@ -247,8 +247,8 @@ impl Experiment for SaliencyMaps {
     const ABOUT: About = About {
         name: "saliency-maps",
         lecture: 14,
-        paper: "Simonyan, Vedaldi & Zisserman (2014); Springenberg et al. (2015); Selvaraju et al. (2017); Sundararajan, Taly & \
-                Yan (2017); Adebayo et al. (2018)",
+        paper: "Simonyan, Vedaldi & Zisserman (2014); Springenberg et al. (2015); Selvaraju et al. (2017); Adebayo et \
+                al. (2018)",
         claim: "Gradients point at pixels that the answer needs, and change when the last layer is drawn anew; guided \
                 backpropagation changes less",
         sources: &[include_str!("saliency.rs"), include_str!("clothes.rs"), include_str!("../explain.rs")],
