@@ -34,8 +34,18 @@ const UNIT_NAMES: &[&str] =
     &["optim", "autoencoders", "generative", "convnets", "sequence", "graphs", "node", "theory"];
 
 /// The files of `kernels` that may hold `unsafe`.
-const UNSAFE_FILES: &[&str] =
-    &["pool.rs", "cores.rs", "simd.rs", "bridge.rs", "product.rs", "launch.rs", "resident.rs", "patches.rs"];
+const UNSAFE_FILES: &[&str] = &[
+    "pool.rs",
+    "cores.rs",
+    "simd.rs",
+    "bridge.rs",
+    "product.rs",
+    "slender.rs",
+    "turned.rs",
+    "launch.rs",
+    "resident.rs",
+    "patches.rs",
+];
 
 fn metadata() -> Value {
     let result = output(&mut cargo(&["metadata", "--format-version=1", "--no-deps", "--offline"]));

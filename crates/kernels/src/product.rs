@@ -258,12 +258,13 @@ pub fn multiply_batch<E: Real>(
             None => View::new(b, b_start, b_layout),
         };
         let first = start(c_batch) + top * c_layout.row_stride + left * c_layout.col_stride;
+        let target = &target;
         // SAFETY: the block (top..bottom, left..right) of this entry of `c` lies inside its slice by the assertions
         // above, blocks of different parts share no element because the layout is injective and parts do not overlap,
         // `parallel` runs each part once, and `a` and `b` are only read, inside their slices. Tests
         // `products_agree_with_three_loops`, `batches_agree_with_single_products` and `parts_cover_the_result_once`.
         unsafe {
-            let c = ((&target).0.add(first), [c_layout.row_stride, c_layout.col_stride]);
+            let c = (target.0.add(first), [c_layout.row_stride, c_layout.col_stride]);
             multiply_block([bottom - top, k, right - left], a, b, c, scale, accumulate)
         }
     };
@@ -434,7 +435,7 @@ mod tests {
                                 let (mut c, mut want) = (before.clone(), before.clone());
                                 let a = View::new(&a, 0, a_layout);
                                 for (b, c) in [
-                                    (View::new(&*turned, 0, Layout::row_major(k, n)), &mut c),
+                                    (View::new(&turned, 0, Layout::row_major(k, n)), &mut c),
                                     (View::new(&b, 0, b_layout), &mut want),
                                 ] {
                                     // SAFETY: `c` has m · n elements, which only this call uses.

@@ -101,13 +101,13 @@ fn write<E: Real>(c: &mut E, x: E, accumulate: bool) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// At most four terms in each sum; the result's rows are contiguous.
-    FewTerms,
+    Terms,
     /// At most four rows; the rows of the second operand are contiguous.
-    FewRows,
-    /// [`FewTerms`](Self::FewTerms) of the transposed product.
-    FewTermsTransposed,
-    /// [`FewRows`](Self::FewRows) of the transposed product.
-    FewRowsTransposed,
+    Rows,
+    /// [`Terms`](Self::Terms) of the transposed product.
+    TermsTransposed,
+    /// [`Rows`](Self::Rows) of the transposed product.
+    RowsTransposed,
 }
 
 /// The form of a product of (m, k) and (k, n), if it has one; strides as in [`View`]. A product with a vector has none:
@@ -118,10 +118,10 @@ pub fn form([m, k, n]: [usize; 3], a: [usize; 2], b: [usize; 2], c: [usize; 2]) 
     let few_rows = |m: usize| m <= SHORT && (CHAINED + 1..=MOST_TERMS).contains(&k);
     match () {
         () if m < 2 || n < 2 => None,
-        () if few_terms && n >= WIDE && c[1] == 1 => Some(Form::FewTerms),
-        () if few_terms && m >= WIDE && c[0] == 1 => Some(Form::FewTermsTransposed),
-        () if few_rows(m) && n >= WIDE && b[1] == 1 => Some(Form::FewRows),
-        () if few_rows(n) && m >= WIDE && a[0] == 1 => Some(Form::FewRowsTransposed),
+        () if few_terms && n >= WIDE && c[1] == 1 => Some(Form::Terms),
+        () if few_terms && m >= WIDE && c[0] == 1 => Some(Form::TermsTransposed),
+        () if few_rows(m) && n >= WIDE && b[1] == 1 => Some(Form::Rows),
+        () if few_rows(n) && m >= WIDE && a[0] == 1 => Some(Form::RowsTransposed),
         () => None,
     }
 }
@@ -137,12 +137,12 @@ pub fn multiply<E: Real>(
     accumulate: bool,
     c: Target<'_, E>,
 ) {
-    let is_transposed = matches!(form, Form::FewTermsTransposed | Form::FewRowsTransposed);
+    let is_transposed = matches!(form, Form::TermsTransposed | Form::RowsTransposed);
     let (a, b, c) = if is_transposed { (b.transposed(), a.transposed(), c.transposed()) } else { (a, b, c) };
     let task = Task { terms, a, b, accumulate, c };
     match form {
-        Form::FewTerms | Form::FewTermsTransposed => E::few_terms(task),
-        Form::FewRows | Form::FewRowsTransposed => E::few_rows(task),
+        Form::Terms | Form::TermsTransposed => E::few_terms(task),
+        Form::Rows | Form::RowsTransposed => E::few_rows(task),
     }
 }
 
@@ -160,6 +160,7 @@ pub struct Task<'a, E> {
 struct FewTerms<'a, E, const K: usize>(Task<'a, E>);
 impl<E: Real, const K: usize> Body for FewTerms<'_, E, K> {
     type Out = ();
+    #[allow(clippy::needless_range_loop, reason = "one index into three arrays")]
     #[inline(always)]
     fn run(self) {
         let Task { a, b, accumulate, mut c, .. } = self.0;
@@ -218,6 +219,7 @@ impl<E: Real, const K: usize> Body for FewTerms<'_, E, K> {
 struct FewRows<'a, E, const M: usize>(Task<'a, E>);
 impl<E: Real, const M: usize> Body for FewRows<'_, E, M> {
     type Out = ();
+    #[allow(clippy::needless_range_loop, reason = "one index into three arrays")]
     #[inline(always)]
     fn run(self) {
         let Task { terms, a, b, accumulate, mut c } = self.0;
@@ -253,9 +255,9 @@ impl<E: Real, const M: usize> Body for FewRows<'_, E, M> {
 
 /// The loops, compiled in this crate for both element types.
 pub trait SlenderProducts: Sized {
-    /// Body of [`Form::FewTerms`].
+    /// Body of [`Form::Terms`].
     fn few_terms(task: Task<'_, Self>);
-    /// Body of [`Form::FewRows`].
+    /// Body of [`Form::Rows`].
     fn few_rows(task: Task<'_, Self>);
 }
 
@@ -339,7 +341,7 @@ mod tests {
                 }
             }
         }
-        for form in [Form::FewTerms, Form::FewRows, Form::FewTermsTransposed, Form::FewRowsTransposed] {
+        for form in [Form::Terms, Form::Rows, Form::TermsTransposed, Form::RowsTransposed] {
             assert!(seen.contains(&form), "{form:?}");
         }
     }
@@ -399,6 +401,6 @@ mod tests {
         let mut c = vec![0.0; 32 * 64];
         // SAFETY: `c` has 32 · 64 elements, which only this call uses.
         let target = unsafe { Target::new(c.as_mut_ptr(), [32, 64], [64, 1]) };
-        multiply(Form::FewTerms, 2, (view(&a, [2, 1]), view(&b, [64, 1])), false, target);
+        multiply(Form::Terms, 2, (view(&a, [2, 1]), view(&b, [64, 1])), false, target);
     }
 }
