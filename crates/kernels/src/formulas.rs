@@ -404,7 +404,9 @@ impl<E: Real> Formula<E> for Softplus<E> {
     fn value(self, x: E) -> E {
         let z = self.beta * x;
         let positive = if z < E::zero() { E::zero() } else { z };
-        (positive + math::ln_1p(math::exp(-z.abs()))) * self.inverse
+        let y = (positive + math::ln_1p(math::exp(-z.abs()))) * self.inverse;
+        // βx may overflow where x does not.
+        if z > E::of(1e30) { x } else { y }
     }
     #[inline(always)]
     fn value_and_slope(self, x: E) -> [E; 2] {
@@ -457,8 +459,8 @@ impl<E: Real> Formula<E> for Squareplus<E> {
     fn value(self, x: E) -> E {
         let root = self.root(x);
         let half = E::of(0.5);
-        // For negative x the sum cancels: b / (2 (√(x² + b) − x)) is the same.
-        if x < E::zero() { half * self.0 / (root - x) } else { half * (root + x) }
+        // For negative x the sum cancels: b / (2 (√(x² + b) − x)) is the same. Halves of large numbers do not overflow.
+        if x < E::zero() { half * self.0 / (root - x) } else { half.mul_add(root, half * x) }
     }
     #[inline(always)]
     fn value_and_slope(self, x: E) -> [E; 2] {

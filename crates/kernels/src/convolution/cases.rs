@@ -1,4 +1,5 @@
 //! Rows of the table for the convolutions.
+use super::patches::{Patches, composed_col2im, composed_im2col};
 use super::{Axis, ConvolutionDevice, Sizes, composed};
 use crate::shape::Taps;
 use crate::tests::laws::{Body, Case, Flat, Input, Portable, Spec, Visit, flat};
@@ -6,7 +7,7 @@ use crate::{ActivationKind, Device, InputGradient, Real};
 use dfdx::prelude::*;
 
 /// The methods of [`ConvolutionDevice`].
-pub const OPERATIONS: &[&str] = &["conv2d", "conv_transpose2d"];
+pub const OPERATIONS: &[&str] = &["conv2d", "conv_transpose2d", "im2col", "col2im"];
 
 /// A convolution or its adjoint.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +103,61 @@ fn visit_activated(visitor: &mut impl Visit, case: Convolved) {
 fn visit(visitor: &mut impl Visit, case: Convolved) {
     visitor.visit(case);
     visitor.visit(Convolved { transposed: true, ..case });
+    if case.is_linear() {
+        visitor.visit(Patched::of(false, case.sizes));
+        visitor.visit(Patched::of(true, case.sizes));
+    }
+}
+
+/// The patches of the image side of a convolution, or their sum.
+#[derive(Clone, Copy, Debug)]
+struct Patched {
+    is_back: bool,
+    channels: usize,
+    patches: Patches,
+}
+
+impl Patched {
+    fn of(is_back: bool, Sizes { images, groups, image_channels, y, x, .. }: Sizes) -> Self {
+        let channels = groups * image_channels;
+        Self { is_back, channels, patches: Patches { planes: images * channels, y, x } }
+    }
+    fn image(self) -> (usize, usize, usize, usize) {
+        let Self { channels, patches: Patches { planes, y, x }, .. } = self;
+        (planes / channels, channels, y.extent, x.extent)
+    }
+    fn columns(self) -> (usize, usize, usize) {
+        let Self { channels, patches: Patches { planes, y, x }, .. } = self;
+        (planes / channels, channels * y.taps.kernel * x.taps.kernel, y.windows * x.windows)
+    }
+}
+
+impl Case for Patched {
+    fn operation(self) -> &'static str {
+        if self.is_back { "col2im" } else { "im2col" }
+    }
+    fn inputs(self) -> Vec<Spec> {
+        vec![if self.is_back {
+            Spec::new(self.columns().concrete())
+        } else {
+            Spec::new(self.image().concrete())
+        }]
+    }
+    fn is_linear(self) -> bool {
+        true
+    }
+}
+
+impl Portable for Patched {
+    fn run_on<B: Body, E: Real, D: Device<E>, T: Tape<E, D>>(self, x: &[Input<E, D>]) -> Flat<E, T, D> {
+        let (image, columns, patches) = (self.image(), self.columns(), self.patches);
+        match (self.is_back, B::IS_FUSED) {
+            (false, true) => flat(D::im2col(x[0].taped::<_, T>(image), patches, columns).unwrap()),
+            (false, false) => flat(composed_im2col(x[0].taped::<_, T>(image), patches, columns).unwrap()),
+            (true, true) => flat(D::col2im(x[0].taped::<_, T>(columns), patches, image).unwrap()),
+            (true, false) => flat(composed_col2im(x[0].taped::<_, T>(columns), patches, image).unwrap()),
+        }
+    }
 }
 
 /// Kernels, strides, paddings and dilations of all kinds, also different ones along the two axes.

@@ -8,7 +8,10 @@ use crate::{ActivationKind, Device, InputGradient, Real, RowMajor, composed};
 use dfdx::prelude::*;
 
 /// `(extent, taps · windows)`: column `(u, i)` is the position that tap `u` of window `i` sees.
-fn picks<E: Real, D: BaseDevice<E>>(device: &D, axis: Axis) -> Result<Tensor<(usize, usize), E, D>, D::Err> {
+pub(super) fn picks<E: Real, D: BaseDevice<E>>(
+    device: &D,
+    axis: Axis,
+) -> Result<Tensor<(usize, usize), E, D>, D::Err> {
     let columns = axis.taps.kernel * axis.windows;
     let mut picks = vec![E::zero(); axis.extent * columns];
     for u in 0..axis.taps.kernel {

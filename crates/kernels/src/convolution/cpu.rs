@@ -3,6 +3,7 @@
 //! A convolution maps the image side to the window side ([`to_windows`]); its adjoint maps back ([`to_image`]); the third
 //! map is the gradient of the weights ([`to_weights`]). The transposed convolution is the adjoint as a forward pass.
 use super::maps::{partial_sums, to_image, to_weights, to_windows};
+use super::patches::{Patches, fused_col2im, fused_im2col};
 use super::{ConvolutionDevice, Sizes};
 use crate::bridge::{buffer, flat, recycle};
 use crate::cpu::{activate, contiguous, part};
@@ -150,6 +151,20 @@ macro_rules! fused {
                 shape: Y,
             ) -> Result<Tensor<Y, $E, Cpu, T>, CpuError> {
                 convolve(Reads::Windows, x, weight, bias, sizes, shape)
+            }
+            fn im2col<X: Shape, Y: Shape, T: Tape<$E, Cpu>>(
+                x: Tensor<X, $E, Cpu, T>,
+                patches: Patches,
+                shape: Y,
+            ) -> Result<Tensor<Y, $E, Cpu, T>, CpuError> {
+                fused_im2col(x, patches, shape)
+            }
+            fn col2im<X: Shape, Y: Shape, T: Tape<$E, Cpu>>(
+                x: Tensor<X, $E, Cpu, T>,
+                patches: Patches,
+                shape: Y,
+            ) -> Result<Tensor<Y, $E, Cpu, T>, CpuError> {
+                fused_col2im(x, patches, shape)
             }
         }
     };

@@ -16,6 +16,9 @@
 //! | $G$ | [`Convolution`] | groups; $G = C$ is the depthwise convolution, with $O / C$ maps per channel |
 //! | $Y$ | result | `(N, O, H′, W′)`, see [`shape`](crate::shape) |
 //!
+//! Where sizes are known at run time only, [`try_conv2d_dyn`] and [`try_conv_transpose2d_dyn`] take all of them as
+//! numbers. [`im2col`] writes the matrix of patches, [`col2im`] adds it up again.
+//!
 //! A sequence `(N, C, L)` is an image of height 1: [`conv1d`] and [`conv_transpose1d`] read and write it in place. What
 //! follows a convolution element by element, such as ReLU, is part of it if the [`Convolution`] says so: its pass over
 //! the result, and that over the gradient, are made while both are in the cache.
@@ -36,6 +39,11 @@ pub(crate) mod composed;
 mod cpu;
 mod maps;
 pub(crate) mod passes;
+pub(crate) mod patches;
+mod run_time;
+
+pub use patches::{Patches, col2im, im2col, try_col2im, try_im2col};
+pub use run_time::{DynConvolution, Maps, try_conv_transpose2d_dyn, try_conv2d_dyn};
 
 use crate::device::BaseDevice;
 use crate::shape::{Over, Taps, Times, UpWindow, Window};
@@ -170,6 +178,30 @@ pub trait ConvolutionDevice<E: Real>: BaseDevice<E> {
         Self: Device<E>,
     {
         composed::conv_transpose2d(x, weight, bias, sizes, shape)
+    }
+
+    /// Body of [`try_im2col`].
+    fn im2col<X: Shape, Y: Shape, T: Tape<E, Self>>(
+        x: Tensor<X, E, Self, T>,
+        patches: Patches,
+        shape: Y,
+    ) -> Result<Tensor<Y, E, Self, T>, Self::Err>
+    where
+        Self: Device<E>,
+    {
+        patches::composed_im2col(x, patches, shape)
+    }
+
+    /// Body of [`try_col2im`].
+    fn col2im<X: Shape, Y: Shape, T: Tape<E, Self>>(
+        x: Tensor<X, E, Self, T>,
+        patches: Patches,
+        shape: Y,
+    ) -> Result<Tensor<Y, E, Self, T>, Self::Err>
+    where
+        Self: Device<E>,
+    {
+        patches::composed_col2im(x, patches, shape)
     }
 }
 

@@ -298,3 +298,151 @@ fn shapes_of_the_run_that_do_not_fit_are_errors() {
     let much = try_conv_transpose2d(x(4, 2), &w, None, plain, OutputPadding::<1, 1>).map(|_| ()).unwrap_err();
     assert!(matches!(much, Error::OutputPadding { .. }), "{much}");
 }
+
+/// `pool_norm_resample.json` holds PyTorch's `unfold`, with `fold` of the output's gradient as gradient.
+#[test]
+fn patches_agree_with_pytorch() {
+    let file: Value =
+        serde_json::from_str(include_str!("../../tests/golden/pool_norm_resample.json")).unwrap();
+    let mut seen = 0;
+    for case in file["cases"].as_array().expect("cases").iter().filter(|case| case["op"] == "im2col") {
+        let number = |key: &str| case[key].as_u64().expect("a number") as usize;
+        let taps = [Taps {
+            kernel: number("kernel"),
+            stride: number("stride"),
+            padding: number("padding"),
+            dilation: number("dilation"),
+        }; 2];
+        let x = tensor(&case["x"]);
+        let y = im2col(x.leaky_trace(), taps);
+        assert_eq!(y.shape().concrete(), lengths::<3>(&case["y"]["shape"]));
+        assert_close(&y.as_vec(), &numbers(&case["y"]), "y");
+        let gy = Cpu::default().tensor_from_vec(numbers(&case["gy"]), *y.shape());
+        let (_, c, h, w) = *x.shape();
+        assert_close(&col2im(gy.clone(), (c, h, w), taps).as_vec(), &numbers(&case["gx"]), "fold");
+        let grads = (y * gy).sum::<(), _>().backward();
+        assert_close(&grads.get(&x).as_vec(), &numbers(&case["gx"]), "gx");
+        seen += 1;
+    }
+    assert_eq!(seen, 3);
+}
+
+/// The convolution is the product of the weights with the patches, and the patches of ones add up to the number of
+/// windows of each pixel.
+#[test]
+fn a_convolution_is_a_product_with_the_patches() {
+    let device = Cpu::default();
+    let x = Key::new(11).normal::<Rank4<2, 3, 7, 6>, f64, _>(&device, Default::default());
+    let w = Key::new(12).normal::<Rank4<4, 3, 3, 3>, f64, _>(&device, Default::default());
+    let y: Tensor<Rank4<2, 4, 4, 3>, f64, _> =
+        conv2d(x.clone(), &w, None, Convolution::square(Steps::<2, 1>));
+    let taps = [Taps { kernel: 3, stride: 2, padding: 1, dilation: 1 }; 2];
+    let w = w.reshape::<Rank2<4, 27>>().realize::<(usize, usize)>();
+    for (columns, want) in im2col(x, taps).as_vec().chunks(27 * 12).zip(y.as_vec().chunks(4 * 12)) {
+        let columns = device.tensor_from_vec(columns.to_vec(), (27, 12));
+        assert_close(&crate::matmul(w.clone(), columns).as_vec(), want, "a product");
+    }
+    let ones: Tensor<Rank4<1, 1, 4, 4>, f64, _> = device.ones();
+    let taps = [Taps { kernel: 3, stride: 1, padding: 1, dilation: 1 }; 2];
+    let seen = col2im(im2col(ones, taps), (Const::<1>, Const::<4>, Const::<4>), taps);
+    let edge = [4.0, 6.0, 6.0, 4.0];
+    assert_eq!(seen.array(), [[[edge, edge.map(|n| 1.5 * n), edge.map(|n| 1.5 * n), edge]]]);
+}
+
+/// The run-time twins give the bits of the functions of types, of images and of sequences.
+#[test]
+fn run_time_twins_give_the_same_bits() {
+    let device = Cpu::default();
+    let x = Key::new(13).normal::<Rank4<2, 4, 9, 8>, f64, _>(&device, Default::default());
+    let w = Key::new(14).normal::<Rank4<6, 2, 3, 2>, f64, _>(&device, Default::default());
+    let b = Key::new(15).normal::<Rank1<6>, f64, _>(&device, Default::default());
+    let typed =
+        Convolution::new(Steps::<2, 1, 2>, Steps::<1, 1, 3>).in_groups::<2>().with_activation(crate::Relu);
+    let numbers = DynConvolution {
+        stride: [2, 1],
+        padding: [1, 1],
+        dilation: [2, 3],
+        groups: 2,
+        activation: ActivationKind::Relu,
+        ..DynConvolution::default()
+    };
+    let bias = b.clone().realize::<(usize,)>();
+    let y = try_conv2d_dyn(x.leaky_trace(), &w, Some(&bias), numbers).unwrap();
+    let want: Tensor<Rank4<2, 6, 4, 7>, f64, _, _> = conv2d(x.leaky_trace(), &w, Some(&b), typed);
+    assert_eq!((y.shape(), y.as_vec()), (&(Const, 6, 4, 7), want.as_vec()));
+    let (got, want) = (y.square().sum::<(), _>().backward(), want.square().sum::<(), _>().backward());
+    assert_eq!(got.get(&w).as_vec(), want.get(&w).as_vec());
+    assert_eq!(got.get(&x).as_vec(), want.get(&x).as_vec());
+
+    let v = Key::new(16).normal::<Rank4<4, 3, 3, 2>, f64, _>(&device, Default::default());
+    let up = DynConvolution { output_padding: [1, 0], ..numbers };
+    let y = try_conv_transpose2d_dyn(x.clone(), &v, Some(&bias), up).unwrap();
+    let want = conv_transpose2d(x.clone(), &v, Some(&b), typed, OutputPadding::<1, 0>);
+    assert_eq!(y.as_vec(), want.as_vec());
+
+    let line = x.reshape::<Rank3<2, 12, 24>>();
+    let v = v.reshape::<Rank3<12, 2, 3>>();
+    let y = try_conv_transpose2d_dyn(line.clone(), &v, None, up).unwrap();
+    let steps = Convolution::line(Steps::<1, 1, 3>).in_groups::<2>().with_activation(crate::Relu);
+    let want = conv_transpose1d(line.clone(), &v, None, steps, OutputPadding::<0, 0>);
+    assert_eq!((y.shape(), y.as_vec()), (&(Const, 4, 28), want.as_vec()));
+    let w = w.reshape::<Rank3<2, 6, 6>>();
+    let y = try_conv2d_dyn(line.clone(), &w, None, numbers).unwrap();
+    let want: Tensor<Rank3<2, 2, 11>, f64, _> = conv1d(line, &w, None, steps);
+    assert_eq!(y.as_vec(), want.as_vec());
+}
+
+#[test]
+fn run_time_twins_refuse_what_does_not_fit() {
+    let device = Cpu::default();
+    let x = |c: usize, h: usize| device.zeros_like(&(1_usize, c, h, h));
+    let w = |o: usize, c: usize, k: usize| -> Tensor<(usize, usize, usize, usize), f32, Cpu> {
+        device.zeros_like(&(o, c, k, k))
+    };
+    let plain = DynConvolution::default();
+    let error = |c, h, w: Tensor<_, f32, _>, convolution| {
+        try_conv2d_dyn(x(c, h), &w, None, convolution).map(|_| ()).unwrap_err()
+    };
+    assert!(matches!(
+        error(2, 2, w(4, 2, 3), plain),
+        Error::WindowTooLong { extent: 2, padding: 0, span: 3 }
+    ));
+    assert!(matches!(error(3, 5, w(4, 2, 3), plain), Error::AxisLength { expected: 3, found: 2, .. }));
+    assert!(matches!(error(2, 5, w(4, 2, 0), plain), Error::EmptyWindow { kernel: 0, .. }));
+    for (stride, dilation) in [(0, 1), (1, 0)] {
+        let stepless = DynConvolution { stride: [1, stride], dilation: [1, dilation], ..plain };
+        assert!(matches!(error(2, 5, w(4, 2, 3), stepless), Error::EmptyWindow { kernel: 3, .. }));
+    }
+    let in_groups = |groups| DynConvolution { groups, ..plain };
+    assert!(matches!(error(4, 5, w(4, 2, 3), in_groups(3)), Error::Indivisible { size: 4, divisor: 3 }));
+    assert!(matches!(error(4, 5, w(4, 2, 3), in_groups(0)), Error::Indivisible { size: 4, divisor: 0 }));
+    assert!(matches!(error(4, 5, w(3, 2, 3), in_groups(2)), Error::Indivisible { size: 3, divisor: 2 }));
+    let far = DynConvolution { padding: [usize::MAX / 2 + 1; 2], ..plain };
+    assert!(matches!(error(2, 5, w(4, 2, 3), far), Error::SizeOverflow));
+    let bias: Tensor<(usize,), f32, Cpu> = device.zeros_like(&(5,));
+    let biased = try_conv2d_dyn(x(2, 5), &w(4, 2, 3), Some(&bias), plain).map(|_| ()).unwrap_err();
+    assert!(matches!(biased, Error::AxisLength { expected: 4, found: 5, .. }), "{biased}");
+
+    let back = |c, w: Tensor<_, f32, _>, convolution| {
+        try_conv_transpose2d_dyn(x(c, 2), &w, None, convolution).map(|_| ()).unwrap_err()
+    };
+    let cut = DynConvolution { padding: [3, 3], ..plain };
+    assert!(matches!(back(4, w(4, 2, 3), cut), Error::TransposedEmpty { full: 4, padding: 3 }));
+    let much = DynConvolution { output_padding: [0, 1], ..plain };
+    assert!(matches!(back(4, w(4, 2, 3), much), Error::OutputPadding { .. }));
+    assert!(matches!(back(5, w(4, 2, 3), plain), Error::AxisLength { expected: 4, found: 5, .. }));
+    assert!(matches!(back(4, w(4, 2, 3), in_groups(3)), Error::Indivisible { size: 4, divisor: 3 }));
+
+    let taps = |kernel, stride| [Taps { kernel, stride, padding: 0, dilation: 1 }; 2];
+    assert!(matches!(try_im2col(x(2, 2), taps(3, 1)), Err(Error::WindowTooLong { .. })));
+    assert!(matches!(try_im2col(x(2, 2), taps(1, 0)), Err(Error::EmptyWindow { .. })));
+    let columns =
+        |rows: usize, windows: usize| -> Tensor<_, f32, Cpu> { device.zeros_like(&(1_usize, rows, windows)) };
+    let folded = |rows, windows| try_col2im(columns(rows, windows), (2_usize, 3_usize, 3_usize), taps(2, 1));
+    assert!(folded(8, 4).is_ok());
+    assert!(matches!(folded(9, 4), Err(Error::AxisLength { expected: 8, found: 9, .. })));
+    assert!(matches!(folded(8, 5), Err(Error::AxisLength { expected: 4, found: 5, .. })));
+    let none =
+        im2col(device.zeros_like(&(0_usize, 2_usize, 3_usize, 3_usize)) as Tensor<_, f32, _>, taps(2, 1));
+    assert_eq!(*none.shape(), (0, 8, 4));
+}

@@ -1,4 +1,5 @@
 //! Tests that look at all operations together.
+mod accuracy;
 mod core;
 #[cfg(feature = "cuda")]
 mod cuda;
