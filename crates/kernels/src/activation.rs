@@ -40,10 +40,44 @@
 //! that for negative inputs for [`Relu`], [`LeakyRelu`], [`Elu`], [`Selu`]; 0 at both ends of [`Relu6`], [`HardTanh`]
 //! and [`HardSigmoid`]; 1 at both ends of [`Clamp`]; 0 for [`Abs`] at 0.
 //!
-//! **Accuracy**, in units in the last place over all f32, infinities and subnormal numbers included: tanh 2.6, sigmoid
-//! 2.5, softplus 2.5, ELU 1.7, softsign 1.6, the elementary functions as [`elementwise`](crate::elementwise) says. The
-//! left tails of GELU (25, where the value is below 1e-30) and SiLU (57, where it is subnormal) have fewer digits. At −∞
-//! a function that falls to 0 gives 0, where PyTorch's `silu`, `gelu` and `mish` give NaN.
+//! **Accuracy** in f32: the largest error of a value in units in the last place, and of a slope in units in the last place
+//! of the slope or of 1, whichever is larger, as backward uses it. A test holds these bounds over every 977th bit pattern of
+//! f32, infinities, subnormal numbers and NaN included; they were measured over every 13th.
+//!
+//! | function | value | slope |
+//! |---|---|---|
+//! | [`Identity`], [`Relu`], [`Relu6`], [`HardTanh`], [`Abs`], [`Clamp`] | 0 | 0 |
+//! | [`ReluSquared`] | 0.5 | 0 |
+//! | [`LeakyRelu`] | 0.9 | 0.1 |
+//! | [`Elu`], [`Celu`] | 1 | 0.5 |
+//! | [`Selu`] | 1.9 | 1.6 |
+//! | [`Sigmoid`] | 3 | 0.9 |
+//! | [`LogSigmoid`], [`Softplus`] | 1.9 | 0.9 |
+//! | [`Tanh`] | 2.8 | 2.8 |
+//! | [`LecunTanh`] | 4.2 | 4.2 |
+//! | [`Gelu`] | 34 | 1.6 |
+//! | [`GeluTanh`] | 230 | 2.4 |
+//! | [`Silu`] | 58 | 2.1 |
+//! | [`Swish`] | 105 | 2.1 |
+//! | [`Mish`] | 58 | 1.7 |
+//! | [`SoftplusBeta`] | 75 | 1 |
+//! | [`Squareplus`] | 3.3 | 1.3 |
+//! | [`Softsign`] | 1.7 | 2 |
+//! | [`HardSigmoid`] | 1.5 | 0.1 |
+//! | [`HardSwish`] | 2.1 | 0.8 |
+//! | [`Exp`] | 1.1 | 1.1 |
+//! | [`Expm1`] | 1.7 | 1.1 |
+//! | [`Ln`] | 1 | 0.6 |
+//! | [`Ln1p`] | 1.5 | 1.7 |
+//! | [`Sqrt`] | 0.5 | 1.7 |
+//! | [`Power`] | 0.51 | 1.4 |
+//! | [`Erf`] | 2.5 | 1.5 |
+//! | [`Sin`], [`Cos`] | 1.5 | 0.7 |
+//!
+//! With a parameter the bounds are those of `LeakyRelu(0.01)`, `Elu(1)`, `Celu(0.5)`, `Swish(1.5)`, `SoftplusBeta(3)`,
+//! `Squareplus(4)`, `Power(2.5)` and `Power(-3)`. The large ones belong to left tails, where the rounding of the exponent's
+//! argument is multiplied by it: GELU beyond −8, where it is below 1e-14, SiLU and Mish where they are subnormal. At −∞ a
+//! function that falls to 0 gives 0, where PyTorch's `silu`, `gelu` and `mish` give NaN.
 //!
 //! **Memory**: backward keeps the output where that determines the derivative (identity, ReLU, sigmoid, tanh,
 //! softplus and their relatives, $e^x$, $\sqrt x$), else the derivative. One pass each way.

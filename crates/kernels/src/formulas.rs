@@ -460,7 +460,11 @@ impl<E: Real> Formula<E> for Squareplus<E> {
         let root = self.root(x);
         let half = E::of(0.5);
         // For negative x the sum cancels: b / (2 (√(x² + b) − x)) is the same. Halves of large numbers do not overflow.
-        if x < E::zero() { half * self.0 / (root - x) } else { half.mul_add(root, half * x) }
+        if x < E::zero() {
+            half * half * self.0 / half.mul_add(root, -half * x)
+        } else {
+            half.mul_add(root, half * x)
+        }
     }
     #[inline(always)]
     fn value_and_slope(self, x: E) -> [E; 2] {

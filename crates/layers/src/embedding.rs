@@ -12,6 +12,8 @@
 //! **Papers**: Bengio et al. (2003), JMLR 3; tied weights: Press & Wolf (2017), arXiv 1608.05859.
 //! **Large tables**: dfdx keeps a dense gradient, $V C$ numbers a step; [`Embedding::try_sparse`] trains the rows of a
 //! batch alone.
+use crate::dual::along::detached;
+use crate::{Along, Dual};
 use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection, TensorOptions};
 use dfdx::nn::{BuildModule, BuildOnDevice, Module, NonMutableModule};
 use dfdx::prelude::{Const, Cpu, Dim, Dtype, HasShape, PutTape, Rank2, Storage, Tape, Tensor, TryAdd};
@@ -274,6 +276,28 @@ impl<const M: usize, B: Dim, S: Dim, E: Real, D: SequenceDevice<E>, T: Tape<E, D
     }
 }
 
+/// Positions do not move: the tangent is that of the input.
+impl<const M: usize, B: Dim, S: Dim, E: Real, D: SequenceDevice<E>, T: Tape<E, D>>
+    Module<Dual<(B, S, Const<M>), E, D, T>> for SinusoidalPositions
+{
+    type Output = Dual<(B, S, Const<M>), E, D, T>;
+    type Error = D::Err;
+    fn try_forward(&self, x: Dual<(B, S, Const<M>), E, D, T>) -> Result<Self::Output, D::Err> {
+        let (x, dx) = x.split();
+        Ok(Dual::join(self.try_forward(x)?, dx))
+    }
+}
+
+impl<const M: usize, B: Dim, S: Dim, E: Real, D: SequenceDevice<E>, T: Tape<E, D>>
+    Along<Dual<(B, S, Const<M>), E, D, T>> for SinusoidalPositions
+{
+    type Output = Dual<(B, S, Const<M>), E, D, T>;
+    type Error = D::Err;
+    fn try_along(&self, _: &Self, x: Dual<(B, S, Const<M>), E, D, T>) -> Result<Self::Output, D::Err> {
+        self.try_forward(x)
+    }
+}
+
 /// One learnt vector for each of up to `N` positions, added to the input: `(B, T, M)` → `(B, T, M)`.
 ///
 /// Starts from a normal distribution with standard deviation 0.01, as the released code of GPT-2.
@@ -351,5 +375,33 @@ impl<const N: usize, const M: usize, B: Dim, S: Dim, E: Real, D: SequenceDevice<
     type Error = D::Err;
     fn try_forward(&self, x: Tensor<(B, S, Const<M>), E, D, T>) -> Result<Self::Output, D::Err> {
         Ok(self.try_add_from(0, x).unwrap_or_else(|error| panic!("{error}")))
+    }
+}
+
+/// Positions do not move: the tangent is that of the input.
+impl<const N: usize, const M: usize, B: Dim, S: Dim, E: Real, D: SequenceDevice<E>, T: Tape<E, D>>
+    Module<Dual<(B, S, Const<M>), E, D, T>> for LearnedPositions<N, M, E, D>
+{
+    type Output = Dual<(B, S, Const<M>), E, D, T>;
+    type Error = D::Err;
+    fn try_forward(&self, x: Dual<(B, S, Const<M>), E, D, T>) -> Result<Self::Output, D::Err> {
+        let (x, dx) = x.split();
+        Ok(Dual::join(self.try_forward(x)?, dx))
+    }
+}
+
+impl<const N: usize, const M: usize, B: Dim, S: Dim, E: Real, D: SequenceDevice<E>, T: Tape<E, D>>
+    Along<Dual<(B, S, Const<M>), E, D, T>> for LearnedPositions<N, M, E, D>
+{
+    type Output = Dual<(B, S, Const<M>), E, D, T>;
+    type Error = D::Err;
+    fn try_along(
+        &self,
+        direction: &Self,
+        x: Dual<(B, S, Const<M>), E, D, T>,
+    ) -> Result<Self::Output, D::Err> {
+        let direction = Self { weight: detached(&direction.weight)? };
+        let (x, dx) = x.split();
+        Ok(Dual::join(self.try_forward(x)?, direction.try_forward(dx)?))
     }
 }

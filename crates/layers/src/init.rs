@@ -12,6 +12,7 @@
 //! | [`Init::glorot_normal`], [`Init::glorot_uniform`] | mean of both | of the activation | tanh | Glorot & Bengio (2010) |
 //! | [`Init::he_normal`], [`Init::he_uniform`] | [`Fan::In`] or [`Fan::Out`] | $\sqrt2$ | ReLU | He et al. (2015), arXiv 1502.01852 |
 //! | [`Init::Orthogonal`] | none | of the activation | deep linear and recurrent | Saxe et al. (2014), arXiv 1312.6120 |
+//! | [`Init::DeltaOrthogonal`] | none | of the activation | deep plain convolutions | Xiao et al. (2018), arXiv 1806.05393, algorithm 1 |
 //!
 //! A weight `(O, I, K, K)` has fan in $I K^2$ and fan out $O K^2$, as PyTorch defines them; for a transposed convolution
 //! `(I, O, K, K)` the names are exchanged there, and so here.
@@ -133,6 +134,31 @@ pub enum Init {
         /// Length of the rows or columns.
         gain: f64,
     },
+    /// Zero but for the middle tap of each window (the later one of two), where channels against channels are
+    /// [`Orthogonal`](Self::Orthogonal): with as many channels out as in, a convolution that keeps the size keeps every
+    /// length too, through any depth. The paper asks for at least as many channels out as in; with fewer, the rows are
+    /// orthogonal in place of the columns. A weight without a window is orthogonal as it is.
+    ///
+    /// ```
+    /// use kernels::random::Key;
+    /// use layers::init::{self, Init};
+    /// use layers::prelude::*;
+    /// let mut model = Cpu::default().build_module::<Conv2D<8, 8, 3, 1, 1>, f64>();
+    /// let delta = |p: &layers::params::Parameter| match p.ndim() {
+    ///     1 => Init::Constant(0.0),
+    ///     _ => Init::DeltaOrthogonal { gain: 1.0 },
+    /// };
+    /// init::draw(&mut model, delta, Key::new(1))?;
+    /// let x = Key::new(2).normal::<Rank4<1, 8, 5, 5>, f64, _>(model.bias.device(), Default::default());
+    /// let y = model.forward(x.clone());
+    /// let square = |x: Tensor<_, f64, Cpu>| x.square().sum::<Rank0, _>().array();
+    /// assert!((square(y) / square(x) - 1.0).abs() < 1e-12);
+    /// # Ok::<(), layers::params::DeviceError>(())
+    /// ```
+    DeltaOrthogonal {
+        /// Length of the rows or columns.
+        gain: f64,
+    },
 }
 
 impl Init {
@@ -214,6 +240,19 @@ fn fill<E: Real>(init: Init, parameter: &Parameter, values: &mut [E], key: Key) 
         Init::Orthogonal { gain } => {
             let rows = parameter.shape.first().copied().unwrap_or(1);
             orthogonal(values, rows, gain, key);
+        }
+        Init::DeltaOrthogonal { gain } => {
+            let [rows, cols, window @ ..] = &parameter.shape[..] else {
+                return fill(Init::Orthogonal { gain }, parameter, values, key);
+            };
+            let mut matrix = vec![E::zero(); rows * cols];
+            orthogonal(&mut matrix, *rows, gain, key);
+            let taps: usize = window.iter().product();
+            let middle = window.iter().fold(0, |at, length| at * length + length / 2);
+            values.fill(E::zero());
+            for (taps, element) in values.chunks_exact_mut(taps.max(1)).zip(matrix) {
+                taps[middle] = element;
+            }
         }
     }
 }

@@ -64,6 +64,29 @@ pub(crate) const STEPS: &[&str] = &[
     "neural-ode",
 ];
 
+/// The largest share of PyTorch's time that each training step is meant to take.
+pub(crate) const GOALS: &[(&str, f64)] = &[
+    ("mlp", 0.50),
+    ("mlp-small", 0.06),
+    ("lenet", 0.60),
+    ("resnet20", 0.80),
+    ("unet", 0.85),
+    ("vae", 0.60),
+    ("wgan-gp", 0.50),
+    ("ntk", 0.70),
+    ("lstm", 0.80),
+    ("transformer-block", 0.85),
+    ("gpt", 0.90),
+    ("gcn", 0.50),
+    ("graphsage", 0.70),
+    ("neural-ode", 0.10),
+];
+
+/// The same of a step of Adam on a million weights beside PyTorch's fused one, of the perceptron beside PyTorch's with
+/// fused Adam, and of Adam beside dfdx's.
+pub(crate) const FUSED_GOALS: &[(&str, &str, f64)] =
+    &[("adam/1m", "fused", 1.3), ("mlp", "fused", 0.90), ("adam/1m", "dfdx", 1.0 / 3.0)];
+
 /// The rules of [`Group::Updates`]: what stands before the slash. Adam itself is among the operations.
 pub(crate) const UPDATES: &[&str] = &[
     "sgd",

@@ -40,6 +40,8 @@ fn look(peer: &str) -> (&'static str, &'static str) {
     match peer {
         "torch" => ("#0072b2", "circle"),
         "compile" => ("#d55e00", "diamond"),
+        "fused" => ("#56b4e9", "circle"),
+        "dfdx" => ("#666666", "square"),
         "burn" => ("#009e73", "square"),
         _ => ("#cc79a7", "triangle"),
     }

@@ -36,7 +36,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 use worker::Worker;
 
-/// Times our operations and training steps beside PyTorch, burn and candle.
+/// Times our operations and training steps beside PyTorch, dfdx, burn and candle.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench", disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -44,7 +44,7 @@ struct Arguments {
     #[arg(value_name = "CASE")]
     cases: Vec<String>,
     /// Whom to compare with
-    #[arg(long, value_delimiter = ',', default_value = "torch,compile,burn,candle", value_enum)]
+    #[arg(long, value_delimiter = ',', default_value = "torch,compile,fused,dfdx,burn,candle", value_enum)]
     peers: Vec<Peer>,
     /// Three short rounds instead of nine: a look, in a few minutes; nothing is recorded
     #[arg(long)]
@@ -164,7 +164,8 @@ mod tests {
     fn without_words_everything_is_compared_with_everybody() {
         let arguments = parsed(&[]).unwrap();
         assert!(arguments.cases.is_empty() && !arguments.quick);
-        assert_eq!(arguments.peers, [Peer::Torch, Peer::Compile, Peer::Burn, Peer::Candle]);
+        let all = [Peer::Torch, Peer::Compile, Peer::Fused, Peer::Dfdx, Peer::Burn, Peer::Candle];
+        assert_eq!(arguments.peers, all);
     }
 
     #[test]

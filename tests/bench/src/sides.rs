@@ -15,6 +15,10 @@ pub(crate) enum Peer {
     Torch,
     /// PyTorch through `torch.compile`, training steps only; needs a C++ compiler.
     Compile,
+    /// PyTorch with `fused=True` in the optimisers that have it.
+    Fused,
+    /// dfdx as it comes, without our kernels and optimisers.
+    Dfdx,
     /// burn on its own CPU backend.
     Burn,
     /// candle on the CPU.
@@ -27,6 +31,8 @@ impl Peer {
         match self {
             Self::Torch => "torch",
             Self::Compile => "compile",
+            Self::Fused => "fused",
+            Self::Dfdx => "dfdx",
             Self::Burn => "burn",
             Self::Candle => "candle",
         }
@@ -46,6 +52,12 @@ impl Peer {
                 command.env("TORCHINDUCTOR_CACHE_DIR", root.join("target/peers/inductor"));
                 command
             }
+            Self::Fused => {
+                let mut command = torch(root, name)?;
+                command.arg("--fused");
+                command
+            }
+            Self::Dfdx => return ours(Some(Way::Dfdx)),
             Self::Burn | Self::Candle => cargo_peer(root, name)?,
         };
         threads(&mut command);
@@ -53,7 +65,7 @@ impl Peer {
     }
 }
 
-/// Another way to the same numbers that is ours too.
+/// Another way to the same numbers that this program knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Way {
     /// The tape of matrices of lecture 4, whose gradients are graphs.
@@ -62,10 +74,12 @@ pub(crate) enum Way {
     Duals,
     /// One example after the other.
     Loop,
+    /// The library under ours alone: a peer, and none of [`ALL`](Self::ALL).
+    Dfdx,
 }
 
 impl Way {
-    /// All of them.
+    /// Those that are ours.
     pub(crate) const ALL: [Self; 3] = [Self::Graph, Self::Duals, Self::Loop];
 
     /// Name in tables and on the command line.
@@ -74,6 +88,7 @@ impl Way {
             Self::Graph => "graph",
             Self::Duals => "duals",
             Self::Loop => "loop",
+            Self::Dfdx => "dfdx",
         }
     }
 }

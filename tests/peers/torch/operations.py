@@ -3,6 +3,8 @@
 Most run forward and backward; `forward_only` says which do not. A name is OPERATION/SIZE.
 """
 
+import sys
+
 import torch
 import torch.nn.functional as F
 
@@ -174,12 +176,20 @@ for rows, cols in [(128, 512), (2048, 128)]:
     )
 
 
+# With `--fused` on the command line the optimisers that have a fused form use it; these cases are all that change.
+FUSED = {"fused": True} if "--fused" in sys.argv else {}
+WITH_FUSED = []
+HAVE_FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.Adagrad)
+
+
 def adam(size, n):
+    WITH_FUSED.append(f"adam/{size}")
+
     @case(f"adam/{size}")
     def build():
         p = uniform(1, n).requires_grad_()
         p.grad = uniform(2, n)
-        optimizer = torch.optim.Adam([p], lr=1e-3)
+        optimizer = torch.optim.Adam([p], lr=1e-3, **FUSED)
 
         def values():
             for _ in range(3):
@@ -195,13 +205,16 @@ adam("1m", 1_000_000)
 
 def update(rule, optimizer, **settings):
     """One step of a rule with its defaults and a gradient that is there, on ten thousand and on a million weights."""
+    fused = FUSED if optimizer in HAVE_FUSED else {}
     for size, n in [("10k", 100), ("1m", 1000)]:
+        if optimizer in HAVE_FUSED:
+            WITH_FUSED.append(f"{rule}/{size}")
 
         @case(f"{rule}/{size}")
         def build(n=n):
             p = uniform(1, n, n).requires_grad_()
             p.grad = uniform(2, n, n)
-            made = optimizer([p], **settings)
+            made = optimizer([p], **settings, **fused)
 
             def values():
                 for _ in range(3):

@@ -8,7 +8,8 @@
     about           about KEY=VALUE...
 
 Each case runs in a child of this process, so that memory and caches of one case are not another's. With `--compile`
-every training step goes through `torch.compile`.
+every training step goes through `torch.compile`; with `--fused` there are the cases that have an optimiser, in its fused
+form.
 """
 
 import os
@@ -24,7 +25,7 @@ os.environ["OMP_NUM_THREADS"] = str(THREADS)
 
 import torch  # noqa: E402
 
-from operations import CASES  # noqa: E402
+from operations import CASES, WITH_FUSED  # noqa: E402
 from steps import STEPS  # noqa: E402
 
 
@@ -89,6 +90,8 @@ def serve(name, compiled):
 def main():
     compiled = "--compile" in sys.argv
     known = STEPS if compiled else list(CASES)
+    if "--fused" in sys.argv:
+        known = [step for step in STEPS if step != "ntk"] + WITH_FUSED
     while line := sys.stdin.readline():
         command, _, argument = line.strip().partition(" ")
         if command == "cases":

@@ -9,7 +9,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from data import fill, fingerprint, hashed, labels, uniform
-from operations import Case, case
+from operations import FUSED, Case, case
 
 EMBEDDED = pathlib.Path(__file__).parents[3] / "crates" / "datasets" / "data"
 
@@ -41,11 +41,11 @@ def training(model, optimizer, loss, compiled):
 
 
 def adam(model, **options):
-    return torch.optim.Adam(model.parameters(), lr=1e-3, **options)
+    return torch.optim.Adam(model.parameters(), lr=1e-3, **options, **FUSED)
 
 
 def momentum(model):
-    return torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    return torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, **FUSED)
 
 
 @step("mlp")

@@ -13,6 +13,7 @@ mod optimizer;
 mod params;
 mod plan;
 mod pooling;
+mod second_order;
 mod sequence;
 mod sgd;
 mod sparse;

@@ -4,6 +4,7 @@
 //! `tests/peers/torch/`; the values of both are compared before they are timed.
 mod growth;
 mod operations;
+mod plain;
 mod steps;
 mod updates;
 mod ways;

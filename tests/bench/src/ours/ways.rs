@@ -35,6 +35,7 @@ pub(super) fn cases(way: Option<Way>) -> Vec<(&'static str, Prepare)> {
                 ("minibatch/100", |_| minibatch_in_a_loop(100)),
             ]
         }
+        Some(Way::Dfdx) => super::plain::cases(),
     }
 }
 
