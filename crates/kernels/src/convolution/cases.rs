@@ -1,13 +1,24 @@
 //! Rows of the table for the convolutions.
 use super::patches::{Patches, composed_col2im, composed_im2col};
-use super::{Axis, ConvolutionDevice, Sizes, composed};
+use super::{
+    Axis, Convolution, ConvolutionDevice, DynConvolution, OutputPadding, Sizes, Steps, col2im, composed,
+    conv_transpose1d, conv_transpose2d, conv_transpose2d_dyn, conv1d, conv2d, conv2d_dyn, im2col, try_col2im,
+    try_conv_transpose1d, try_conv_transpose2d, try_conv_transpose2d_dyn, try_conv1d, try_conv2d,
+    try_conv2d_dyn, try_im2col,
+};
 use crate::shape::Taps;
+use crate::tests::hostile::{Hostile, Leaf, Operations, refuses, zeros};
 use crate::tests::laws::{Body, Case, Flat, Input, Portable, Spec, Visit, flat};
-use crate::{ActivationKind, Device, InputGradient, Real};
+use crate::{ActivationKind, Device, Error, InputGradient, Real};
 use dfdx::prelude::*;
 
 /// The methods of [`ConvolutionDevice`].
-pub const OPERATIONS: &[&str] = &["conv2d", "conv_transpose2d", "im2col", "col2im"];
+pub const OPERATIONS: &Operations = &[
+    ("conv2d", &["conv2d", "conv1d", "conv2d_dyn"]),
+    ("conv_transpose2d", &["conv_transpose2d", "conv_transpose1d", "conv_transpose2d_dyn"]),
+    ("im2col", &["im2col"]),
+    ("col2im", &["col2im"]),
+];
 
 /// A convolution or its adjoint.
 #[derive(Clone, Copy, Debug)]
@@ -196,4 +207,188 @@ pub fn large_cases(visitor: &mut impl Visit) {
         visitor,
         Convolved { sizes: Sizes { activation: ActivationKind::Relu, ..activated.sizes }, ..activated },
     );
+}
+
+/// No images, no channels, no outputs; windows, groups and operands that do not fit.
+pub fn hostile(hostile: &mut Hostile) {
+    let (square, line) = (Convolution::square(Steps::<1>), Convolution::line(Steps::<1>));
+    let (image, sequence) = (|c, h| zeros((1, c, h, h)), |c, l| zeros((1, c, l)));
+    let (weight, taps) = (|o, c| zeros((o, c, Const::<3>, Const::<3>)), |o, c| zeros((o, c, Const::<3>)));
+    for (n, c, o) in [(0, 2, 3), (2, 0, 3), (2, 2, 0)] {
+        let (b, x, l) = (zeros((o,)), zeros((n, c, 5, 6)), zeros((n, c, 5)));
+        // Without input channels only the bias is left.
+        let counted = if c == 0 { 2 } else { 3 };
+        let w = weight(o, c);
+        let y = conv2d(x.leaky_trace(), &w, Some(&b), square);
+        hostile.empty("conv2d", y, &[n, o, 3, 4], 0.0, &([&x, &w, &b] as [&dyn Leaf; 3])[..counted]);
+        let w = weight(c, o);
+        let y = conv_transpose2d(x.leaky_trace(), &w, Some(&b), square, OutputPadding::<0, 0>);
+        let leaves: [&dyn Leaf; 3] = [&x, &w, &b];
+        hostile.empty("conv_transpose2d", y, &[n, o, 7, 8], 0.0, &leaves[..counted]);
+        let w = taps(o, c);
+        let y = conv1d(l.leaky_trace(), &w, Some(&b), line);
+        hostile.empty("conv1d", y, &[n, o, 3], 0.0, &([&l, &w, &b] as [&dyn Leaf; 3])[..counted]);
+        let w = taps(c, o);
+        let y = conv_transpose1d(l.leaky_trace(), &w, Some(&b), line, OutputPadding::<0, 0>);
+        let leaves: [&dyn Leaf; 3] = [&l, &w, &b];
+        hostile.empty("conv_transpose1d", y, &[n, o, 7], 0.0, &leaves[..counted]);
+    }
+
+    let (w, five) = (weight(4, 2), zeros((5,)));
+    let (cropped, short) = (Convolution::square(Steps::<1, 3>), Convolution::line(Steps::<1, 3>));
+    let point = zeros((4, 2, Const::<0>, Const::<0>));
+    let still = Convolution::square(Steps::<0>);
+    let dense = Convolution::square(Steps::<1, 0, 0>);
+    let vast = Convolution::square(Steps::<1, { usize::MAX }>);
+    refuses! { hostile:
+        "conv2d", try_conv2d(image(2, 2), &w, None, square)
+            => Error::WindowTooLong { extent: 2, padding: 0, span: 3 }, [2, 3, 1];
+        "conv2d", try_conv2d(image(2, 0), &w, None, square)
+            => Error::WindowTooLong { extent: 0, .. }, [0, 3, 2];
+        "conv2d", try_conv2d(image(3, 5), &w, None, square)
+            => Error::AxisLength { expected: 2, found: 3, .. }, [2, 3];
+        "conv2d", try_conv2d(image(4, 5), &w, None, square.in_groups::<3>())
+            => Error::Indivisible { size: 4, divisor: 3 }, [4, 3];
+        "conv2d", try_conv2d(image(6, 5), &w, None, square.in_groups::<3>())
+            => Error::Indivisible { size: 4, divisor: 3 }, [4, 3];
+        "conv2d", try_conv2d(image(2, 5), &w, None, square.in_groups::<0>())
+            => Error::Indivisible { size: 2, divisor: 0 }, [2, 0];
+        "conv2d", try_conv2d(image(2, 5), &w, Some(&five), square)
+            => Error::AxisLength { expected: 4, found: 5, .. }, [4, 5];
+        "conv2d", try_conv2d(image(2, 5), &point, None, square)
+            => Error::EmptyWindow { kernel: 0, stride: 1, dilation: 1 }, [0, 1];
+        "conv2d", try_conv2d(image(2, 5), &w, None, still) => Error::EmptyWindow { stride: 0, .. }, [3, 0, 1];
+        "conv2d", try_conv2d(image(2, 5), &w, None, dense)
+            => Error::EmptyWindow { dilation: 0, .. }, [3, 1, 0];
+        "conv2d", try_conv2d(image(2, 5), &w, None, vast) => Error::SizeOverflow, [];
+    }
+    let none = OutputPadding::<0, 0>;
+    refuses! { hostile:
+        "conv_transpose2d", try_conv_transpose2d(image(4, 2), &w, None, cropped, none)
+            => Error::TransposedEmpty { full: 4, padding: 3 }, [4, 3];
+        "conv_transpose2d", try_conv_transpose2d(image(4, 0), &w, None, square, none)
+            => Error::TransposedEmpty { full: 0, padding: 0 }, [0];
+        "conv_transpose2d", try_conv_transpose2d(image(4, 2), &w, None, square, OutputPadding::<1, 1>)
+            => Error::OutputPadding { output_padding: 1, stride: 1, dilation: 1 }, [1];
+        "conv_transpose2d", try_conv_transpose2d(image(3, 2), &w, None, square, none)
+            => Error::AxisLength { expected: 4, found: 3, .. }, [4, 3];
+        "conv_transpose2d", try_conv_transpose2d(image(4, 2), &w, None, square.in_groups::<3>(), none)
+            => Error::Indivisible { size: 4, divisor: 3 }, [4, 3];
+        "conv_transpose2d", try_conv_transpose2d(image(4, 2), &w, None, square.in_groups::<0>(), none)
+            => Error::Indivisible { size: 4, divisor: 0 }, [4, 0];
+        "conv_transpose2d", try_conv_transpose2d(image(4, 2), &w, Some(&five), square, none)
+            => Error::AxisLength { expected: 2, found: 5, .. }, [2, 5];
+        "conv_transpose2d", try_conv_transpose2d(image(4, 2), &point, None, square, none)
+            => Error::EmptyWindow { kernel: 0, .. }, [0, 1];
+        "conv_transpose2d", try_conv_transpose2d(image(4, 2), &w, None, still, none)
+            => Error::EmptyWindow { stride: 0, .. }, [3, 0, 1];
+        "conv_transpose2d", try_conv_transpose2d(image(4, 2), &w, None, vast, none)
+            => Error::SizeOverflow, [];
+    }
+    let w = taps(4, 2);
+    refuses! { hostile:
+        "conv1d", try_conv1d(sequence(2, 2), &w, None, line)
+            => Error::WindowTooLong { extent: 2, padding: 0, span: 3 }, [2, 3, 1];
+        "conv1d", try_conv1d(sequence(3, 5), &w, None, line)
+            => Error::AxisLength { expected: 2, found: 3, .. }, [2, 3];
+        "conv1d", try_conv1d(sequence(4, 5), &w, None, line.in_groups::<3>())
+            => Error::Indivisible { size: 4, divisor: 3 }, [4, 3];
+        "conv1d", try_conv1d(sequence(6, 5), &w, None, line.in_groups::<3>())
+            => Error::Indivisible { size: 4, divisor: 3 }, [4, 3];
+        "conv1d", try_conv1d(sequence(2, 5), &w, Some(&five), line)
+            => Error::AxisLength { expected: 4, found: 5, .. }, [4, 5];
+        "conv1d", try_conv1d(sequence(2, 5), &w, None, Convolution::line(Steps::<0>))
+            => Error::EmptyWindow { stride: 0, .. }, [3, 0, 1];
+        "conv_transpose1d", try_conv_transpose1d(sequence(4, 2), &w, None, short, none)
+            => Error::TransposedEmpty { full: 4, padding: 3 }, [4, 3];
+        "conv_transpose1d", try_conv_transpose1d(sequence(4, 2), &w, None, line, OutputPadding::<0, 1>)
+            => Error::OutputPadding { output_padding: 1, .. }, [1];
+        "conv_transpose1d", try_conv_transpose1d(sequence(3, 2), &w, None, line, none)
+            => Error::AxisLength { expected: 4, found: 3, .. }, [4, 3];
+        "conv_transpose1d", try_conv_transpose1d(sequence(4, 2), &w, None, line.in_groups::<3>(), none)
+            => Error::Indivisible { size: 4, divisor: 3 }, [4, 3];
+        "conv_transpose1d", try_conv_transpose1d(sequence(4, 2), &w, Some(&five), line, none)
+            => Error::AxisLength { expected: 2, found: 5, .. }, [2, 5];
+    }
+    hostile_at_run_time(hostile);
+    hostile_patches(hostile);
+}
+
+fn hostile_at_run_time(hostile: &mut Hostile) {
+    let plain = DynConvolution::default();
+    let in_groups = |groups| DynConvolution { groups, ..plain };
+    let (image, weight) = (|c, h| zeros((1, c, h, h)), |o, c, k| zeros((o, c, k, k)));
+    for (n, c, o) in [(0, 2, 3), (2, 0, 3), (2, 2, 0)] {
+        let (b, x) = (zeros((o,)), zeros((n, c, 5, 6)));
+        let counted = if c == 0 { 2 } else { 3 };
+        let w = weight(o, c, 3);
+        let y = conv2d_dyn(x.leaky_trace(), &w, Some(&b), plain);
+        hostile.empty("conv2d_dyn", y, &[n, o, 3, 4], 0.0, &([&x, &w, &b] as [&dyn Leaf; 3])[..counted]);
+        let w = weight(c, o, 3);
+        let y = conv_transpose2d_dyn(x.leaky_trace(), &w, Some(&b), plain);
+        let leaves: [&dyn Leaf; 3] = [&x, &w, &b];
+        hostile.empty("conv_transpose2d_dyn", y, &[n, o, 7, 8], 0.0, &leaves[..counted]);
+    }
+    let (w, five) = (weight(4, 2, 3), zeros((5,)));
+    let still = DynConvolution { stride: [1, 0], ..plain };
+    let dense = DynConvolution { dilation: [0, 1], ..plain };
+    let vast = DynConvolution { padding: [usize::MAX / 2 + 1; 2], ..plain };
+    let cropped = DynConvolution { padding: [3; 2], ..plain };
+    let longer = DynConvolution { output_padding: [0, 1], ..plain };
+    refuses! { hostile:
+        "conv2d_dyn", try_conv2d_dyn(image(2, 2), &w, None, plain)
+            => Error::WindowTooLong { extent: 2, padding: 0, span: 3 }, [2, 3, 1];
+        "conv2d_dyn", try_conv2d_dyn(image(3, 5), &w, None, plain)
+            => Error::AxisLength { expected: 2, found: 3, .. }, [2, 3];
+        "conv2d_dyn", try_conv2d_dyn(image(2, 5), &weight(4, 2, 0), None, plain)
+            => Error::EmptyWindow { kernel: 0, .. }, [0, 1];
+        "conv2d_dyn", try_conv2d_dyn(image(2, 5), &w, None, still)
+            => Error::EmptyWindow { stride: 0, .. }, [3, 0, 1];
+        "conv2d_dyn", try_conv2d_dyn(image(2, 5), &w, None, dense)
+            => Error::EmptyWindow { dilation: 0, .. }, [3, 1, 0];
+        "conv2d_dyn", try_conv2d_dyn(image(4, 5), &w, None, in_groups(3))
+            => Error::Indivisible { size: 4, divisor: 3 }, [4, 3];
+        "conv2d_dyn", try_conv2d_dyn(image(4, 5), &w, None, in_groups(0))
+            => Error::Indivisible { size: 4, divisor: 0 }, [4, 0];
+        "conv2d_dyn", try_conv2d_dyn(image(4, 5), &weight(3, 2, 3), None, in_groups(2))
+            => Error::Indivisible { size: 3, divisor: 2 }, [3, 2];
+        "conv2d_dyn", try_conv2d_dyn(image(2, 5), &w, Some(&five), plain)
+            => Error::AxisLength { expected: 4, found: 5, .. }, [4, 5];
+        "conv2d_dyn", try_conv2d_dyn(image(2, 5), &w, None, vast) => Error::SizeOverflow, [];
+        "conv_transpose2d_dyn", try_conv_transpose2d_dyn(image(4, 2), &w, None, cropped)
+            => Error::TransposedEmpty { full: 4, padding: 3 }, [4, 3];
+        "conv_transpose2d_dyn", try_conv_transpose2d_dyn(image(4, 2), &w, None, longer)
+            => Error::OutputPadding { output_padding: 1, stride: 1, dilation: 1 }, [1];
+        "conv_transpose2d_dyn", try_conv_transpose2d_dyn(image(5, 2), &w, None, plain)
+            => Error::AxisLength { expected: 4, found: 5, .. }, [4, 5];
+        "conv_transpose2d_dyn", try_conv_transpose2d_dyn(image(4, 2), &w, None, in_groups(3))
+            => Error::Indivisible { size: 4, divisor: 3 }, [4, 3];
+        "conv_transpose2d_dyn", try_conv_transpose2d_dyn(image(4, 2), &w, Some(&five), plain)
+            => Error::AxisLength { expected: 2, found: 5, .. }, [2, 5];
+        "conv_transpose2d_dyn", try_conv_transpose2d_dyn(image(4, 2), &w, None, still)
+            => Error::EmptyWindow { stride: 0, .. }, [3, 0, 1];
+    }
+}
+
+fn hostile_patches(hostile: &mut Hostile) {
+    let taps = |kernel, stride| [Taps { kernel, stride, padding: 0, dilation: 1 }; 2];
+    for (n, c) in [(0, 2), (2, 0)] {
+        let (x, columns) = (zeros((n, c, 3, 3)), zeros((n, 4 * c, 4)));
+        hostile.empty("im2col", im2col(x.leaky_trace(), taps(2, 1)), &[n, 4 * c, 4], 0.0, &[&x]);
+        let y = col2im(columns.leaky_trace(), (c, 3, 3), taps(2, 1));
+        hostile.empty("col2im", y, &[n, c, 3, 3], 0.0, &[&columns]);
+    }
+    let image = || zeros((1, 2, 2, 2));
+    let folded = |rows, windows| try_col2im(zeros((1, rows, windows)), (2, 3, 3), taps(2, 1));
+    let vast = [Taps { padding: usize::MAX, ..Taps::new(1) }; 2];
+    refuses! { hostile:
+        "im2col", try_im2col(image(), taps(3, 1)) => Error::WindowTooLong { extent: 2, span: 3, .. }, [2, 3];
+        "im2col", try_im2col(image(), taps(0, 1)) => Error::EmptyWindow { kernel: 0, .. }, [0, 1];
+        "im2col", try_im2col(image(), taps(1, 0)) => Error::EmptyWindow { stride: 0, .. }, [0, 1];
+        "im2col", try_im2col(image(), vast) => Error::SizeOverflow, [];
+        "col2im", folded(9, 4) => Error::AxisLength { expected: 8, found: 9, .. }, [8, 9];
+        "col2im", folded(8, 5) => Error::AxisLength { expected: 4, found: 5, .. }, [4, 5];
+        "col2im", try_col2im(zeros((1, 8, 4)), (2, 1, 1), taps(2, 1))
+            => Error::WindowTooLong { extent: 1, span: 2, .. }, [1, 2];
+    }
 }

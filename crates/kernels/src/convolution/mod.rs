@@ -16,7 +16,7 @@
 //! | $G$ | [`Convolution`] | groups; $G = C$ is the depthwise convolution, with $O / C$ maps per channel |
 //! | $Y$ | result | `(N, O, H′, W′)`, see [`shape`](crate::shape) |
 //!
-//! Where sizes are known at run time only, [`try_conv2d_dyn`] and [`try_conv_transpose2d_dyn`] take all of them as
+//! Where sizes are known at run time only, [`conv2d_dyn`] and [`conv_transpose2d_dyn`] take all of them as
 //! numbers. [`im2col`] writes the matrix of patches, [`col2im`] adds it up again.
 //!
 //! A sequence `(N, C, L)` is an image of height 1: [`conv1d`] and [`conv_transpose1d`] read and write it in place. What
@@ -43,7 +43,9 @@ pub(crate) mod patches;
 mod run_time;
 
 pub use patches::{Patches, col2im, im2col, try_col2im, try_im2col};
-pub use run_time::{DynConvolution, Maps, try_conv_transpose2d_dyn, try_conv2d_dyn};
+pub use run_time::{
+    DynConvolution, Maps, conv_transpose2d_dyn, conv2d_dyn, try_conv_transpose2d_dyn, try_conv2d_dyn,
+};
 
 use crate::device::BaseDevice;
 use crate::shape::{Over, Taps, Times, UpWindow, Window};
@@ -285,7 +287,7 @@ pub fn try_conv2d<
     let (n, c, h, w) = *x.shape();
     let (o, per_group, ..) = *weight.shape();
     let shape = (n, o, h.try_window()?, w.try_window()?);
-    same("number of channels per group", c.try_over(Const::<G>)?.size(), per_group.size())?;
+    same("number of channels per group", per_group.size(), c.try_over(Const::<G>)?.size())?;
     if let Some(bias) = bias {
         same("length of the bias", o.size(), bias.shape().0.size())?;
     }
@@ -488,7 +490,7 @@ pub fn try_conv1d<
     let (n, c, length) = *x.shape();
     let (o, per_group, _) = *weight.shape();
     let shape = (n, o, length.try_window()?);
-    same("number of channels per group", c.try_over(Const::<G>)?.size(), per_group.size())?;
+    same("number of channels per group", per_group.size(), c.try_over(Const::<G>)?.size())?;
     if let Some(bias) = bias {
         same("length of the bias", o.size(), bias.shape().0.size())?;
     }

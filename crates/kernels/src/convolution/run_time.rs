@@ -18,7 +18,7 @@ use dfdx::prelude::*;
 /// let y = try_conv2d_dyn(x, &weight, None, halved)?;
 /// assert_eq!(*y.shape(), (1, 4, 5, 5));
 /// let error = try_conv2d_dyn(y, &weight, None, halved).map(|_| ()).unwrap_err();
-/// assert_eq!(error.to_string(), "the number of channels per group of the input is 3 but must be 2; give an input of that size");
+/// assert_eq!(error.to_string(), "the number of channels per group of the input is 2 but must be 3; give an input of that size");
 /// # Ok::<(), kernels::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,7 +88,7 @@ impl DynConvolution {
             let taps = self.taps(axis, kernel);
             Ok(Axis { extent, windows: taps.positions(extent)?, taps })
         };
-        same("number of channels per group", c.try_over(self.groups)?, per_group)?;
+        same("number of channels per group", per_group, c.try_over(self.groups)?)?;
         let window_channels = o.try_over(self.groups)?;
         self.with_axes(
             [n, per_group, window_channels],
@@ -164,8 +164,21 @@ impl<N: Dim, C: Dim, L: Dim> Maps for (N, C, L) {
     }
 }
 
-/// [`try_conv2d`](super::try_conv2d), and with three axes [`try_conv1d`](super::try_conv1d), in numbers of the run:
-/// `x` is `(N, C, H, W)` and `weight` `(O, C / G, KH, KW)`, or `(N, C, L)` and `(O, C / G, K)`.
+/// [`conv2d`](super::conv2d), and with three axes [`conv1d`](super::conv1d), in numbers of the run: `x` is `(N, C, H, W)` and
+/// `weight` `(O, C / G, KH, KW)`, or `(N, C, L)` and `(O, C / G, K)`. See [`DynConvolution`].
+///
+/// # Panics
+/// On the errors of [`try_conv2d_dyn`].
+pub fn conv2d_dyn<X: Maps, W: Maps, E: Real, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<X, E, D, T>,
+    weight: &Tensor<W, E, D>,
+    bias: Option<&Tensor<(usize,), E, D>>,
+    convolution: DynConvolution,
+) -> Tensor<X::Out, E, D, T> {
+    try_conv2d_dyn(x, weight, bias, convolution).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Fallible twin of [`conv2d_dyn`].
 ///
 /// # Errors
 /// Those of [`Taps::positions`]: no tap, no step, a window that is longer than the padded axis;
@@ -182,8 +195,21 @@ pub fn try_conv2d_dyn<X: Maps, W: Maps, E: Real, D: Device<E>, T: Tape<E, D>>(
     D::conv2d(x, weight, bias, sizes, shape).map_err(Error::device)
 }
 
-/// [`try_conv_transpose2d`](super::try_conv_transpose2d), and with three axes its twin for sequences, in numbers of the
-/// run: `x` is `(N, C, H, W)` and `weight` `(C, O / G, KH, KW)`, or `(N, C, L)` and `(C, O / G, K)`.
+/// [`conv_transpose2d`](super::conv_transpose2d), and with three axes its twin for sequences, in numbers of the run: `x` is
+/// `(N, C, H, W)` and `weight` `(C, O / G, KH, KW)`, or `(N, C, L)` and `(C, O / G, K)`. See [`DynConvolution`].
+///
+/// # Panics
+/// On the errors of [`try_conv_transpose2d_dyn`].
+pub fn conv_transpose2d_dyn<X: Maps, W: Maps, E: Real, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<X, E, D, T>,
+    weight: &Tensor<W, E, D>,
+    bias: Option<&Tensor<(usize,), E, D>>,
+    convolution: DynConvolution,
+) -> Tensor<X::Out, E, D, T> {
+    try_conv_transpose2d_dyn(x, weight, bias, convolution).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Fallible twin of [`conv_transpose2d_dyn`].
 ///
 /// # Errors
 /// Those of [`Taps::transposed`]; [`Error::Indivisible`] channels, [`Error::AxisLength`] where the lengths of two operands

@@ -261,44 +261,6 @@ fn a_skipped_input_gradient_is_not_computed() {
     assert_eq!(needed.get(&w).array(), skipped.get(&w).array());
 }
 
-/// A batch of nothing: no output, and the weights have gradient 0.
-#[test]
-fn an_empty_batch_is_fine() {
-    let device = Cpu::default();
-    let x = device.zeros_like(&(0_usize, Const::<2>, Const::<5>, Const::<5>));
-    let w = Key::new(4).normal::<Rank4<3, 2, 3, 3>, f32, _>(&device, Default::default());
-    let b = Key::new(5).normal::<Rank1<3>, f32, _>(&device, Default::default());
-    let y = conv2d(x.leaky_trace(), &w, Some(&b), Convolution::square(Steps::<1>));
-    assert_eq!(y.shape(), &(0, Const, Const::<3>, Const::<3>));
-    let grads = crate::sum_all(y).backward();
-    assert_eq!(grads.get(&b).array(), [0.0; 3]);
-    assert!(grads.get(&w).as_vec().iter().all(|&g| g == 0.0));
-}
-
-#[test]
-fn shapes_of_the_run_that_do_not_fit_are_errors() {
-    let device = Cpu::default();
-    let x = |c: usize, h: usize| device.zeros_like(&(1_usize, c, h, h));
-    let w: Tensor<(usize, usize, Const<3>, Const<3>), f32, Cpu> =
-        device.zeros_like(&(4_usize, 2_usize, Const, Const));
-    let plain = Convolution::square(Steps::<1>);
-    let error = |x: Tensor<(usize, usize, usize, usize), f32, Cpu>| {
-        try_conv2d(x, &w, None, plain).map(|_| ()).unwrap_err()
-    };
-    assert!(matches!(error(x(2, 2)), Error::WindowTooLong { extent: 2, padding: 0, span: 3 }));
-    assert!(matches!(error(x(3, 5)), Error::AxisLength { expected: 3, found: 2, .. }));
-    let grouped = try_conv2d(x(4, 5), &w, None, plain.in_groups::<3>()).map(|_| ()).unwrap_err();
-    assert!(matches!(grouped, Error::Indivisible { size: 4, divisor: 3 }), "{grouped}");
-    let bias: Tensor<(usize,), f32, Cpu> = device.zeros_like(&(5,));
-    let biased = try_conv2d(x(2, 5), &w, Some(&bias), plain);
-    assert!(biased.is_err());
-    let up = Convolution::square(Steps::<1, 3>);
-    let empty = try_conv_transpose2d(x(4, 2), &w, None, up, OutputPadding::<0, 0>).map(|_| ()).unwrap_err();
-    assert!(matches!(empty, Error::TransposedEmpty { full: 4, padding: 3 }), "{empty}");
-    let much = try_conv_transpose2d(x(4, 2), &w, None, plain, OutputPadding::<1, 1>).map(|_| ()).unwrap_err();
-    assert!(matches!(much, Error::OutputPadding { .. }), "{much}");
-}
-
 /// `pool_norm_resample.json` holds PyTorch's `unfold`, with `fold` of the output's gradient as gradient.
 #[test]
 fn patches_agree_with_pytorch() {
@@ -390,59 +352,4 @@ fn run_time_twins_give_the_same_bits() {
     let y = try_conv2d_dyn(line.clone(), &w, None, numbers).unwrap();
     let want: Tensor<Rank3<2, 2, 11>, f64, _> = conv1d(line, &w, None, steps);
     assert_eq!(y.as_vec(), want.as_vec());
-}
-
-#[test]
-fn run_time_twins_refuse_what_does_not_fit() {
-    let device = Cpu::default();
-    let x = |c: usize, h: usize| device.zeros_like(&(1_usize, c, h, h));
-    let w = |o: usize, c: usize, k: usize| -> Tensor<(usize, usize, usize, usize), f32, Cpu> {
-        device.zeros_like(&(o, c, k, k))
-    };
-    let plain = DynConvolution::default();
-    let error = |c, h, w: Tensor<_, f32, _>, convolution| {
-        try_conv2d_dyn(x(c, h), &w, None, convolution).map(|_| ()).unwrap_err()
-    };
-    assert!(matches!(
-        error(2, 2, w(4, 2, 3), plain),
-        Error::WindowTooLong { extent: 2, padding: 0, span: 3 }
-    ));
-    assert!(matches!(error(3, 5, w(4, 2, 3), plain), Error::AxisLength { expected: 3, found: 2, .. }));
-    assert!(matches!(error(2, 5, w(4, 2, 0), plain), Error::EmptyWindow { kernel: 0, .. }));
-    for (stride, dilation) in [(0, 1), (1, 0)] {
-        let stepless = DynConvolution { stride: [1, stride], dilation: [1, dilation], ..plain };
-        assert!(matches!(error(2, 5, w(4, 2, 3), stepless), Error::EmptyWindow { kernel: 3, .. }));
-    }
-    let in_groups = |groups| DynConvolution { groups, ..plain };
-    assert!(matches!(error(4, 5, w(4, 2, 3), in_groups(3)), Error::Indivisible { size: 4, divisor: 3 }));
-    assert!(matches!(error(4, 5, w(4, 2, 3), in_groups(0)), Error::Indivisible { size: 4, divisor: 0 }));
-    assert!(matches!(error(4, 5, w(3, 2, 3), in_groups(2)), Error::Indivisible { size: 3, divisor: 2 }));
-    let far = DynConvolution { padding: [usize::MAX / 2 + 1; 2], ..plain };
-    assert!(matches!(error(2, 5, w(4, 2, 3), far), Error::SizeOverflow));
-    let bias: Tensor<(usize,), f32, Cpu> = device.zeros_like(&(5,));
-    let biased = try_conv2d_dyn(x(2, 5), &w(4, 2, 3), Some(&bias), plain).map(|_| ()).unwrap_err();
-    assert!(matches!(biased, Error::AxisLength { expected: 4, found: 5, .. }), "{biased}");
-
-    let back = |c, w: Tensor<_, f32, _>, convolution| {
-        try_conv_transpose2d_dyn(x(c, 2), &w, None, convolution).map(|_| ()).unwrap_err()
-    };
-    let cut = DynConvolution { padding: [3, 3], ..plain };
-    assert!(matches!(back(4, w(4, 2, 3), cut), Error::TransposedEmpty { full: 4, padding: 3 }));
-    let much = DynConvolution { output_padding: [0, 1], ..plain };
-    assert!(matches!(back(4, w(4, 2, 3), much), Error::OutputPadding { .. }));
-    assert!(matches!(back(5, w(4, 2, 3), plain), Error::AxisLength { expected: 4, found: 5, .. }));
-    assert!(matches!(back(4, w(4, 2, 3), in_groups(3)), Error::Indivisible { size: 4, divisor: 3 }));
-
-    let taps = |kernel, stride| [Taps { kernel, stride, padding: 0, dilation: 1 }; 2];
-    assert!(matches!(try_im2col(x(2, 2), taps(3, 1)), Err(Error::WindowTooLong { .. })));
-    assert!(matches!(try_im2col(x(2, 2), taps(1, 0)), Err(Error::EmptyWindow { .. })));
-    let columns =
-        |rows: usize, windows: usize| -> Tensor<_, f32, Cpu> { device.zeros_like(&(1_usize, rows, windows)) };
-    let folded = |rows, windows| try_col2im(columns(rows, windows), (2_usize, 3_usize, 3_usize), taps(2, 1));
-    assert!(folded(8, 4).is_ok());
-    assert!(matches!(folded(9, 4), Err(Error::AxisLength { expected: 8, found: 9, .. })));
-    assert!(matches!(folded(8, 5), Err(Error::AxisLength { expected: 4, found: 5, .. })));
-    let none =
-        im2col(device.zeros_like(&(0_usize, 2_usize, 3_usize, 3_usize)) as Tensor<_, f32, _>, taps(2, 1));
-    assert_eq!(*none.shape(), (0, 8, 4));
 }

@@ -1,11 +1,16 @@
 //! Rows of the table for arithmetic with a small tensor, and for selection.
 use super::{Arithmetic, composed};
+use crate::tests::hostile::{Hostile, Operations, ones, zeros};
 use crate::tests::laws::{Body, Case, Flat, Input, Numbers, Portable, Spec, Visit, flat};
 use crate::{Device, Real, ReducedShape};
 use dfdx::prelude::*;
 
-/// The methods of [`ElementwiseDevice`].
-pub const OPERATIONS: &[&str] = &["arithmetic", "arithmetic_along", "choose"];
+/// The methods of [`ElementwiseDevice`]; functions of one operand are rows of [`core`](crate::tests::core).
+pub const OPERATIONS: &Operations = &[
+    ("arithmetic", &["add", "sub", "mul", "div"]),
+    ("arithmetic_along", &["add_along", "sub_along", "mul_along", "div_along"]),
+    ("choose", &["choose"]),
+];
 
 #[derive(Clone, Copy, Debug)]
 enum Along {
@@ -130,6 +135,37 @@ pub fn cases(visit: &mut impl Visit) {
 /// Cases that are cut into several parts.
 pub fn large_cases(visit: &mut impl Visit) {
     visit_all(visit, &[[70, 9, 50], [2, 3, 9000]]);
+}
+
+/// No elements; two shapes that differ.
+pub fn hostile(hostile: &mut Hostile) {
+    macro_rules! pairs {
+        ($($name:ident $along:ident)*) => { $(
+            for shape in [(0, 3), (2, 0)] {
+                let (x, y) = (zeros(shape), ones(shape));
+                let z = crate::$name(x.leaky_trace(), y.leaky_trace());
+                hostile.empty(stringify!($name), z, &[shape.0, shape.1], 0.0, &[&x, &y]);
+                let row = ones((shape.1,));
+                let z = crate::$along(x.leaky_trace(), row.leaky_trace(), Axis::<0>);
+                hostile.empty(stringify!($along), z, &[shape.0, shape.1], 0.0, &[&x, &row]);
+                let column = ones((shape.0,));
+                let z = crate::$along(x.leaky_trace(), column.leaky_trace(), Axis::<1>);
+                hostile.empty(stringify!($along), z, &[shape.0, shape.1], 0.0, &[&x, &column]);
+            }
+            let x = || zeros((2, 3));
+            hostile.panics(stringify!($name), || crate::$name(x(), zeros((2, 4))), &[&"(2, 3)", &"(2, 4)"]);
+            let along = || crate::$along(x(), zeros((2,)), Axis::<0>);
+            hostile.panics(stringify!($along), along, &[&"(2,)", &"(3,)"]);
+        )* };
+    }
+    pairs!(add add_along sub sub_along mul mul_along div div_along);
+    let x = zeros((0, 3));
+    let y = zeros((0, 3));
+    let z = crate::choose(&[], x.leaky_trace(), y.leaky_trace());
+    hostile.empty("choose", z, &[0, 3], 0.0, &[&x, &y]);
+    let two = zeros((2,));
+    hostile.panics("choose", || crate::choose(&[true; 2], two.clone(), zeros((3,))), &[&"(2,)", &"(3,)"]);
+    hostile.panics("choose", || crate::choose(&[true; 5], two.clone(), two.clone()), &[&5, &2]);
 }
 
 /// As with dfdx's operators, an operand without a tape of its own is a leaf like any other.

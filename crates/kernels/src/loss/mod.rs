@@ -541,7 +541,7 @@ pub fn try_gaussian_nll_mean<S: Shape, E: Real, D: Device<E>, T: Tape<E, D> + Me
 ) -> Result<Tensor<Rank0, E, D, T>, D::Err> {
     assert_eq!(mean.shape(), log_var.shape(), "mean and log-variance must have the same shape");
     let scale = 1.0 / mean.shape().num_elements() as f64;
-    D::pair_total(mean.try_sub(target.clone())?, log_var, PairKind::GaussianNll, scale)
+    D::pair_total(crate::try_sub(mean, target.clone())?, log_var, PairKind::GaussianNll, scale)
 }
 
 /// Settings within their ranges.
@@ -735,6 +735,9 @@ where
 ///
 /// # Errors
 /// The device's error when an allocation or a kernel fails.
+///
+/// # Panics
+/// When run-time shapes differ, as dfdx's operations do.
 pub fn try_cosine_embedding_per_sample<B: Dim, F: Dim, E: Real, D: Device<E>, T, R>(
     x: Tensor<(B, F), E, D, T>,
     y: Tensor<(B, F), E, D, R>,
@@ -743,7 +746,7 @@ where
     T: Tape<E, D> + Merge<R>,
     R: Tape<E, D>,
 {
-    let dot = crate::try_sum_along(x.with_empty_tape().try_mul(y.with_empty_tape())?, Axis::<1>)?;
+    let dot = crate::try_sum_along(crate::try_mul(x.with_empty_tape(), y.with_empty_tape())?, Axis::<1>)?;
     let norms = crate::try_norm_along(x, Axis::<1>)?.try_mul(crate::try_norm_along(y, Axis::<1>)?)?;
     dot.try_div(norms)?.try_negate()?.try_add(E::ONE)
 }
@@ -752,7 +755,7 @@ where
 /// Hadsell, Chopra & LeCun (2006), with $m$ the `margin`.
 ///
 /// # Panics
-/// When the device fails, and when there is not one flag per pair.
+/// When the device fails, and when run-time shapes differ or there is not one flag per pair.
 pub fn contrastive_per_sample<B: Dim, F: Dim, E: Real, D: Device<E>, T, R>(
     x: Tensor<(B, F), E, D, T>,
     y: Tensor<(B, F), E, D, R>,
@@ -763,13 +766,10 @@ where
     T: Tape<E, D> + Merge<R>,
     R: Tape<E, D>,
 {
-    let (batch, device) = (x.shape().0, x.device().clone());
-    assert_eq!(belong_together.len(), batch.size(), "one flag per pair of rows");
-    let flags = belong_together.iter().map(|&flag| if flag { E::ONE } else { E::zero() }).collect();
-    let together = device.tensor_from_vec(flags, (batch,)).gt(E::zero());
-    let distance = crate::norm_along(x - y, Axis::<1>);
+    assert_eq!(belong_together.len(), x.shape().0.size(), "one flag per pair of rows");
+    let distance = crate::norm_along(crate::sub(x, y), Axis::<1>);
     let apart = (distance.with_empty_tape().negate() + E::of(margin)).relu();
-    together.choose(distance, apart).square() * E::of(0.5)
+    crate::choose(belong_together, distance, apart).square() * E::of(0.5)
 }
 
 /// $\max(0, |a - p| - |a - n| + m)$ of each triple of rows: an anchor, one that belongs to it, and one that does not.
@@ -784,7 +784,7 @@ where
 /// ```
 ///
 /// # Panics
-/// When the device fails.
+/// When the device fails, and when run-time shapes differ.
 pub fn triplet_margin_per_sample<B: Dim, F: Dim, E: Real, D: Device<E>, T, R, Q>(
     anchor: Tensor<(B, F), E, D, T>,
     positive: Tensor<(B, F), E, D, R>,
@@ -796,8 +796,8 @@ where
     R: Tape<E, D>,
     Q: Tape<E, D>,
 {
-    let near = crate::norm_along(anchor.with_empty_tape() - positive, Axis::<1>);
-    let far = crate::norm_along(anchor - negative, Axis::<1>);
+    let near = crate::norm_along(crate::sub(anchor.with_empty_tape(), positive), Axis::<1>);
+    let far = crate::norm_along(crate::sub(anchor, negative), Axis::<1>);
     (near - far + E::of(margin)).relu()
 }
 
@@ -893,6 +893,9 @@ pub fn try_bce_with_logits_mean<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
 /// # Errors
 /// [`Error::Probability`] with the first element that is outside of \[0, 1\] or not a number.
 pub fn check_probabilities<S: Shape, E: Real, D: Device<E>>(targets: &Tensor<S, E, D>) -> Result<(), Error> {
+    if targets.shape().num_elements() == 0 {
+        return Ok(()); // `as_vec` of dfdx panics there
+    }
     let values = targets.as_vec();
     match values.iter().position(|p| !(E::of(0.0)..=E::of(1.0)).contains(p)) {
         Some(index) => Err(Error::Probability { index, value: values[index].as_f64() }),

@@ -1,4 +1,4 @@
-//! Laws of single losses, extreme inputs, and what is refused.
+//! Laws of single losses, and extreme inputs.
 use super::*;
 use crate::random::Key;
 use proptest::prelude::*;
@@ -190,31 +190,6 @@ fn weights_and_ignored_labels_count_as_documented() {
     assert!(gradient[..3].iter().all(|g| *g != 0.0));
     assert!(class_loss_mean(logits.clone(), &[9; 4], CE, options).array().is_nan());
     assert_eq!(class_loss_sum(logits, &[9; 4], CE, options).array(), 0.0);
-}
-
-#[test]
-fn what_does_not_fit_is_refused() {
-    let logits = draw(6, 2, 3);
-    let refuse = |labels: &[usize], weights: &[f64]| {
-        let options = Classes { weights, ignored: Some(7) };
-        try_class_loss_mean(logits.clone(), labels, CE, options).unwrap_err()
-    };
-    assert!(matches!(refuse(&[0], &[]), Error::LabelCount { labels: 1, rows: 2 }));
-    assert!(matches!(refuse(&[7, 3], &[]), Error::LabelOutOfRange { index: 1, label: 3, classes: 3 }));
-    assert!(matches!(refuse(&[0, 1], &[1.0; 2]), Error::ClassWeightCount { weights: 2, classes: 3 }));
-    assert!(matches!(refuse(&[0, 1], &[1.0, -1.0, 1.0]), Error::ClassWeight { class: 1, .. }));
-    assert!(matches!(refuse(&[0, 1], &[1.0, 1.0, f64::NAN]), Error::ClassWeight { class: 2, .. }));
-}
-
-#[test]
-fn an_empty_batch_has_no_losses() {
-    let device = Cpu::default();
-    let empty: Matrix = device.zeros_like(&(0, 3));
-    assert_eq!(class_loss_per_sample(empty.clone(), &[], CE, Classes::default()).shape().0, 0);
-    assert_eq!(loss_sum(empty.clone(), empty.clone(), SquaredError).array(), 0.0);
-    assert!(loss_mean(empty.clone(), empty.clone(), SquaredError).array().is_nan());
-    assert_eq!(loss_per_sample(empty.clone(), empty.clone(), SquaredError).shape().0, 0);
-    assert_eq!(distribution_loss_per_sample(empty.clone(), &empty, DistributionLoss::KlForward).shape().0, 0);
 }
 
 /// Pairs that belong together are drawn together, others pushed to the margin; closed forms.

@@ -1,11 +1,17 @@
 //! Rows of the table for products and distances.
 use super::{Index, Plan, composed, lengths};
+use crate::tests::hostile::{Hostile, Operations, refuses, zeros};
 use crate::tests::laws::{Body, Case, Flat, Input, Portable, Spec, Visit, flat};
-use crate::{Device, Multiply, Real};
+use crate::{Device, Error, Multiply, Real};
 use dfdx::prelude::*;
 
 /// Every method of [`MatrixDevice`](crate::MatrixDevice).
-pub const OPERATIONS: &[&str] = &["multiply", "gram", "squared_distances", "pairwise_squared_distances"];
+pub const OPERATIONS: &Operations = &[
+    ("multiply", &["matmul", "outer"]),
+    ("gram", &["gram", "gram_columns"]),
+    ("squared_distances", &["squared_distances"]),
+    ("pairwise_squared_distances", &["pairwise_squared_distances"]),
+];
 
 /// Which operation, and of which shapes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -155,5 +161,44 @@ pub fn cases(visit: &mut impl Visit) {
 pub fn large_cases(visit: &mut impl Visit) {
     for op in ALL {
         visit.visit(Product { op, m: 130, k: 65, n: 150 });
+    }
+}
+
+/// No rows, no columns, sums over nothing, no matrices; sizes that do not agree.
+pub fn hostile(hostile: &mut Hostile) {
+    for (m, k, n) in [(0, 3, 2), (2, 0, 3), (3, 2, 0), (0, 0, 0)] {
+        let (x, y, points) = (zeros((m, k)), zeros((k, n)), zeros((n, k)));
+        let product = crate::matmul(x.leaky_trace(), y.leaky_trace());
+        hostile.empty("matmul", product, &[m, n], 0.0, &[&x, &y]);
+        let turned = points.leaky_trace().permute::<_, Axes2<1, 0>>();
+        hostile.empty("matmul", crate::matmul(x.leaky_trace(), turned), &[m, n], 0.0, &[&x, &points]);
+        let distances = crate::squared_distances(x.leaky_trace(), points.leaky_trace());
+        hostile.empty("squared_distances", distances, &[m, n], 0.0, &[&x, &points]);
+        let within = crate::pairwise_squared_distances(x.leaky_trace());
+        hostile.empty("pairwise_squared_distances", within, &[m, m], 0.0, &[&x]);
+        hostile.empty("gram", crate::gram(x.leaky_trace()), &[m, m], 0.0, &[&x]);
+        hostile.empty("gram_columns", crate::gram_columns(x.leaky_trace()), &[k, k], 0.0, &[&x]);
+        let (a, b) = (zeros((m,)), zeros((n,)));
+        hostile.empty("outer", crate::outer(a.leaky_trace(), b.leaky_trace()), &[m, n], 0.0, &[&a, &b]);
+    }
+    let (x, y, shared) = (zeros((0, 2, 3)), zeros((0, 3, 4)), zeros((3, 4)));
+    hostile.empty("matmul", crate::matmul(x.leaky_trace(), y.leaky_trace()), &[0, 2, 4], 0.0, &[&x, &y]);
+    let product = crate::matmul(x.leaky_trace(), shared.leaky_trace());
+    hostile.empty("matmul", product, &[0, 2, 4], 0.0, &[&x, &shared]);
+    hostile.always_fit(&["outer", "gram", "gram_columns", "pairwise_squared_distances"]);
+
+    let batch = |b| zeros((b, 2, 2));
+    assert!(crate::try_matmul(batch(2), batch(2)).is_ok());
+    refuses! { hostile:
+        "matmul", crate::try_matmul(zeros((2, 3)), zeros((4, 5)))
+            => Error::ProductSizes { .. }, ["[2, 3]", "[4, 5]"];
+        "matmul", crate::try_matmul(zeros((2, 3)), zeros((4,)))
+            => Error::ProductSizes { .. }, ["[2, 3]", "[4]"];
+        "matmul", crate::try_matmul(batch(2), batch(3))
+            => Error::ProductSizes { .. }, ["[2, 2, 2]", "[3, 2, 2]"];
+        "matmul", crate::try_matmul(zeros((2, 3, 2, 2)), zeros((2, 4, 2, 2)))
+            => Error::ProductSizes { .. }, ["[2, 3, 2, 2]", "[2, 4, 2, 2]"];
+        "squared_distances", crate::try_squared_distances(zeros((2, 3)), zeros((2, 4)))
+            => Error::FeatureCount { left: 3, right: 4 }, [3, 4];
     }
 }

@@ -5,44 +5,6 @@ fn normal<S: ConstShape>(seed: u64) -> Tensor<S, f64, Cpu> {
     Key::new(seed).normal(&Cpu::default(), S::default())
 }
 
-/// Sizes that only run time knows are checked there.
-#[test]
-fn sizes_that_do_not_agree_are_refused() {
-    let device = Cpu::default();
-    let zeros = |shape: (usize, usize)| -> Tensor<(usize, usize), f32, Cpu> { device.zeros_like(&shape) };
-    match try_matmul(zeros((2, 3)), zeros((4, 5))) {
-        Err(Error::ProductSizes { left, right }) => assert_eq!((left, right), (vec![2, 3], vec![4, 5])),
-        other => panic!("{other:?}"),
-    }
-    let batch = |b: usize| -> Tensor<(usize, usize, usize), f32, Cpu> { device.zeros_like(&(b, 2, 2)) };
-    assert!(matches!(try_matmul(batch(2), batch(3)), Err(Error::ProductSizes { .. })));
-    assert!(try_matmul(batch(2), batch(2)).is_ok());
-    let error = try_squared_distances(zeros((2, 3)), zeros((2, 4))).unwrap_err();
-    assert!(matches!(error, Error::FeatureCount { left: 3, right: 4 }), "{error}");
-}
-
-#[test]
-fn empty_operands_give_empty_or_zero_results() {
-    let device = Cpu::default();
-    let zeros = |shape: (usize, usize)| -> Tensor<(usize, usize), f64, Cpu> { device.zeros_like(&shape) };
-    for (m, k, n) in [(0, 3, 2), (2, 0, 3), (3, 2, 0), (0, 0, 0)] {
-        let (x, y) = (zeros((m, k)), zeros((n, k)));
-        let product = matmul(x.leaky_trace(), y.clone().permute::<_, Axes2<1, 0>>());
-        assert_eq!(crate::flat(&product), vec![0.0; m * n]);
-        let distances = squared_distances(x.leaky_trace(), y.clone());
-        assert_eq!(crate::flat(&distances), vec![0.0; m * n]);
-        let within = pairwise_squared_distances(x.leaky_trace());
-        assert_eq!(crate::flat(&within), vec![0.0; m * m]);
-        let both = gram(x.leaky_trace());
-        assert_eq!(crate::flat(&both), vec![0.0; m * m]);
-        let loss = crate::sum_all(product) + crate::sum_all(distances);
-        let loss = loss + crate::sum_all(within) + crate::sum_all(both);
-        assert_eq!(loss.array(), 0.0);
-        let mut gradients = loss.backward();
-        assert_eq!(gradients.get_or_alloc_mut(&x).unwrap().iter().sum::<f64>(), 0.0);
-    }
-}
-
 /// Attention heads, permuted: they are read in place, and the gradient arrives in the layout of the leaf.
 #[test]
 fn heads_inside_rows_are_multiplied_where_they_are() {

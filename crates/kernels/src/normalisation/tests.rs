@@ -1,4 +1,4 @@
-//! Values of PyTorch, closed forms, offsets, and what is refused.
+//! Values of PyTorch, closed forms, offsets.
 use crate::random::Key;
 use crate::*;
 use dfdx::prelude::*;
@@ -202,102 +202,6 @@ fn norms_ignore_scale() {
     let (w, b) = (device.ones::<Rank1<2>>(), device.zeros::<Rank1<2>>());
     close(layer_norm(x.clone(), &w, &b, 0.0).as_vec(), layer_norm(scaled(), &w, &b, 0.0).as_vec());
     close(rms_norm(x.clone(), &w, 0.0).as_vec(), rms_norm(scaled(), &w, 0.0).as_vec());
-}
-
-/// The gradients of the weights' normalisations against central differences.
-#[test]
-fn norms_of_weights_have_their_gradients() {
-    let device = Cpu::default();
-    let v = Key::new(7).normal::<Rank2<3, 4>, f64, _>(&device, Default::default());
-    let g = Key::new(8).normal::<Rank1<3>, f64, _>(&device, Default::default());
-    let upstream = Key::new(9).normal::<Rank2<3, 4>, f64, _>(&device, Default::default());
-    let pair = Spectral {
-        left: Key::new(10).normal::<Rank1<3>, f64, _>(&device, Default::default()),
-        right: Key::new(11).normal::<Rank1<4>, f64, _>(&device, Default::default()),
-    };
-    let weight = |v: &Tensor<Rank2<3, 4>, f64, Cpu>, g: &Tensor<Rank1<3>, f64, Cpu>| {
-        (weight_norm(v.leaky_trace(), g) * upstream.clone()).sum::<Rank0, _>()
-    };
-    let spectral = |v: &Tensor<Rank2<3, 4>, f64, Cpu>| {
-        (spectral_norm(v.leaky_trace(), &pair) * upstream.clone()).sum::<Rank0, _>()
-    };
-    let (of_weight, of_spectral) = (weight(&v, &g).backward(), spectral(&v).backward());
-    let h = 6e-6;
-    for i in 0..3 {
-        let moved = |h: f64| {
-            let mut g = g.clone();
-            g[[i]] += h;
-            weight(&v, &g).array()
-        };
-        let want = (moved(h) - moved(-h)) / (2.0 * h);
-        assert!((of_weight.get(&g).array()[i] - want).abs() < 1e-8, "g {i}");
-        for j in 0..4 {
-            let at = |h: f64| {
-                let mut v = v.clone();
-                v[[i, j]] += h;
-                v
-            };
-            let want = (weight(&at(h), &g).array() - weight(&at(-h), &g).array()) / (2.0 * h);
-            assert!((of_weight.get(&v).array()[i][j] - want).abs() < 1e-8, "v {i} {j}");
-            let want = (spectral(&at(h)).array() - spectral(&at(-h)).array()) / (2.0 * h);
-            assert!(
-                (of_spectral.get(&v).array()[i][j] - want).abs() < 1e-8 * want.abs().max(1.0),
-                "w {i} {j}"
-            );
-        }
-    }
-}
-
-#[test]
-fn what_cannot_be_normalised_is_refused() {
-    let device = Cpu::default();
-    let (w, b) = (device.ones_like(&(3,)), device.zeros_like(&(3,)));
-    let run = |shape: (usize, usize, usize), epsilon: f64| {
-        let x: Tensor<_, f32, Cpu> = device.zeros_like(&shape);
-        try_batch_norm(x, &w, &b, epsilon, Identity).map(|normed| normed.moments.count)
-    };
-    assert_eq!(run((2, 3, 5), 1e-5).unwrap(), 10);
-    for (shape, count) in [((1, 3, 1), 1), ((0, 3, 5), 0), ((2, 3, 0), 0)] {
-        let error = run(shape, 1e-5).unwrap_err();
-        assert!(matches!(error, Error::BatchTooSmall { count: got } if got == count), "{error}");
-    }
-    let error = run((2, 4, 5), 1e-5).unwrap_err();
-    assert!(matches!(error, Error::AxisLength { expected: 3, found: 4, .. }), "{error}");
-    for epsilon in [-1e-5, f64::NAN, f64::INFINITY] {
-        assert!(matches!(run((2, 3, 5), epsilon), Err(Error::Epsilon { .. })), "{epsilon}");
-    }
-    let x: Tensor<_, f32, Cpu> = device.zeros_like(&(2, 3, 4));
-    for groups in [0, 2] {
-        let error = try_group_norm(x.clone(), groups, &w, &b, 1e-5).unwrap_err();
-        assert!(matches!(error, Error::Indivisible { size: 3, .. }), "{error}");
-    }
-    let single: Tensor<_, f32, Cpu> = device.zeros_like(&(2, 3));
-    assert!(matches!(try_instance_norm(single, 1e-5), Err(Error::BatchTooSmall { count: 1 })));
-    let config = LocalResponse { size: 0, ..LocalResponse::ALEXNET };
-    assert!(matches!(try_local_response_norm(x.clone(), config), Err(Error::EmptyWindow { .. })));
-    for config in [
-        LocalResponse { k: 0.0, ..LocalResponse::ALEXNET },
-        LocalResponse { alpha: -1.0, ..LocalResponse::ALEXNET },
-        LocalResponse { k: f64::NAN, ..LocalResponse::ALEXNET },
-    ] {
-        assert!(matches!(try_local_response_norm(x.clone(), config), Err(Error::LocalResponse { .. })));
-    }
-}
-
-/// No rows give no rows, and parameters a gradient of 0.
-#[test]
-fn nothing_normalised_is_nothing() {
-    let device = Cpu::default();
-    let (w, b) = (device.ones_like(&(3,)), device.zeros_like(&(3,)));
-    let x: Tensor<_, f32, Cpu> = device.zeros_like(&(0, 3));
-    let y = layer_norm(x.leaky_trace(), &w, &b, 1e-5);
-    assert_eq!(*y.shape(), (0, 3));
-    let gradients = sum_all(y).backward();
-    assert_eq!((gradients.get(&w).as_vec(), gradients.get(&b).as_vec()), (vec![0.0; 3], vec![0.0; 3]));
-    let x: Tensor<_, f32, Cpu> = device.zeros_like(&(0, 3, 2));
-    assert_eq!(group_norm(x.clone(), 3, &w, &b, 1e-5).shape().0, 0);
-    assert_eq!(local_response_norm(x.clone(), LocalResponse::ALEXNET).shape().0, 0);
-    assert_eq!(instance_norm(x, 1e-5).shape().0, 0);
 }
 
 /// A NaN stays where its mean reaches, and shows there.

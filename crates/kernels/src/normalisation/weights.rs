@@ -40,8 +40,9 @@ pub fn try_weight_norm<O: Dim, I: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
     let (g, tape) = vector(g, outputs, tape)?;
     let grouping = Grouping { groups: outputs, epsilon: 0.0, is_centred: false };
     let run = || -> Result<_, D::Err> {
-        // v / |v| is v / √(mean v²), divided by √I.
-        let (scale, tape) = g.put_tape(tape).try_mul(E::of((inputs as f64).sqrt().recip()))?.split_tape();
+        // v / |v| is v / √(mean v²), divided by √I; of no inputs nothing is divided, and g has gradient 0.
+        let (scale, tape) =
+            g.put_tape(tape).try_mul(E::of((inputs.max(1) as f64).sqrt().recip()))?.split_tape();
         let no_bias = v.device().try_zeros_like(&(outputs,))?;
         let v = v.put_tape(tape).try_reshaped(&(1, outputs, inputs))?;
         D::group_norm(v, scale, no_bias, grouping)?.try_reshaped(&shape)
@@ -56,6 +57,22 @@ pub struct Spectral<O: Dim, I: Dim, E: Real, D: Storage<E>> {
     pub left: Tensor<(O,), E, D>,
     /// $v$, `(I)`, of length 1.
     pub right: Tensor<(I,), E, D>,
+}
+
+/// Vectors as long as the sides of the weight.
+fn check_pair<O: Dim, I: Dim, E: Real, D: Device<E>>(
+    weight: &(O, I),
+    pair: &Spectral<O, I, E, D>,
+) -> Result<(), Error> {
+    for (axis, expected, found) in [
+        ("number of outputs", pair.left.shape().0.size(), weight.0.size()),
+        ("number of inputs", pair.right.shape().0.size(), weight.1.size()),
+    ] {
+        if expected != found {
+            return Err(Error::AxisLength { axis, expected, found });
+        }
+    }
+    Ok(())
 }
 
 /// Divides $W$ by its largest singular value, as estimated from a pair of singular vectors:
@@ -79,23 +96,24 @@ pub struct Spectral<O: Dim, I: Dim, E: Real, D: Storage<E>> {
 /// ```
 ///
 /// # Panics
-/// When the device fails; [`try_spectral_norm`] returns the error.
+/// On the errors of [`try_spectral_norm`].
 pub fn spectral_norm<O: Dim, I: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
     w: Tensor<(O, I), E, D, T>,
     pair: &Spectral<O, I, E, D>,
 ) -> Tensor<(O, I), E, D, T> {
-    try_spectral_norm(w, pair).unwrap()
+    try_spectral_norm(w, pair).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Fallible twin of [`spectral_norm`].
 ///
 /// # Errors
-/// The device's error when an allocation or a kernel fails.
+/// [`Error::AxisLength`] when a run-time length of the pair differs from that of the weight, and the device's error.
 pub fn try_spectral_norm<O: Dim, I: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
     w: Tensor<(O, I), E, D, T>,
     pair: &Spectral<O, I, E, D>,
 ) -> Result<Tensor<(O, I), E, D, T>, Error> {
     let shape = *w.shape();
+    check_pair(&shape, pair)?;
     let outer = crate::try_outer(pair.left.clone(), pair.right.clone()).map_err(Error::device)?; // u vᵀ
     let run = || -> Result<_, D::Err> {
         let sigma = D::sum_all(w.with_empty_tape().try_mul(outer)?)?;
@@ -110,19 +128,19 @@ pub fn try_spectral_norm<O: Dim, I: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
 /// `epsilon` is the least length that is divided by: a weight of zeros keeps $u$ and $v$ finite.
 ///
 /// # Panics
-/// When the device fails; [`try_power_iteration`] returns the error.
+/// On the errors of [`try_power_iteration`].
 pub fn power_iteration<O: Dim, I: Dim, E: Real, D: Device<E>>(
     w: &Tensor<(O, I), E, D>,
     pair: &Spectral<O, I, E, D>,
     epsilon: f64,
 ) -> Spectral<O, I, E, D> {
-    try_power_iteration(w, pair, epsilon).unwrap()
+    try_power_iteration(w, pair, epsilon).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Fallible twin of [`power_iteration`].
 ///
 /// # Errors
-/// The device's error when an allocation or a kernel fails.
+/// As [`try_spectral_norm`].
 pub fn try_power_iteration<O: Dim, I: Dim, E: Real, D: Device<E>>(
     w: &Tensor<(O, I), E, D>,
     pair: &Spectral<O, I, E, D>,
@@ -141,6 +159,7 @@ pub fn try_power_iteration<O: Dim, I: Dim, E: Real, D: Device<E>>(
         };
         run().map_err(Error::device)
     }
+    check_pair(w.shape(), pair)?;
     let (outputs, inputs) = (w.shape().0.size(), w.shape().1.size());
     let w = w.clone().try_reshaped(&(outputs, inputs)).map_err(Error::device)?;
     let left = pair.left.clone().try_reshaped(&(1, outputs)).map_err(Error::device)?;

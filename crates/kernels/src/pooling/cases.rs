@@ -1,13 +1,18 @@
 //! Rows of the table for max pooling.
-use super::{Pick, PlaneWindows, composed};
+use super::{Pick, PlaneWindows, Sliding, composed};
 use crate::shape::{Rounding, Taps};
+use crate::tests::hostile::{Hostile, Operations, refuses, zeros};
 use crate::tests::laws::{Body, Case, Flat, Input, Layout, Numbers, Portable, Spec, Visit, flat};
-use crate::{Device, Real};
+use crate::{
+    Device, Error, Real, global_max_pool, max_pool2d, max_unpool2d, pick, try_global_max_pool,
+    try_max_pool2d, try_max_unpool2d, try_pick,
+};
 use dfdx::prelude::*;
 use std::sync::Arc;
 
-/// Every method of [`PoolingDevice`](super::PoolingDevice).
-pub const OPERATIONS: &[&str] = &["max_pool", "pick", "place"];
+/// Every method of [`PoolingDevice`](super::PoolingDevice); the means are rows of [`resampling`](crate::resampling).
+pub const OPERATIONS: &Operations =
+    &[("max_pool", &["max_pool2d", "global_max_pool"]), ("pick", &["pick"]), ("place", &["max_unpool2d"])];
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
@@ -109,4 +114,46 @@ pub fn large_cases(visit: &mut impl Visit) {
     visit.visit(OnPlanes(Op::Max(windows([40, 30], square, Rounding::Up)), 70));
     visit.visit(OnPlanes(Op::Pick([900, 300]), 70));
     visit.visit(OnPlanes(Op::Place([900, 300]), 70));
+}
+
+/// No images, no channels, empty planes; windows and indices that do not fit.
+pub fn hostile(hostile: &mut Hostile) {
+    let x = |h, w| zeros((2, 2, h, w));
+    let window = |numbers| Sliding::square(taps(numbers));
+    for (n, c) in [(0, 2), (2, 0)] {
+        let (x, y) = (zeros((n, c, 4, 4)), zeros((n, c, 2, 2)));
+        let pooled = max_pool2d(x.leaky_trace(), window([2, 2, 0, 1]));
+        hostile.empty("max_pool2d", pooled.output, &[n, c, 2, 2], 0.0, &[&x]);
+        hostile.empty("global_max_pool", global_max_pool(x.leaky_trace()), &[n, c], 0.0, &[&x]);
+        let picked = pick(x.leaky_trace(), &pooled.indices, y.shape());
+        hostile.empty("pick", picked, &[n, c, 2, 2], 0.0, &[&x]);
+        let placed = max_unpool2d(y.leaky_trace(), &pooled.indices);
+        hostile.empty("max_unpool2d", placed, &[n, c, 4, 4], 0.0, &[&y]);
+    }
+    let pooled = max_pool2d(x(4, 4), window([2, 2, 0, 1]));
+    let (indices, shape) = (&pooled.indices, pooled.output.shape());
+    refuses! { hostile:
+        "max_pool2d", try_max_pool2d(x(2, 5), window([3, 1, 0, 1]))
+            => Error::WindowTooLong { extent: 2, span: 3, .. }, [2, 3, 1];
+        "max_pool2d", try_max_pool2d(x(0, 5), window([2, 1, 1, 1]))
+            => Error::WindowTooLong { extent: 0, .. }, [0, 2];
+        "max_pool2d", try_max_pool2d(x(5, 5), window([3, 1, 2, 1]))
+            => Error::PoolPadding { padding: 2, kernel: 3 }, [2, 3];
+        "max_pool2d", try_max_pool2d(x(5, 5), window([0, 1, 0, 1]))
+            => Error::EmptyWindow { kernel: 0, .. }, [0];
+        "max_pool2d", try_max_pool2d(x(5, 5), window([1, 0, 0, 1]))
+            => Error::EmptyWindow { stride: 0, .. }, [0];
+        "max_pool2d", try_max_pool2d(x(5, 5), window([1, 1, 0, 0]))
+            => Error::EmptyWindow { dilation: 0, .. }, [0];
+        "max_pool2d", try_max_pool2d(x(5, 5), window([3, 1, 0, usize::MAX])) => Error::SizeOverflow, [];
+        "global_max_pool", try_global_max_pool(x(0, 2)) => Error::WindowTooLong { extent: 0, .. }, [0];
+        "global_max_pool", try_global_max_pool(x(2, 0)) => Error::WindowTooLong { extent: 0, .. }, [0];
+        "max_unpool2d", try_max_unpool2d(x(3, 3), indices)
+            => Error::IndexCount { indices: 16, elements: 36 }, [16, 36];
+        "pick", try_pick(x(4, 5), indices, shape) => Error::IndexCount { indices: 16, elements: 16 }, [16];
+        "pick", try_pick(x(4, 4), indices, &(2, 2, 2, 3))
+            => Error::IndexCount { indices: 16, elements: 24 }, [16, 24];
+        "pick", try_pick(zeros((1, 2, 4, 4)), indices, &(1, 2, 2, 2))
+            => Error::IndexCount { indices: 16, elements: 8 }, [16, 8];
+    }
 }

@@ -1,11 +1,18 @@
 //! The reductions' rows of the table.
 use super::{Correction, Reduction, composed};
+use crate::tests::hostile::{Hostile, Operations, refuses, zeros};
 use crate::tests::laws::{Body, Case, Flat, Input, Numbers, Portable, Spec, Visit, flat};
-use crate::{Device, Real};
+use crate::{Device, Error, Real};
 use dfdx::prelude::*;
 
 /// The methods of [`ReduceDevice`] that are functions of tensors with a gradient.
-pub const OPERATIONS: &[&str] = &["reduce", "softmax_along"];
+pub const OPERATIONS: &Operations = &[
+    (
+        "reduce",
+        &["sum_along", "mean_along", "var_along", "norm_along", "max_along", "min_along", "logsumexp_along"],
+    ),
+    ("softmax_along", &["softmax_along", "log_softmax_along"]),
+];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Op {
@@ -134,4 +141,49 @@ pub fn cases(visit: &mut impl Visit) {
 /// Cases that are cut into several parts: many rows, one long row, many columns.
 pub fn large_cases(visit: &mut impl Visit) {
     visit_all(visit, &[[70, 9, 50], [2, 9000, 2], [3, 2, 6000], [18_000, 1, 2]]);
+}
+
+/// Axes of no elements, reduced or kept.
+pub fn hostile(hostile: &mut Hostile) {
+    let x = zeros((3, 2, 0));
+    macro_rules! nothing {
+        ($($name:ident($($more:expr),*) $value:expr;)*) => { $(
+            let all = super::$name(x.leaky_trace(), Axis::<2> $(, $more)*);
+            hostile.empty(stringify!($name), all, &[3, 2], $value, &[&x]);
+            let kept = super::$name(x.leaky_trace(), Axis::<0> $(, $more)*);
+            hostile.empty(stringify!($name), kept, &[2, 0], $value, &[&x]);
+            let ends = super::$name(x.leaky_trace(), Axes2::<0, 2> $(, $more)*);
+            hostile.empty(stringify!($name), ends, &[2], $value, &[&x]);
+            hostile.always_fit(&[stringify!($name)]);
+        )* };
+    }
+    nothing! {
+        sum_along() 0.0;
+        mean_along() f64::NAN;
+        var_along(Correction::Population) f64::NAN;
+        var_along(Correction::Sample) f64::NAN;
+        norm_along() 0.0;
+        max_along() f64::NEG_INFINITY;
+        min_along() f64::INFINITY;
+        logsumexp_along() f64::NEG_INFINITY;
+    }
+    // The unbiased variance of one number is 0/0.
+    let one = super::var_along(zeros((1, 1)), Axis::<1>, Correction::Sample);
+    hostile.holds("var_along", &one, &[1], f64::NAN);
+    macro_rules! softmaxes {
+        ($($name:ident)*) => { $(
+            let along = super::$name(x.leaky_trace(), Axis::<2>);
+            hostile.empty(stringify!($name), along, &[3, 2, 0], 0.0, &[&x]);
+            let along = super::$name(x.leaky_trace(), Axis::<0>);
+            hostile.empty(stringify!($name), along, &[3, 2, 0], 0.0, &[&x]);
+            hostile.always_fit(&[stringify!($name)]);
+        )* };
+    }
+    softmaxes!(softmax_along log_softmax_along);
+    refuses! { hostile:
+        "argmax_along", super::try_argmax_along(&x, Axis::<2>) => Error::EmptyAxis { axis: 2 }, [2];
+        "argmin_along", super::try_argmin_along(&x, Axis::<2>) => Error::EmptyAxis { axis: 2 }, [2];
+    }
+    assert_eq!(super::argmax_along(&x, Axis::<0>), [0_usize; 0]);
+    assert_eq!(super::argmin_along(&x, Axis::<0>), [0_usize; 0]);
 }

@@ -1,14 +1,29 @@
 //! Rows of the table for the operations of [`SequenceDevice`](super::SequenceDevice).
 use super::attention::attention;
+use super::indexing::embedding;
 use super::recurrent::{Direction, Recurrence, RecurrentWeights, RnnActivation, gru, lstm, rnn};
-use super::{Attention, Mask, composed, position, top_k};
-use crate::Real;
-use crate::tests::laws::{Body, Case, CpuCase, Everything, Flat, Input, Numbers, Spec, VisitCpu, flat};
+use super::{
+    Attention, Mask, composed, gather_rows, position, scatter_add_rows, sinusoid, top_k, try_attention,
+    try_attention_weights, try_embedding, try_gather_rows, try_gru, try_lstm, try_rnn, try_rotary,
+    try_scatter_add_rows, try_sinusoid, try_top_k,
+};
+use crate::random::Key;
+use crate::tests::hostile::{Hostile, Leaf, Operations, refuses, zeros};
+use crate::tests::laws::{
+    Body, Case, CpuCase, Everything, Flat, Input, Numbers, Spec, VisitCpu, elements, flat,
+};
+use crate::{Error, Real};
 use dfdx::prelude::*;
 
 /// Every method that has rows here; the cache and the weights are held against `attention` in `tests.rs`.
-pub const OPERATIONS: &[&str] =
-    &["attention", "recurrent", "gather_rows", "scatter_add_rows", "top_k", "rotary"];
+pub const OPERATIONS: &Operations = &[
+    ("attention", &["attention"]),
+    ("recurrent", &["rnn", "lstm", "gru"]),
+    ("gather_rows", &["gather_rows", "embedding"]),
+    ("scatter_add_rows", &["scatter_add_rows"]),
+    ("top_k", &["top_k"]),
+    ("rotary", &["rotary"]),
+];
 
 /// Columns of q, k and x; of v; of the hidden state.
 const C: usize = 4;
@@ -318,5 +333,178 @@ pub fn large_cases(visit: &mut impl VisitCpu) {
     }
     for op in others() {
         visit.visit(OnSequence { op, batch: 100, positions: 200, others: 5000 });
+    }
+}
+
+/// Weights of a recurrence with so many gates, from 3 inputs to 2 hidden units.
+#[derive(Clone)]
+struct Gates<const G: usize> {
+    input: Tensor<Rank3<G, 2, 3>, f64, Cpu>,
+    hidden: Tensor<Rank3<G, 2, 2>, f64, Cpu>,
+    biases: [Tensor<Rank2<G, 2>, f64, Cpu>; 2],
+}
+
+impl<const G: usize> Gates<G> {
+    fn ones() -> Self {
+        let device = Cpu::default();
+        Self { input: device.ones(), hidden: device.ones(), biases: [device.ones(), device.ones()] }
+    }
+    fn weights(&self) -> RecurrentWeights<'_, G, 3, 2, f64, Cpu> {
+        let [bias_input, bias_hidden] = &self.biases;
+        RecurrentWeights { input: &self.input, hidden: &self.hidden, bias_input, bias_hidden }
+    }
+    fn leaves(&self) -> [&dyn Leaf; 4] {
+        [&self.input, &self.hidden, &self.biases[0], &self.biases[1]]
+    }
+}
+
+/// No sequences, no positions, no rows; masks, tables, states, lengths and indices that do not fit.
+pub fn hostile(hostile: &mut Hostile) {
+    let sequence = |b, s| zeros((b, s, Const::<4>));
+    let new = Attention::<4, f64, Cpu>::new;
+    for (batch, queries) in [(0, 3), (2, 0)] {
+        let (q, k, v) = (sequence(batch, queries), sequence(batch, 5), zeros((batch, 5, Const::<6>)));
+        let y = attention(q.leaky_trace(), k.retaped(), v.retaped(), &new(2));
+        hostile.empty("attention", y, &[batch, queries, 6], 0.0, &[&q, &k, &v]);
+        let y = position::rotary(q.leaky_trace(), 2, 3, 50.0);
+        hostile.empty("rotary", y, &[batch, queries, 4], 0.0, &[&q]);
+    }
+    let (q, k) = (sequence(2, 3), sequence(2, 5));
+    let run = |options: Attention<'_, 4, f64, Cpu>| try_attention(q.clone(), k.clone(), k.clone(), &options);
+    let keys = |n| Mask::all().keys(vec![true; n]);
+    assert!(run(new(2)).is_ok() && run(new(1).mask(keys(10))).is_ok());
+    for heads in [0, 3, 8] {
+        refuses! { hostile:
+            "attention", run(new(heads)) => Error::Heads { features: 4, .. }, [4, heads];
+            "rotary", try_rotary(q.clone(), heads, 0, 10.0) => Error::Heads { features: 4, .. }, [4, heads];
+            "attention_weights", try_attention_weights(&q, &k, &new(heads))
+                => Error::Heads { .. }, [4, heads];
+        }
+    }
+    let mut one_without = vec![true; 15];
+    one_without[5..10].fill(false);
+    // Causal: query 0 is position 2 of 5 and may use keys 0 to 2, which are masked.
+    let late = Mask::causal().keys((0..10).map(|i| i % 5 > 2).collect());
+    let causal = new(1).mask(Mask::causal());
+    let (short, even, wide) = (zeros((4, Const)), zeros((10, Const)), zeros((9, 3)));
+    let none = sequence(2, 0);
+    let other = sequence(1, 5);
+    refuses! { hostile:
+        "attention", run(new(1).mask(keys(9))) => Error::MaskLength { length: 9, expected: 10 }, [9, 10];
+        "attention", run(new(1).mask(Mask::all().pairs(vec![true; 16])))
+            => Error::MaskLength { length: 16, expected: 15 }, [16, 15];
+        "attention", run(new(1).mask(Mask::all().lengths(&[5, 0], 5)))
+            => Error::NothingToAttend { sequence: 1, query: 0 }, [1, 0];
+        "attention", run(new(1).mask(Mask::all().pairs(one_without)))
+            => Error::NothingToAttend { sequence: 0, query: 1 }, [0, 1];
+        "attention", run(new(1).mask(late)) => Error::NothingToAttend { sequence: 0, query: 0 }, [0];
+        "attention", try_attention(q.clone(), none.clone(), none, &new(2))
+            => Error::NothingToAttend { .. }, [0];
+        "attention", try_attention(k.clone(), q.clone(), q.clone(), &causal)
+            => Error::CausalQueries { queries: 5, keys: 3 }, [5, 3];
+        "attention", run(causal.clone().relative_keys(&short))
+            => Error::RelativeRows { rows: 4, needed: 5 }, [4, 5];
+        // An even number has no middle.
+        "attention", run(new(1).relative_keys(&even)) => Error::RelativeRows { rows: 10, needed: 9 }, [10, 9];
+        "attention", run(new(1).relative_bias(&wide))
+            => Error::RelativeBiasColumns { columns: 3, heads: 1 }, [3, 1];
+        "attention", try_attention(q.clone(), other.clone(), other.clone(), &new(1))
+            => Error::SequenceShapes { left: 2, right: 1, .. }, [2, 1];
+        "attention", try_attention(q.clone(), k.clone(), other.clone(), &new(1))
+            => Error::SequenceShapes { left: 2, right: 1, .. }, [2, 1];
+        "attention", try_attention(q.clone(), k.clone(), sequence(2, 4), &new(1))
+            => Error::SequenceShapes { left: 5, right: 4, .. }, [5, 4];
+        "attention_weights", try_attention_weights(&q, &other, &new(1))
+            => Error::SequenceShapes { left: 2, right: 1, .. }, [2, 1];
+        "rotary", try_rotary(zeros((1, 2, Const::<6>)), 2, 0, 10.0) => Error::OddColumns { columns: 3 }, [3];
+        "sinusoid", try_sinusoid::<5, f64, _>(&Cpu::default(), 0, 1) => Error::OddColumns { columns: 5 }, [5];
+    }
+    hostile.holds("sinusoid", &sinusoid::<4, f64, _>(&Cpu::default(), 3, 0), &[0, 4], 0.0);
+
+    macro_rules! recurrences {
+        ($($name:literal $cell:ident $try_cell:ident $gates:literal ($($more:expr),*);)*) => { $(
+            let gates = Gates::<$gates>::ones();
+            for (batch, positions) in [(0, 3), (2, 0)] {
+                let h = Key::new(4).normal(&Cpu::default(), (batch, Const));
+                let x = zeros((batch, positions, Const));
+                let options = Recurrence { hidden: Some(&h), ..Default::default() };
+                let output = $cell(x.leaky_trace(), $($more,)* &gates.weights(), &options);
+                assert_eq!(elements(&output.hidden), elements(&h), "no position: the state stays");
+                hostile.empty($name, output.y, &[batch, positions, 2], 0.0, &gates.leaves());
+            }
+            let plain = Recurrence::default();
+            let run = |options: &Recurrence<'_, usize, 2, f64, Cpu>| {
+                $try_cell(zeros((2, 4, Const)), $($more,)* &gates.weights(), options)
+            };
+            assert!(run(&plain).is_ok());
+            let state = zeros((3, Const));
+            refuses! { hostile:
+                $name, run(&Recurrence { lengths: Some(&[1, 2, 3]), ..plain })
+                    => Error::LengthCount { lengths: 3, sequences: 2 }, [3, 2];
+                $name, run(&Recurrence { lengths: Some(&[4, 5]), ..plain })
+                    => Error::LengthOutOfRange { sequence: 1, length: 5, positions: 4 }, [1, 5, 4];
+                $name, run(&Recurrence { hidden: Some(&state), ..plain })
+                    => Error::SequenceShapes { left: 2, right: 3, .. }, [2, 3];
+            }
+        )* };
+    }
+    recurrences! {
+        "rnn" rnn try_rnn 1 (RnnActivation::Tanh, 1.0);
+        "lstm" lstm try_lstm 4 ();
+        "gru" gru try_gru 3 ();
+    }
+    let (one, three, four) = (Gates::<1>::ones(), Gates::<3>::ones(), Gates::<4>::ones());
+    let (x, plain) = (|| zeros((2, 4, Const)), Recurrence::default());
+    for leak in [0.0, 1.5, f64::NAN] {
+        refuses! { hostile:
+            "rnn", try_rnn(x(), RnnActivation::Tanh, leak, &one.weights(), &plain)
+                => Error::LeakOutOfRange { .. }, [leak];
+        }
+    }
+    let (cell, peepholes, state) = (zeros((2, Const)), Cpu::default().zeros(), zeros((3, Const)));
+    let with_cell = Recurrence { cell: Some(&cell), ..plain };
+    let with_peepholes = Recurrence { peepholes: Some(&peepholes), ..plain };
+    refuses! { hostile:
+        "rnn", try_rnn(x(), RnnActivation::Tanh, 1.0, &one.weights(), &with_cell) => Error::NoCell, ["cell"];
+        "gru", try_gru(x(), &three.weights(), &with_peepholes) => Error::NoCell, ["peepholes"];
+        "lstm", try_lstm(x(), &four.weights(), &Recurrence { cell: Some(&state), ..plain })
+            => Error::SequenceShapes { left: 2, right: 3, .. }, [2, 3];
+    }
+
+    let (nothing, table) = (zeros((0, Const::<3>)), zeros((3, Const::<2>)));
+    let ids = |ids: &[usize], shape| Cpu::default().tensor_from_vec(ids.to_vec(), shape);
+    hostile.empty("gather_rows", gather_rows(nothing.leaky_trace(), &[]), &[0, 3], 0.0, &[&nothing]);
+    hostile.empty("gather_rows", gather_rows(table.leaky_trace(), &[]), &[0, 2], 0.0, &[&table]);
+    let y = embedding(&table, ids(&[], (0, 2)).put_tape(OwnedTape::default()));
+    hostile.empty("embedding", y, &[0, 2, 2], 0.0, &[&table]);
+    hostile.empty(
+        "scatter_add_rows",
+        scatter_add_rows(nothing.leaky_trace(), &[], 2),
+        &[2, 3],
+        0.0,
+        &[&nothing],
+    );
+    hostile.empty(
+        "scatter_add_rows",
+        scatter_add_rows(nothing.leaky_trace(), &[], 0),
+        &[0, 3],
+        0.0,
+        &[&nothing],
+    );
+    let (wide, tall) = (zeros((0, 3)), zeros((2, 3)));
+    hostile.empty("top_k", top_k(wide.leaky_trace(), 2).values, &[0, 2], 0.0, &[&wide]);
+    hostile.empty("top_k", top_k(tall.leaky_trace(), 0).values, &[2, 0], 0.0, &[&tall]);
+    refuses! { hostile:
+        "gather_rows", try_gather_rows(table.clone(), &[0, 3])
+            => Error::IndexOutOfRange { position: 1, index: 3, rows: 3 }, [1, 3];
+        "gather_rows", try_gather_rows(nothing.clone(), &[0])
+            => Error::IndexOutOfRange { position: 0, index: 0, rows: 0 }, [0];
+        "embedding", try_embedding(&table, ids(&[0, 1, 2, 3], (2, 2)))
+            => Error::IndexOutOfRange { position: 3, index: 3, .. }, [3];
+        "scatter_add_rows", try_scatter_add_rows(table.clone(), &[0], 3)
+            => Error::SequenceShapes { left: 3, right: 1, .. }, [3, 1];
+        "scatter_add_rows", try_scatter_add_rows(table.clone(), &[0, 1, 2], 2)
+            => Error::IndexOutOfRange { index: 2, rows: 2, .. }, [2];
+        "top_k", try_top_k(table.clone(), 3) => Error::TopK { k: 3, columns: 2 }, [3, 2];
     }
 }

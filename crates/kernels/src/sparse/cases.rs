@@ -1,18 +1,34 @@
 //! Rows of the table for the sparse operations. Their slow twins are products of dense matrices of dfdx.
-use super::{Csr, Pattern, Reduction, RowIndex, Segments, SparseDevice};
+use super::{
+    Csr, Pattern, Reduction, RowIndex, Segments, SparseDevice, SparseError, gather_rows, scatter_add_rows,
+    sddmm, segment_reduce, segment_softmax, spmm, spmm_weighted, try_gather_rows, try_scatter_add_rows,
+    try_sddmm, try_segment_reduce, try_segment_softmax, try_spmm, try_spmm_weighted,
+};
 use crate::Real;
 use crate::random::Key;
+use crate::tests::hostile::{Hostile, Operations, refuses, zeros};
 use crate::tests::laws::{Body, Case, CpuCase, Everything, Flat, Input, Numbers, Spec, VisitCpu, flat};
 use dfdx::prelude::*;
 
-pub const OPERATIONS: &[&str] = &[
-    "spmm",
-    "spmm_weighted",
-    "sddmm",
-    "gather_rows",
-    "scatter_add_rows",
-    "segment_reduce",
-    "segment_softmax",
+/// Every method of [`SparseDevice`].
+pub const OPERATIONS: &Operations = &[
+    ("spmm", &["spmm"]),
+    ("spmm_weighted", &["spmm_weighted"]),
+    ("sddmm", &["sddmm"]),
+    ("gather_rows", &["gather_rows"]),
+    ("scatter_add_rows", &["scatter_add_rows"]),
+    (
+        "segment_reduce",
+        &[
+            "segment_reduce",
+            "segment_sum",
+            "segment_mean",
+            "segment_max",
+            "segment_min",
+            "segment_log_sum_exp",
+        ],
+    ),
+    ("segment_softmax", &["segment_softmax"]),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -242,4 +258,82 @@ pub fn large_cases(visit: &mut impl VisitCpu) {
     for op in OPS {
         visit.visit(OnGraph { op, rows: 900, cols: 700, edges: 9000, features: 9 });
     }
+}
+
+/// No rows, no columns, no entries, no features; operands of other lengths.
+pub fn hostile(hostile: &mut Hostile) {
+    for (m, n, f) in [(0, 3, 2), (2, 3, 2), (2, 0, 2), (2, 3, 0)] {
+        let pattern = Pattern::try_from_edges(m, n, &[]).unwrap();
+        let (x, q, none) = (zeros((n, f)), zeros((m, f)), zeros((0,)));
+        let y = spmm(&Csr::ones(pattern.clone()), x.leaky_trace());
+        hostile.empty("spmm", y, &[m, f], 0.0, &[&x]);
+        let y = spmm_weighted(&pattern, none.leaky_trace(), x.leaky_trace());
+        hostile.empty("spmm_weighted", y, &[m, f], 0.0, &[&none, &x]);
+        hostile.empty("sddmm", sddmm(&pattern, q.leaky_trace(), x.leaky_trace()), &[0], 0.0, &[&q, &x]);
+        let nobody = RowIndex::try_new(n, &[]).unwrap();
+        hostile.empty("gather_rows", gather_rows(x.leaky_trace(), &nobody), &[0, f], 0.0, &[&x]);
+        let z = zeros((0, f));
+        hostile.empty("scatter_add_rows", scatter_add_rows(z.leaky_trace(), &nobody), &[n, f], 0.0, &[&z]);
+    }
+    // Entries whose rows have no features.
+    let pattern = Pattern::try_from_edges(2, 3, &[(0, 1), (1, 2)]).unwrap();
+    let (narrow, q) = (zeros((3, 0)), zeros((2, 0)));
+    let y = spmm(&Csr::ones(pattern.clone()), narrow.leaky_trace());
+    hostile.empty("spmm", y, &[2, 0], 0.0, &[&narrow]);
+    hostile.empty("sddmm", sddmm(&pattern, q.leaky_trace(), narrow.leaky_trace()), &[2], 0.0, &[&q, &narrow]);
+    for (lengths, features) in [(&[][..], 2), (&[0, 0], 2), (&[2, 1], 0)] {
+        let segments = Segments::from_lengths(lengths);
+        let x = zeros((segments.values(), features));
+        macro_rules! reductions {
+            ($($name:ident $reduction:ident $value:expr;)*) => { $(
+                let shape = [lengths.len(), features];
+                let y = segment_reduce(x.leaky_trace(), &segments, Reduction::$reduction);
+                hostile.empty("segment_reduce", y, &shape, $value, &[&x]);
+                let y = super::$name(x.leaky_trace(), &segments);
+                hostile.empty(stringify!($name), y, &shape, $value, &[&x]);
+            )* };
+        }
+        reductions! {
+            segment_sum Sum 0.0;
+            segment_mean Mean 0.0;
+            segment_max Max 0.0;
+            segment_min Min 0.0;
+            segment_log_sum_exp LogSumExp f64::NEG_INFINITY;
+        }
+        let y = segment_softmax(x.leaky_trace(), &segments);
+        hostile.empty("segment_softmax", y, &[segments.values(), features], 0.0, &[&x]);
+    }
+
+    let pattern = Pattern::try_undirected(4, &[(0, 1), (1, 2), (2, 3), (3, 0)]).unwrap();
+    let (ones, x) = (Csr::ones(pattern.clone()), zeros((3, 2)));
+    let (index, pair) = (RowIndex::try_new(4, &[3]).unwrap(), Segments::from_lengths(&[2]));
+    let weighted = |weights, rows| try_spmm_weighted(&pattern, zeros((weights,)), zeros((rows, 2)));
+    refuses! { hostile:
+        "spmm", try_spmm(&ones, x.clone())
+            => SparseError::LengthMismatch { length: 3, expected: 4, .. }, [3, 4];
+        "spmm_weighted", weighted(7, 4) => SparseError::WeightCount { weights: 7, entries: 8 }, [7, 8];
+        "spmm_weighted", weighted(8, 3) => SparseError::LengthMismatch { length: 3, expected: 4, .. }, [3, 4];
+        "sddmm", try_sddmm(&pattern, x.clone(), zeros((4, 2)))
+            => SparseError::LengthMismatch { length: 3, expected: 4, .. }, ["left", 3, 4];
+        "sddmm", try_sddmm(&pattern, zeros((4, 2)), x.clone())
+            => SparseError::LengthMismatch { length: 3, expected: 4, .. }, ["right", 3, 4];
+        "sddmm", try_sddmm(&pattern, zeros((4, 2)), zeros((4, 5)))
+            => SparseError::LengthMismatch { length: 5, expected: 2, .. }, [5, 2];
+        "gather_rows", try_gather_rows(x.clone(), &index)
+            => SparseError::LengthMismatch { length: 3, expected: 4, .. }, [3, 4];
+        "gather_rows", RowIndex::try_new(4, &[4])
+            => SparseError::ColumnOutOfRange { column: 4, columns: 4, .. }, [4];
+        "scatter_add_rows", try_scatter_add_rows(x.clone(), &index)
+            => SparseError::LengthMismatch { length: 3, expected: 1, .. }, [3, 1];
+        "segment_reduce", try_segment_reduce(x.clone(), &pair, Reduction::Sum)
+            => SparseError::LengthMismatch { length: 3, expected: 2, .. }, [3, 2];
+        "segment_softmax", try_segment_softmax(x.clone(), &pair)
+            => SparseError::LengthMismatch { length: 3, expected: 2, .. }, [3, 2];
+    }
+    macro_rules! panics {
+        ($($name:ident)*) => { $(
+            hostile.panics(stringify!($name), || super::$name(x.clone(), &pair), &[&3, &2]);
+        )* };
+    }
+    panics!(segment_sum segment_mean segment_max segment_min segment_log_sum_exp);
 }

@@ -1,21 +1,27 @@
 //! Rows of the table for the operations that every unit uses: [`Device`](crate::Device)'s own methods.
-use super::laws::{Body, Case, Flat, Input, Numbers, Portable, Spec, Visit, flat};
-use crate::{ActivationKind, Device, InputGradient, Real, composed};
+use super::hostile::{Hostile, Leaf, Operations, refuses, zeros};
+use super::laws::{
+    Body, Case, Flat, Fused, Input, Layout, Numbers, Portable, Spec, Traced, Visit, draw, flat,
+};
+use crate::{ActivationKind, Device, Error, InputGradient, Real, composed, random::Key};
 use ActivationKind::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
 use dfdx::prelude::*;
 
 /// Every method of [`Device`](crate::Device) that has rows here.
-pub const OPERATIONS: &[&str] = &[
-    "activate",
-    "activation_slope",
-    "softmax",
-    "log_softmax",
-    "linear",
-    "cross_entropy_mean",
-    "bce_with_logits_mean",
-    "mse_mean",
-    "sum_all",
-    "mean_all",
+pub const OPERATIONS: &Operations = &[
+    (
+        "activate",
+        &["activate", "exp", "expm1", "ln", "ln_1p", "sqrt", "abs", "erf", "sin", "cos", "powf", "clamp"],
+    ),
+    ("activation_slope", &["activation_slope"]),
+    ("softmax", &["softmax"]),
+    ("log_softmax", &["log_softmax"]),
+    ("linear", &["linear"]),
+    ("cross_entropy_mean", &["cross_entropy_mean"]),
+    ("bce_with_logits_mean", &["bce_with_logits_mean"]),
+    ("mse_mean", &["mse_mean"]),
+    ("sum_all", &["sum_all"]),
+    ("mean_all", &["mean_all"]),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -206,4 +212,67 @@ pub fn large_cases(visit: &mut impl Visit) {
     for op in operations() {
         visit.visit(OnMatrix { op, rows: 60, cols: 1001 });
     }
+}
+
+/// No rows, no columns; labels and shapes of other operands.
+pub fn hostile(hostile: &mut Hostile) {
+    for op in operations() {
+        for (rows, cols) in [(0, 7), (0, 1)] {
+            let case = OnMatrix { op, rows, cols };
+            let x = draw::<f64>(case, Key::new(6), Layout::RowMajor);
+            let y = case.run_on::<Fused, f64, Cpu, Traced<f64>>(&x);
+            let (lengths, value) = match op {
+                Op::SumAll => (1, 0.0),
+                Op::CrossEntropy | Op::Bce | Op::Mse | Op::MeanAll => (1, f64::NAN), // the mean of nothing
+                _ => (0, 0.0),
+            };
+            // Sums over nothing: weights and biases have gradient 0.
+            let leaves: Vec<_> = x.iter().filter(|x| x.has_gradient).map(|x| &x.leaf as &dyn Leaf).collect();
+            hostile.empty(case.operation(), y, &[lengths], value, &leaves);
+        }
+    }
+    let (none, some) = (zeros((2, 0)), zeros((2, 3)));
+    for y in [crate::softmax(none.leaky_trace()), crate::log_softmax(none.leaky_trace())] {
+        hostile.empty("softmax", y, &[2, 0], 0.0, &[&none]);
+    }
+    let (narrow, weight, bias) =
+        (zeros((2, Const::<0>)), zeros((Const::<3>, Const::<0>)), zeros((Const::<3>,)));
+    let y = crate::linear(narrow.leaky_trace(), &weight, &bias, crate::Identity, InputGradient::Needed);
+    hostile.empty("linear", y, &[2, 3], 0.0, &[&narrow, &weight]);
+    let (x, weight, bias) = (zeros((2, Const::<3>)), zeros((Const::<0>, Const::<3>)), zeros((Const::<0>,)));
+    let y = crate::linear(x.leaky_trace(), &weight, &bias, crate::Relu, InputGradient::Needed);
+    hostile.empty("linear", y, &[2, 0], 0.0, &[&x, &weight, &bias]);
+    macro_rules! functions {
+        ($($name:ident($($setting:expr),*))*) => { $(
+            let y = crate::$name(none.leaky_trace() $(, $setting)*);
+            hostile.empty(stringify!($name), y, &[2, 0], 0.0, &[&none]);
+            hostile.always_fit(&[stringify!($name)]);
+        )* };
+    }
+    functions!(exp() expm1() ln() ln_1p() sqrt() abs() erf() sin() cos() powf(-0.5) clamp(-1.0, 1.0));
+    // Bounds in the wrong order: the upper one wins, as the formula says.
+    hostile.holds("clamp", &crate::clamp(some.clone(), 1.0, -1.0), &[2, 3], -1.0);
+    hostile.always_fit(&[
+        "activate",
+        "activation_slope",
+        "softmax",
+        "log_softmax",
+        "linear",
+        "sum_all",
+        "mean_all",
+    ]);
+
+    let cross_entropy = |x: &Tensor<(usize, usize), f64, Cpu>, labels: &[usize]| {
+        crate::try_cross_entropy_mean(x.clone(), labels)
+    };
+    refuses! { hostile:
+        "cross_entropy_mean", cross_entropy(&some, &[0]) => Error::LabelCount { labels: 1, rows: 2 }, [1, 2];
+        "cross_entropy_mean", cross_entropy(&some, &[2, 3])
+            => Error::LabelOutOfRange { index: 1, label: 3, classes: 3 }, [1, 3];
+        "cross_entropy_mean", cross_entropy(&none, &[0, 0])
+            => Error::LabelOutOfRange { index: 0, label: 0, classes: 0 }, [0];
+    }
+    let shapes: [&dyn std::fmt::Display; 2] = [&"(2, 3)", &"(2, 0)"];
+    hostile.panics("bce_with_logits_mean", || crate::try_bce_with_logits_mean(some.clone(), &none), &shapes);
+    hostile.panics("mse_mean", || crate::try_mse_mean(some.clone(), none.clone()), &shapes);
 }

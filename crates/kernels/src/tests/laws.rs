@@ -7,6 +7,8 @@
 //! - values are the same bits without a tape,
 //! - values and gradients are the same bits for pools of 1, 2 and 7 threads,
 //! - a linear operator and its backward pass are adjoint: ⟨A u, v⟩ = ⟨u, Aᵀ v⟩.
+//!
+//! What an operation answers to sizes of 0 and to what does not fit is the law of [`hostile`](super::hostile).
 use crate::pool::with_threads;
 use crate::{Device, Real, RowMajor as _, random::Key};
 use dfdx::prelude::*;
@@ -45,7 +47,7 @@ impl Everything<f64> for Cpu {}
 
 /// One operation at one size, with one choice of options.
 pub trait Case: Copy + Debug + Sync {
-    /// The method of the device trait whose bodies run.
+    /// The method of the device trait whose bodies run, or the function that is a composition.
     fn operation(self) -> &'static str;
     /// The tensors that go in.
     fn inputs(self) -> Vec<Spec>;

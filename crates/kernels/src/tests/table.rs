@@ -1,24 +1,35 @@
 //! Every operation in one table: each family's cases against each law of [`laws`](super::laws), and what is left to
 //! say of single operations.
 //!
-//! A method of a device trait without a row does not compile: see [`is_registered`].
+//! A method of a device trait without a row does not compile, nor does a public function: see [`is_registered`].
 //!
 //! With the feature `cuda` the laws are left out: they are about `Cpu`, and a program that travels to a machine with a
 //! GPU compiles in a fraction of the time without them.
 use super::core::{OnMatrix, Op, operations};
-use super::laws::{
-    Case, Composed, CpuCase, Fused, Layout, Traced, difference, draw, elements, outcome, visitors,
-};
+use super::hostile::{Hostile, Operations};
+use super::laws::{Case, Composed, Fused, Layout, difference, draw, outcome, visitors};
 use crate::{ActivationKind, Device, InputGradient, composed, random::Key};
 use ActivationKind::Tanh;
 use dfdx::prelude::*;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use std::collections::BTreeSet;
 
 type Matrix<E, T = NoneTape> = Tensor<(usize, usize), E, Cpu, T>;
 
-/// Whether every method of the device trait in `source` is in one of the lists. Evaluated by the compiler.
-const fn is_registered(source: &str, lists: &[&[&str]]) -> bool {
+/// Whether every operation that `source` declares has rows: each method of a device trait among the `operations` of the
+/// family, each public function (a fallible twin under the name of the other) with some method of `all` families. Names
+/// in `elsewhere` need no rows. Evaluated by the compiler.
+///
+/// A function is what `pub fn` begins at the margin, or an argument of a macro that makes functions: at the first
+/// indentation a name before its fallible twin (`exp try_exp`), or before the variant that it stands for
+/// (`segment_sum, Sum`).
+const fn is_registered(
+    source: &str,
+    operations: &Operations,
+    all: &[&Operations],
+    elsewhere: &[&str],
+) -> bool {
     const fn starts_with(text: &[u8], at: usize, word: &[u8]) -> bool {
         let mut i = 0;
         while i < word.len() {
@@ -29,66 +40,126 @@ const fn is_registered(source: &str, lists: &[&[&str]]) -> bool {
         }
         true
     }
-    const fn is_listed(text: &[u8], at: usize, lists: &[&[&str]]) -> bool {
-        let mut list = 0;
-        while list < lists.len() {
-            let mut name = 0;
-            while name < lists[list].len() {
-                let word = lists[list][name].as_bytes();
-                if starts_with(text, at, word) {
-                    let next = text[at + word.len()];
-                    if next == b'<' || next == b'(' {
-                        return true;
-                    }
-                }
-                name += 1;
+    /// Where the name that begins at `at` ends.
+    const fn end(text: &[u8], mut at: usize) -> usize {
+        while at < text.len() && (text[at].is_ascii_alphanumeric() || text[at] == b'_') {
+            at += 1;
+        }
+        at
+    }
+    const fn is_in(text: &[u8], at: usize, names: &[&str]) -> bool {
+        let mut i = 0;
+        while i < names.len() {
+            if starts_with(text, at, names[i].as_bytes()) && end(text, at) == at + names[i].len() {
+                return true;
             }
-            list += 1;
+            i += 1;
         }
         false
     }
+    const fn is_method(text: &[u8], at: usize, operations: &Operations) -> bool {
+        let mut i = 0;
+        while i < operations.len() {
+            if is_in(text, at, &[operations[i].0]) {
+                return true;
+            }
+            i += 1;
+        }
+        false
+    }
+    const fn is_function(text: &[u8], at: usize, all: &[&Operations], elsewhere: &[&str]) -> bool {
+        let at = if starts_with(text, at, b"try_") { at + 4 } else { at };
+        let mut family = 0;
+        while family < all.len() {
+            let mut i = 0;
+            while i < all[family].len() {
+                if is_in(text, at, all[family][i].1) {
+                    return true;
+                }
+                i += 1;
+            }
+            family += 1;
+        }
+        is_in(text, at, elsewhere)
+    }
     let text = source.as_bytes();
-    let method = b"\n    fn "; // of a trait, at the first indentation
     let (mut at, mut in_device_trait) = (0, false);
     while at < text.len() {
-        if starts_with(text, at, b"\npub trait ") {
-            // `BaseDevice` holds no operation.
-            in_device_trait = !starts_with(text, at, b"\npub trait BaseDevice");
-        } else if starts_with(text, at, b"\n}") {
-            in_device_trait = false;
-        }
-        if in_device_trait && starts_with(text, at, method) && !is_listed(text, at + method.len(), lists) {
-            return false;
+        if text[at] != b'\n' {
+            at += 1;
+            continue;
         }
         at += 1;
+        if starts_with(text, at, b"pub trait ") {
+            // `BaseDevice` holds no operation.
+            let name = at + "pub trait ".len();
+            let end = end(text, name);
+            in_device_trait =
+                starts_with(text, end - "Device".len(), b"Device") && !is_in(text, name, &["BaseDevice"]);
+        } else if starts_with(text, at, b"}") {
+            in_device_trait = false;
+        } else if starts_with(text, at, b"pub fn ") {
+            let name = at + "pub fn ".len();
+            if !is_function(text, name, all, elsewhere) {
+                return false;
+            }
+        } else if in_device_trait && starts_with(text, at, b"    fn ") {
+            let name = at + "    fn ".len();
+            if !is_method(text, name, operations) && !is_in(text, name, elsewhere) {
+                return false;
+            }
+        } else if starts_with(text, at, b"    ") {
+            let name = at + 4;
+            let end = end(text, name);
+            let is_argument = name < end
+                && text[name].is_ascii_lowercase()
+                && (starts_with(text, end, b" try_")
+                    || starts_with(text, end, b", ")
+                        && end + 2 < text.len()
+                        && text[end + 2].is_ascii_uppercase());
+            if is_argument && !is_function(text, name, all, elsewhere) {
+                return false;
+            }
+        }
     }
     true
 }
 
-/// One family: the file that declares its device trait, the names of its methods, its cases. Each law is a test.
-/// Names after `elsewhere` are tested by other means, which the family's list says.
+/// One family: the files that declare its device trait and its functions, its cases. Each law is a test. Names after
+/// `elsewhere` are tested by other means, which the family's list says.
 macro_rules! family {
-    ($family:ident, $source:literal, $cases:path $(, elsewhere $($name:literal),+)?) => {
+    ($family:ident, [$($source:literal),+], $cases:path $(, elsewhere $($name:literal),+)?) => {
         mod $family {
             use super::visitors;
             use $cases as rows;
             #[cfg(not(feature = "cuda"))]
             use crate::random::Key;
+            use std::collections::BTreeSet;
 
-            const _: () = assert!(
-                super::is_registered(include_str!($source), &[rows::OPERATIONS, &[$($($name),+)?]]),
-                "a method of this device trait is in no row of the table"
-            );
+            pub const ELSEWHERE: &[&str] = &[$($($name),+)?];
+            $(
+                const _: () = assert!(
+                    super::is_registered(include_str!($source), rows::OPERATIONS, super::ALL, ELSEWHERE),
+                    "a method of the device trait, or a public function, is in no row of the table"
+                );
+            )+
 
             #[test]
             fn every_registered_operation_has_a_case() {
                 let mut names = visitors::Names::default();
                 rows::cases(&mut names);
-                let want = rows::OPERATIONS.iter().copied().collect();
+                let want: BTreeSet<_> = rows::OPERATIONS.iter().map(|(name, _)| *name).collect();
                 assert_eq!(names.0, want);
                 let mut names = visitors::Names::default();
                 rows::large_cases(&mut names);
                 assert_eq!(names.0, want, "cases of several parts");
+            }
+
+            #[test]
+            fn hostile_shapes_are_answered() {
+                let mut hostile = super::Hostile::default();
+                rows::hostile(&mut hostile);
+                hostile.finish(rows::OPERATIONS, ELSEWHERE);
             }
 
             super::family!(@laws bodies_agree 1, gradients_are_differences 2, f32_is_near_f64 4,
@@ -111,68 +182,136 @@ macro_rules! family {
 }
 use family;
 
-family!(sparse, "../sparse/mod.rs", crate::sparse::cases);
-family!(core, "../device.rs", super::super::core);
-family!(convolution, "../convolution/mod.rs", crate::convolution::cases);
+/// The rows of all families. A function may call a method of another family: means of pooling are resampling.
+const ALL: &[&Operations] = &[
+    super::core::OPERATIONS,
+    crate::convolution::cases::OPERATIONS,
+    crate::dropout::cases::OPERATIONS,
+    crate::elementwise::cases::OPERATIONS,
+    crate::loss::cases::OPERATIONS,
+    crate::matrix::cases::OPERATIONS,
+    crate::normalisation::cases::OPERATIONS,
+    crate::pooling::cases::OPERATIONS,
+    crate::reduce::cases::OPERATIONS,
+    crate::resampling::cases::OPERATIONS,
+    crate::sequence::cases::OPERATIONS,
+    crate::sparse::cases::OPERATIONS,
+];
+
+family!(
+    sparse,
+    ["../sparse/mod.rs", "../sparse/segments.rs", "../sparse/neighbours.rs"],
+    crate::sparse::cases,
+    elsewhere "knn_graph", "radius_graph" // of points, which get no gradient: `sparse/tests.rs`
+);
+family!(
+    core,
+    ["../device.rs", "../activation.rs", "../linear.rs", "../softmax.rs", "../gradient.rs"],
+    super::super::core,
+    elsewhere "backward_from" // what gives gradients: `gradient.rs`
+);
+family!(
+    convolution,
+    ["../convolution/mod.rs", "../convolution/patches.rs", "../convolution/run_time.rs"],
+    crate::convolution::cases
+);
 family!(
     sequence,
-    "../sequence/mod.rs",
+    [
+        "../sequence/mod.rs", "../sequence/attention.rs", "../sequence/indexing.rs",
+        "../sequence/position.rs", "../sequence/recurrent.rs"
+    ],
     crate::sequence::cases,
-    elsewhere "attention_weights", "attend_cached", "read_pair"
+    // Without gradients: held against `attention` or the formula in `sequence/tests.rs` and in examples.
+    elsewhere "attention_weights", "attend_cached", "read_pair", "unique_rows", "sinusoid"
 );
-family!(dropout, "../dropout/device.rs", crate::dropout::cases);
-family!(matrix, "../matrix/device.rs", crate::matrix::cases);
-family!(reduce, "../reduce/mod.rs", crate::reduce::cases, elsewhere "arg_extreme");
-family!(elementwise, "../elementwise/mod.rs", crate::elementwise::cases);
-family!(loss, "../loss/mod.rs", crate::loss::cases, elsewhere "kind", "batch");
-family!(normalisation, "../normalisation/mod.rs", crate::normalisation::cases);
-family!(pooling, "../pooling/mod.rs", crate::pooling::cases);
-family!(resampling, "../resampling/mod.rs", crate::resampling::cases);
+family!(
+    dropout,
+    ["../dropout/device.rs", "../dropout/mod.rs"],
+    crate::dropout::cases,
+    elsewhere "feature_span" // a number
+);
+family!(matrix, ["../matrix/device.rs", "../matrix/mod.rs"], crate::matrix::cases);
+family!(
+    reduce,
+    ["../reduce/mod.rs"],
+    crate::reduce::cases,
+    elsewhere "arg_extreme", "argmax_along", "argmin_along" // indices: `reduce/tests.rs`
+);
+family!(elementwise, ["../elementwise/mod.rs"], crate::elementwise::cases);
+family!(loss, ["../loss/mod.rs"], crate::loss::cases, elsewhere "check_probabilities"); // says yes or no
+family!(
+    normalisation,
+    ["../normalisation/mod.rs", "../normalisation/weights.rs"],
+    crate::normalisation::cases
+);
+family!(pooling, ["../pooling/mod.rs"], crate::pooling::cases);
+family!(resampling, ["../resampling/mod.rs", "../resampling/padding.rs"], crate::resampling::cases);
 
 // A step is not a function of tensors: the tests of this family stand beside it, in `update/tests.rs`.
 // On a device `tests::cuda::update` runs them.
-const _: () = assert!(is_registered(
-    include_str!("../update/device.rs"),
-    &[&["with_tensors", "resident", "from_resident", "step_resident"]]
-));
+const STEPS: &[&str] = &[
+    "with_tensors",
+    "resident",
+    "from_resident",
+    "step_resident",
+    "for_each_run",
+    "squares",
+    "prepared_squares",
+    "descend",
+    "clip_gradients",
+];
+const _: () = assert!(
+    is_registered(include_str!("../update/device.rs"), &[], &[], STEPS)
+        && is_registered(include_str!("../update/mod.rs"), &[], &[], STEPS)
+        && is_registered(include_str!("../update/clip.rs"), &[], &[], STEPS)
+);
 
 #[test]
 fn an_operation_without_a_row_is_noticed() {
-    let source = "\npub trait Device {\n    fn seen<S>(x: S);\n    fn forgotten(x: u8);\n}\n";
-    assert!(is_registered(source, &[&["seen", "forgotten"]]));
-    assert!(is_registered(source, &[&["forgotten"], &["seen"]]));
-    assert!(!is_registered(source, &[&["seen"]]));
-    assert!(!is_registered(source, &[&["seen", "forgot"]]), "a prefix is another name");
+    const SEEN: &Operations = &[("seen", &["seen"])];
+    const BOTH: &Operations = &[("forgotten", &["forgotten", "more"]), ("seen", &["seen"])];
+    let source = "\npub trait SomeDevice {\n    fn seen<S>(x: S);\n    fn forgotten(x: u8);\n}\n";
+    assert!(is_registered(source, BOTH, &[], &[]));
+    assert!(is_registered(source, SEEN, &[], &["forgotten"]));
+    assert!(!is_registered(source, SEEN, &[BOTH], &[]), "a method needs a row of its own family");
+    assert!(!is_registered(source, SEEN, &[], &["forgot", "forgotten_too"]), "a prefix is another name");
+    let other = "\npub trait Shapes {\n    fn forgotten(x: u8);\n}\n";
+    assert!(is_registered(other, SEEN, &[], &[]), "operations are methods of devices");
+
+    for function in [
+        "\npub fn forgotten<S>(x: S) {}\n",
+        "\npub fn try_forgotten(x: u8) {}\n",
+        "\nmake! {\n    forgotten try_forgotten Kind: \"said\";\n}\n",
+        "\nmake! {\n    forgotten, Kind, \"said\";\n}\n",
+    ] {
+        assert!(is_registered(function, SEEN, &[SEEN, BOTH], &[]), "any family will do: {function}");
+        assert!(is_registered(function, SEEN, &[SEEN], &["forgotten"]), "{function}");
+        assert!(!is_registered(function, SEEN, &[SEEN], &["forgot"]), "{function}");
+    }
+    assert!(is_registered("\nfn private() {\n    let x = try_it();\n}\n", SEEN, &[SEEN], &[]));
 }
 
+/// A file that no family names escapes the compiler; what it gives to the root of the crate does not escape here.
 #[test]
-fn empty_inputs_give_empty_outputs_and_gradients() {
-    for op in operations() {
-        for (rows, cols) in [(0, 7), (0, 1)] {
-            let case = OnMatrix { op, rows, cols };
-            let x = draw::<f64>(case, Key::new(6), Layout::RowMajor);
-            let y = case.run::<Fused, f64, Traced<f64>>(&x);
-            match op {
-                Op::SumAll => assert_eq!(elements(&y), [0.0], "{op:?}"),
-                Op::CrossEntropy | Op::Bce | Op::Mse | Op::MeanAll => {
-                    assert!(elements(&y)[0].is_nan(), "{op:?}: the mean of nothing")
-                }
-                _ => assert!(elements(&y).is_empty(), "{op:?}"),
-            }
-            // Sums over nothing: weights and biases have gradient 0.
-            let gradients = crate::sum_all(y).backward();
-            let all = x
-                .iter()
-                .filter(|x| x.has_gradient)
-                .flat_map(|x| elements(&gradients.get(&x.leaf)))
-                .collect::<Vec<_>>();
-            assert!(all.iter().all(|&g| g == 0.0), "{op:?}: {all:?}");
+fn every_function_at_the_root_is_registered() {
+    let lists = ALL.iter().flat_map(|operations| operations.iter().flat_map(|(_, functions)| *functions));
+    let elsewhere = [core::ELSEWHERE, reduce::ELSEWHERE, loss::ELSEWHERE, &["flat", "flat_mut"]]; // slices
+    let known: BTreeSet<&str> = lists.chain(elsewhere.into_iter().flatten()).copied().collect();
+    let mut seen = 0;
+    for uses in include_str!("../lib.rs").split("\npub use ").skip(1) {
+        let (path, _) = uses.split_once(';').expect("a statement ends");
+        let names = path.split(|c: char| ",{}".contains(c) || c.is_whitespace());
+        let names = names.filter_map(|name| name.rsplit("::").next());
+        for name in names.filter(|name| name.starts_with(|c: char| c.is_ascii_lowercase())) {
+            seen += 1;
+            assert!(
+                known.contains(name.strip_prefix("try_").unwrap_or(name)),
+                "{name} is in no row of the table"
+            );
         }
     }
-    // An inner dimension of 0: a sum over nothing.
-    let device = Cpu::default();
-    let (x, y): (Matrix<f32>, Matrix<f32>) = (device.zeros_like(&(2, 0)), device.zeros_like(&(0, 3)));
-    assert_eq!(crate::matmul(x, y).as_vec(), [0.0; 6]);
+    assert!(seen > 150, "{seen} names read");
 }
 
 /// x xᵀ: both operands have one id and different strides.

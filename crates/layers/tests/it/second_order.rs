@@ -197,7 +197,7 @@ fn every_layer_has_a_row() {
     let (modules, _) = modules.split_once("\n}").expect("its end");
     let exported: BTreeSet<&str> = modules
         .split(|c: char| !(c.is_alphanumeric() || c == '_'))
-        .filter(|word| word.starts_with(char::is_uppercase) && word.len() > 2 && *word != "The")
+        .filter(|word| word.starts_with(char::is_uppercase) && word.len() > 1 && *word != "The")
         .collect();
     let rows = ROWS.iter().map(|row| row.split(['<', ' ']).next().expect("a name"));
     let seen: BTreeSet<&str> =
