@@ -24,6 +24,9 @@
 //! **Use it** to read how learning works: every formula above is one line below. **Not** for work: the same
 //! network as a dfdx module is a [`SigmoidNet`], trained by the kernels of all later lectures to the same weights.
 //!
+//! [`Network::descend`] trains it with what his chapter 3 adds: cross-entropy, a penalty on the weights, momentum, and a
+//! learning rate that is halved.
+//!
 //! **Source**: Nielsen (2015), Neural Networks and Deep Learning, ch. 1 and 2.
 //!
 //! **Deviations**: one hidden layer, as in all of his experiments of chapter 1, so that shapes are checked by the
@@ -46,8 +49,10 @@
 //! assert!(network.cost(&train)? < before / 5.0);
 //! # Ok::<(), optim::Error>(())
 //! ```
+mod improved;
 mod twin;
 
+pub use improved::{Cost, Decay, Descended, DescentConfig, Halving};
 pub use twin::{DigitNet, SigmoidModel, SigmoidNet, quadratic_cost};
 
 use std::ops::ControlFlow;

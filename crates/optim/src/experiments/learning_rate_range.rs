@@ -66,6 +66,8 @@ pub struct LearningRateRangeReport {
     pub divergences: Vec<f64>,
     /// Training loss after one epoch at a hundredth of the suggested rate, at the suggested rate, and at ten times it.
     pub losses: [Vec<f64>; 3],
+    /// Whether the default numbers of sweeps and images were taken.
+    pub is_full: bool,
     /// (rate, average loss) of the first sweep.
     pub sweep: Vec<(f64, f64)>,
 }
@@ -127,7 +129,9 @@ impl Experiment for LearningRateRange {
             }
         }
         lab.progress("seeds", seeds.len() as u64, seeds.len() as u64, None)?;
-        Ok(LearningRateRangeReport { suggestions, divergences, losses, sweep })
+        let full = LearningRateRangeConfig::default();
+        let is_full = config.seeds >= full.seeds && config.images >= full.images;
+        Ok(LearningRateRangeReport { suggestions, divergences, losses, is_full, sweep })
     }
 
     fn checks(report: &Self::Report) -> Vec<Check> {
@@ -135,7 +139,7 @@ impl Experiment for LearningRateRange {
             let pairs = report.losses[1].iter().zip(&report.losses[other]);
             Measured::over(&pairs.map(|(at, other)| at / other).collect::<Vec<_>>())
         };
-        vec![
+        let mut checks = vec![
             Check::new(
                 "better-than-a-hundredth",
                 "training loss after one epoch at the suggested rate as a multiple of that at a hundredth of it",
@@ -154,7 +158,25 @@ impl Experiment for LearningRateRange {
             )
             .baseline("ten times", 1.0)
             .reason_if_failed("a suggestion so low that ten times it still trains"),
-        ]
+        ];
+        if report.is_full {
+            // The plan of the course, before anybody had measured it; the two bounds above took its place.
+            let pairs = report.suggestions.iter().zip(&report.divergences);
+            checks.push(
+                Check::new(
+                    "near-the-break",
+                    "suggested rate as a share of the rate at which the sweep broke off, or of the largest that was tried",
+                    Measured::over(&pairs.map(|(suggestion, divergence)| suggestion / divergence).collect::<Vec<_>>()),
+                    Bound::Within(0.1, 1.0),
+                    BoundSource::Guess,
+                )
+                .reason_if_failed(
+                    "most sweeps reach the largest rate before the average loss is four times its smallest: this share has the \
+                     largest rate in place of the one that breaks, which nobody knows",
+                ),
+            );
+        }
+        checks
     }
 
     fn figures(report: &Self::Report) -> Vec<Figure> {

@@ -6,7 +6,7 @@
 //! | no time to tune, gradients of different scales | [`AdamW`], or [`Lion`] at a third of its learning rate |
 //! | sparse features, embeddings | [`AdaGrad`], [`SparseAdam`] |
 //! | a run that should be useful at several lengths | [`AdamW`] with [`WarmRestarts`] |
-//! | no schedule at all | [`ScheduleFreeAdamW`]; evaluate [`Optim::evaluation`] |
+//! | no schedule at all | [`ScheduleFreeAdamW`] in a [`TrainView`]; evaluate [`TrainView::evaluation`] |
 //! | very large batches | [`Lars`], [`Lamb`] |
 //! | little memory | [`Adafactor`], [`Lion`], [`Sgd`] |
 //! | weight matrices, and matrix products are cheap | [`Muon`], [`Shampoo`] |
@@ -16,6 +16,15 @@
 //! $t$ counts steps from 1, $g$ is the gradient after clipping and coupled weight decay, $w$ the weight after decoupled
 //! decay; both come before the rule (see [`layers::optimizer`] for the whole order, groups, clipping, averages and
 //! [`Lookahead`]). Every rule saves and loads its state by path name.
+//!
+//! **Precision**: an optimiser is made for one element type and one device, and a model of another does not compile. Its
+//! state is not tied to a tensor: after `to_dtype` there and back, which makes every tensor anew, the same optimiser goes
+//! on with the same bits. From f32 to f64 a saved state goes over exactly. From f64 to f32 [`load_state`] refuses the first
+//! slot that would be rounded ([`StepError::SlotValues`]) and changes nothing: round the values of [`StepState::slots`]
+//! yourself, or begin anew.
+//!
+//! [`load_state`]: layers::Step::load_state
+//! [`StepState::slots`]: layers::StepState::slots
 //!
 //! ```
 //! use layers::prelude::*;
@@ -35,7 +44,7 @@
 //! ```
 //!
 //! **Memory**: moments are made with the optimiser. After that a step allocates some names and lists, and no copy of
-//! a tensor, as an allocator that counts confirms:
+//! a tensor, as an allocator that counts confirms ([`Muon`] and [`Shampoo`] make matrices to compute with):
 //! ```standalone_crate
 //! use layers::prelude::*;
 //! use optim::optimizers::*;
@@ -59,7 +68,14 @@
 //!         }
 //!     )*};
 //! }
-//! frugal! { Sgd, SgdConfig; Adam, AdamConfig; RAdam, RAdamConfig; Lion, LionConfig; Rprop, RpropConfig; Lamb, LambConfig; }
+//! frugal! {
+//!     Sgd, SgdConfig; NesterovAgd, NesterovAgdConfig; Asgd, AsgdConfig; Qhm, QhmConfig; AggMo, AggMoConfig;
+//!     ScheduleFreeSgd, ScheduleFreeSgdConfig; ScheduleFreeAdamW, ScheduleFreeAdamWConfig;
+//!     AdaGrad, AdaGradConfig; Adadelta, AdadeltaConfig; RmsProp, RmsPropConfig; Adam, AdamConfig; AdamW, AdamWConfig;
+//!     AmsGrad, AmsGradConfig; Adamax, AdamaxConfig; NAdam, NAdamConfig; RAdam, RAdamConfig; Yogi, YogiConfig;
+//!     AdaBelief, AdaBeliefConfig; AdaBound, AdaBoundConfig; Lion, LionConfig; Rprop, RpropConfig;
+//!     Lars, LarsConfig; Lamb, LambConfig; SparseAdam, SparseAdamConfig; Adafactor, AdafactorConfig;
+//! }
 //! # Ok::<(), layers::StepError>(())
 //! ```
 mod adaptive;
@@ -70,6 +86,7 @@ mod momentum;
 mod restarts;
 pub mod schedule_free;
 mod sign;
+pub mod views;
 
 pub use adaptive::{
     AdaBelief, AdaBeliefConfig, AdaBound, AdaBoundConfig, AdaGrad, AdaGradConfig, Adadelta, AdadeltaConfig,
@@ -91,6 +108,7 @@ pub use momentum::{AggMo, AggMoConfig, Asgd, AsgdConfig, NesterovAgd, NesterovAg
 pub use restarts::{WarmRestarts, normalised_decay};
 pub use schedule_free::{ScheduleFreeAdamW, ScheduleFreeAdamWConfig, ScheduleFreeSgd, ScheduleFreeSgdConfig};
 pub use sign::{Lion, LionConfig, Rprop, RpropConfig};
+pub use views::{EvalView, TrainView};
 
 use layers::StepError;
 use layers::rule::{check_coefficient, check_learning_rate, check_not_negative, check_positive};

@@ -11,8 +11,9 @@
 //! | $d$ | | $g$, or $g/(\sqrt{\hat v}+\epsilon) + \lambda y$ |
 //! | $\eta_{\max}$ | | the largest learning rate so far |
 //!
-//! The model under training never holds $x$, and `evaluation` gives a copy: neither can be taken for the other. Running
-//! statistics (batch norm) belong to $y$; compute them again for $x$.
+//! The model under training never holds $x$, and `evaluation` gives a copy. In a [`TrainView`](super::TrainView) the two have
+//! two types, and evaluating $y$ by mistake does not compile. Running statistics (batch norm) belong to $y$; compute them
+//! again for $x$ ([`EvalView::recalibrate`](super::EvalView::recalibrate)).
 //!
 //! **Paper**: Defazio et al. (2024), The road less scheduled, arXiv 2405.15682. **Deviation**, shared with the authors'
 //! package: weights of the average are squared rates, and decay acts at $y$.
