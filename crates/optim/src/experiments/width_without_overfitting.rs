@@ -1,11 +1,4 @@
 //! More hidden units than examples, no regulariser, and still fewer errors.
-//!
-//! **Deviations** from the pilot in PyTorch, which has the same sizes and epochs: the start is He's, where PyTorch draws
-//! smaller weights. Hence two differences of which no claim is made. With 4 hidden units some runs lose all their rectifiers
-//! and guess: 66 ± 22 % of the training images are misread where the pilot misreads 2.8 %. And the root of the sum of squares
-//! grows with the width, from 14 at 16 units to 47 at 1024, because that of He's start does: its expected square is
-//! $2(H + 10)$, and the steps add little to it. The pilot expected it to fall or to stay. $\phi_2$, which falls from 25 to 12
-//! between the same widths, is the norm that behaves as the paper says.
 
 use kernels::ActivationKind;
 use lab::{

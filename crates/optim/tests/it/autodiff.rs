@@ -7,7 +7,7 @@ use optim::autodiff::dual::{DualNumber, gradient, gradient_and_hessian};
 use optim::autodiff::gradcheck::{Directions, GradCheck, gradcheck};
 use optim::autodiff::hvp::{Sizes, second_order};
 use optim::autodiff::scalar::{ScalarTape, Var as ScalarVar};
-use optim::autodiff::tensor::{Tape, Var};
+use optim::autodiff::tensor::{Tape, Var, hvp};
 use optim::autodiff::{Number, hessian_times_model};
 use optim::learning::one_hot;
 use proptest::prelude::*;
@@ -243,6 +243,62 @@ fn second_order_of_a_network_agrees_with_jax_three_times() {
 /// The larger of two, of which the first wins ties.
 fn larger<T: Number>(a: T, b: T) -> T {
     if a.real() >= b.real() { a } else { b }
+}
+
+/// Every public way to a product of the Hessian and a vector, against the central difference of dfdx's gradients along it,
+/// $(\nabla f(w + \epsilon v) - \nabla f(w - \epsilon v))/2\epsilon$ with $\epsilon = 10^{-5}(1 + \lvert w\rvert)/\lvert v\rvert$.
+#[test]
+fn hessian_products_are_differences_of_gradients() {
+    let dev = Cpu::default();
+    let sizes = Sizes { inputs: 3, hidden: 4, outputs: 2 };
+    for seed in 0..8 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let w = normal(1, sizes.parameters(), &mut rng).as_slice().to_vec();
+        let v = normal(1, sizes.parameters(), &mut rng).as_slice().to_vec();
+        let x = normal(6, 3, &mut rng);
+        let labels: Vec<usize> = (0..6).map(|_| rng.gen_range(0..2)).collect();
+        let batch = dev.tensor_from_vec(x.transpose().as_slice().to_vec(), (6, Const::<3>));
+
+        let mut model = dev.build_module::<(Linear<3, 4, Tanh>, Linear<4, 2>), f64>();
+        let mut gradient_at = |by: f64| {
+            let at: Vec<f64> = w.iter().zip(&v).map(|(w, v)| w + by * v).collect();
+            params::unflatten(&mut model, &at).unwrap();
+            let loss = kernels::cross_entropy_mean(model.forward(batch.leaky_trace()), &labels);
+            params::flatten_gradients(&model, &mut loss.backward()).unwrap()
+        };
+        let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let step = 1e-5 * (1.0 + norm(&w)) / norm(&v);
+        let [ahead, behind] = [step, -step].map(&mut gradient_at);
+        let want: Vec<f64> = ahead.iter().zip(behind).map(|(a, b)| (a - b) / (2.0 * step)).collect();
+
+        params::unflatten(&mut model, &w).unwrap();
+        let flat = hessian_vector_product(&model, &v, |model, direction| {
+            model.along(direction, Dual::constant(batch.leaky_trace())).cross_entropy_mean(&labels)
+        });
+        assert_close!(flat.unwrap(), want, 1e-8, 0.0, "layers, seed {seed}");
+        let mut direction = model.clone();
+        params::unflatten(&mut direction, &v).unwrap();
+        let product = hessian_times_model(&model, &direction, |model, direction| {
+            model.along(direction, Dual::constant(batch.leaky_trace())).cross_entropy_mean(&labels)
+        });
+        assert_close!(params::flatten(&product.unwrap()), want, 1e-8, 0.0, "as a model, seed {seed}");
+        let by_hand = second_order(sizes, &w, &v, &x, &labels).unwrap().hessian_vector;
+        assert_close!(by_hand, want, 1e-8, 0.0, "by hand, seed {seed}");
+        let targets = one_hot(&labels, 2).unwrap();
+        let on_tape = hvp(
+            |w| {
+                let input = w[0].tape().constant(x.clone());
+                let hidden = (input.matmul(w[0].transpose()) + w[1].repeat_rows(6)).tanh();
+                let logits = hidden.matmul(w[2].transpose()) + w[3].repeat_rows(6);
+                logits.cross_entropy(w[0].tape().constant(targets.clone()))
+            },
+            &split(sizes, &w),
+            &split(sizes, &v),
+        );
+        let rows: Vec<f64> =
+            on_tape.unwrap().iter().flat_map(|m| m.transpose().as_slice().to_vec()).collect();
+        assert_close!(rows, want, 1e-8, 0.0, "on the tape of matrices, seed {seed}");
+    }
 }
 
 /// A random graph with re-use and dead branches, on any kind of number.

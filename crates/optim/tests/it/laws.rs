@@ -57,48 +57,78 @@ fn length(x: &[f64]) -> f64 {
 proptest! {
     #![proptest_config(cases())]
 
-    /// Element-wise rules do not see where a tensor ends; rules with a norm per tensor do.
+    /// Element-wise rules do not see where a tensor ends, nor the order of its elements; rules with a norm, a matrix or a mean
+    /// per tensor do.
     #[test]
     fn a_parameter_in_two_parts_takes_the_same_steps(
         start in prop::array::uniform4(0.5..2.0_f64),
         gradients in prop::collection::vec(prop::array::uniform4(-3.0..3.0_f64), 2..6),
     ) {
-        let momentum = SgdConfig { momentum: Momentum::HeavyBall(0.9), ..SgdConfig::default() };
-        let both = [
-            ("momentum", cut(momentum, start, &gradients)),
-            ("Adam", cut(AdamConfig::default(), start, &gradients)),
-            ("AdamW", cut(AdamWConfig::default(), start, &gradients)),
-            ("AdaGrad", cut(AdaGradConfig::default(), start, &gradients)),
-            ("Adadelta", cut(AdadeltaConfig::default(), start, &gradients)),
-            ("RMSprop", cut(RmsPropConfig::default(), start, &gradients)),
-            ("Lion", cut(LionConfig::default(), start, &gradients)),
-            ("Rprop", cut(RpropConfig::default(), start, &gradients)),
-        ];
-        for (name, [whole, halves]) in both {
-            prop_assert_eq!(whole, halves, "{}", name);
-        }
-        let [whole, halves] = cut(LambConfig { learning_rate: 0.1, ..LambConfig::default() }, start, &gradients);
-        let off = whole.iter().zip(halves).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        prop_assert!(off > 1e-9, "LAMB scales each tensor by its own norms: {off}");
-    }
-
-    /// Element-wise rules do not see the order of the elements either.
-    #[test]
-    fn elements_may_change_places(
-        start in prop::array::uniform4(0.5..2.0_f64),
-        gradients in prop::collection::vec(prop::array::uniform4(-3.0..3.0_f64), 2..6),
-    ) {
+        // The halves must differ, or a rule that looks at them has nothing to see.
+        let halves_differ = |x: &[f64; 4]| (length(&x[..2]) - length(&x[2..])).abs() > 0.05;
+        prop_assume!(halves_differ(&start) && gradients.iter().all(halves_differ));
         let order = [2, 0, 3, 1];
         let moved = |x: &[f64; 4]| order.map(|i| x[i]);
         let permuted: Vec<[f64; 4]> = gradients.iter().map(moved).collect();
-        macro_rules! rules {
-            ($($config:ident),*) => {$(
-                let [whole, _] = cut($config::default(), start, &gradients);
-                let [other, _] = cut($config::default(), moved(&start), &permuted);
-                prop_assert_eq!(moved(&whole), other, "{}", stringify!($config));
+        macro_rules! element_wise {
+            ($($rule:expr,)*) => {$(
+                let rule = $rule;
+                let [whole, halves] = cut(rule, start, &gradients);
+                prop_assert_eq!(whole, halves, "{:?}", rule);
+                let [other, _] = cut(rule, moved(&start), &permuted);
+                prop_assert_eq!(moved(&whole), other, "{:?}", rule);
+                prop_assert!(whole != start, "{:?} does not move", rule);
             )*};
         }
-        rules!(AdamConfig, AdaGradConfig, AdadeltaConfig, RmsPropConfig, LionConfig, RpropConfig);
+        element_wise! {
+            SgdConfig::default(),
+            SgdConfig { momentum: Momentum::HeavyBall(0.9), ..SgdConfig::default() },
+            SgdConfig { momentum: Momentum::Nesterov(0.9), ..SgdConfig::default() },
+            SgdConfig { momentum: Momentum::Sutskever(0.9), ..SgdConfig::default() },
+            SgdConfig { momentum: Momentum::Dampened { coefficient: 0.9, dampening: 0.5 }, ..SgdConfig::default() },
+            NesterovAgdConfig::default(),
+            AsgdConfig::default(),
+            AsgdConfig { start: 0.0, ..AsgdConfig::default() },
+            QhmConfig::default(),
+            AggMoConfig::default(),
+            ScheduleFreeSgdConfig::default(),
+            ScheduleFreeAdamWConfig::default(),
+            AdaGradConfig::default(),
+            AdadeltaConfig::default(),
+            RmsPropConfig::default(),
+            RmsPropConfig { momentum: 0.9, is_centred: true, ..RmsPropConfig::default() },
+            RmsPropConfig { variant: RmsPropVariant::Tf, ..RmsPropConfig::default() },
+            AdamConfig::default(),
+            AdamWConfig::default(),
+            AmsGradConfig::default(),
+            AmsGradConfig { variant: AmsGradVariant::Paper, ..AmsGradConfig::default() },
+            AmsGradConfig { variant: AmsGradVariant::Corrected, ..AmsGradConfig::default() },
+            AdamaxConfig::default(),
+            NAdamConfig::default(),
+            RAdamConfig::default(),
+            RAdamConfig { beta2: 0.9, threshold: 4.0, ..RAdamConfig::default() }, // rectified after a few steps
+            YogiConfig::default(),
+            AdaBeliefConfig::default(),
+            AdaBoundConfig::default(),
+            LionConfig::default(),
+            RpropConfig::default(),
+            SparseAdamConfig::default(), // rows of a vector are its elements
+        }
+        // Not element-wise: LARS and LAMB by the norms of a tensor, Adafactor by its mean square, Shampoo by its matrices.
+        // Muon takes matrices alone.
+        macro_rules! by_tensor {
+            ($($rule:expr,)*) => {$(
+                let [whole, halves] = cut($rule, start, &gradients);
+                let off = whole.iter().zip(halves).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                prop_assert!(off > 1e-9, "{:?} does not see where a tensor ends: {}", $rule, off);
+            )*};
+        }
+        by_tensor! {
+            LarsConfig::default(),
+            LambConfig { learning_rate: 0.1, ..LambConfig::default() },
+            AdafactorConfig::default(),
+            ShampooConfig::default(),
+        }
     }
 
     /// Clipping by norm bounds the length, keeps the direction, and leaves alone what is short enough.

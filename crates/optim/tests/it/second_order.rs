@@ -512,6 +512,51 @@ fn hessian_free_trains_a_network() {
     assert!(by_lbfgs.value < 0.02 * by_lbfgs.history[0]);
 }
 
+/// Softmax regression on the 1200 digits that the pilot of this lecture drew with numpy's generator, whose minimum
+/// 0.264029331564 it notes: by Newton's method with products of the Hessian, and by L-BFGS, which shares the gradient with it and
+/// nothing else. The experiment `second-order-digits` takes the first 1200 instead, whose minimum is another.
+#[cfg(feature = "experiments")]
+#[test]
+fn softmax_regression_ends_at_the_minimum_of_the_pilot() {
+    type Regression = <builders::Linear<64, 10> as BuildOnDevice<Cpu, f64>>::Built;
+    let golden = golden("softmax_regression.json");
+    let rows: Vec<usize> = golden.numbers("rows").into_iter().map(|row| row as usize).collect();
+    let (penalty, minimum) = (golden.number("penalty"), golden.number("minimum"));
+    golden.skip("source");
+    golden.finish();
+    assert!((minimum - 0.264029331564).abs() < 1e-12);
+    let (dev, images) = (Cpu::default(), datasets::digits());
+    let x: Tensor<(usize, Const<64>), f64, Cpu> = images.flat_batch(&rows, &dev);
+    let labels = images.batch_labels(&rows);
+    let mut model: Regression = BuildModule::build(&dev);
+    let start = vec![0.0; params::count(&model)];
+    let mut twin = model.clone();
+    let mut inner = ModelObjective::new(&mut model, |model: &Regression| {
+        let loss = kernels::cross_entropy_mean(model.forward(x.leaky_trace()), &labels);
+        Ok((loss.array(), loss.backward()))
+    });
+    let mut objective = |w: &[f64]| {
+        let (value, mut gradient) = inner.evaluate(w).unwrap();
+        gradient.iter_mut().zip(w).for_each(|(g, w)| *g += penalty * w);
+        (value + 0.5 * penalty * w.iter().map(|w| w * w).sum::<f64>(), gradient)
+    };
+    let product = |at: &[f64], v: &[f64]| -> Result<Vec<f64>, Error> {
+        params::unflatten(&mut twin, at)?;
+        let mut image = layers::hessian_vector_product(&twin, v, |model, direction| {
+            model.along(direction, Dual::constant(x.leaky_trace())).cross_entropy_mean(&labels)
+        })?;
+        image.iter_mut().zip(v).for_each(|(image, v)| *image += penalty * v);
+        Ok(image)
+    };
+    let config = HessianFreeConfig { max_iterations: 30, tolerance: 1e-8, ..Default::default() };
+    let newton = hessian_free(&mut objective, product, &start, config).unwrap();
+    assert!((newton.value - minimum).abs() < 1e-9, "Newton: {} off", newton.value - minimum);
+    let config = LbfgsConfig { tolerance: 1e-8, ..Default::default() };
+    let lbfgs = Lbfgs::try_new(config).unwrap().minimise(&mut objective, &start, 500).unwrap();
+    // It stops, as PyTorch's, where its direction falls by less than 1e-9 per unit.
+    assert!((lbfgs.value - minimum).abs() < 1e-8, "L-BFGS: {} off", lbfgs.value - minimum);
+}
+
 /// On a quadratic the gradient uphill is known: SAM's step is that of plain descent with H(w + ρ g/|g|).
 #[test]
 fn sam_takes_the_gradient_uphill() {
