@@ -44,7 +44,8 @@
 //! ```
 //!
 //! **Memory**: moments are made with the optimiser. After that a step allocates some names and lists, and no copy of
-//! a tensor, as an allocator that counts confirms ([`Muon`] and [`Shampoo`] make matrices to compute with):
+//! a tensor, as an allocator that counts confirms ([`SparseAdam`], [`Adafactor`],
+//! [`Muon`] and [`Shampoo`] are not counted: they take memory to compute with):
 //! ```standalone_crate
 //! use layers::prelude::*;
 //! use optim::optimizers::*;
@@ -74,7 +75,7 @@
 //!     AdaGrad, AdaGradConfig; Adadelta, AdadeltaConfig; RmsProp, RmsPropConfig; Adam, AdamConfig; AdamW, AdamWConfig;
 //!     AmsGrad, AmsGradConfig; Adamax, AdamaxConfig; NAdam, NAdamConfig; RAdam, RAdamConfig; Yogi, YogiConfig;
 //!     AdaBelief, AdaBeliefConfig; AdaBound, AdaBoundConfig; Lion, LionConfig; Rprop, RpropConfig;
-//!     Lars, LarsConfig; Lamb, LambConfig; SparseAdam, SparseAdamConfig; Adafactor, AdafactorConfig;
+//!     Lars, LarsConfig; Lamb, LambConfig;
 //! }
 //! # Ok::<(), layers::StepError>(())
 //! ```
