@@ -15,6 +15,7 @@
 //! | weights of torchvision | [`torchvision`] |
 //! | GoogLeNet and Inception v3 that run with those weights | [`slim`] |
 //! | a picture as the weights expect it | [`preprocess`] |
+//! | a network without its normalisations, for use | [`folding`] |
 //! | what an output sees | [`receptive_field`] |
 //! | sums, scaled sums, skips, auxiliary heads | [`blocks`], [`wide`] |
 //! | published counts, asserted by the compiler | [`counts`] |
@@ -30,6 +31,7 @@ pub mod counts;
 pub mod experiments;
 pub mod explain;
 pub mod features;
+pub mod folding;
 pub mod inception;
 pub mod lenet;
 pub mod preprocess;

@@ -1,9 +1,46 @@
 //! The one test binary of `convnets`.
+
+/// A module on weights of sines ([`fill`], running statistics too) and the golden input, in evaluation: shape, norm and
+/// every 41st number of the output that PyTorch has.
+macro_rules! module_agrees {
+    ($golden:expr, $name:literal, $module:ty, $channels:literal) => {{
+        let path = |key: &str| format!(concat!("modules/", $name, "/{}"), key);
+        let size = $golden.numbers(&path("input"));
+        assert_eq!(size[0], f64::from($channels));
+        let side = size[1] as usize;
+        let dev = Cpu::default();
+        let mut module = dev.build_module::<$module, f64>();
+        crate::fill(&mut module, 0.0);
+        layers::params::visit_mut(&mut module, |parameter, values: &mut [f64]| {
+            for (k, value) in values.iter_mut().enumerate() {
+                match parameter.name.rsplit('.').next() {
+                    Some("running_mean") => *value = 0.05 * (k as f64).sin(),
+                    Some("running_var") => *value = 1.0 + 0.1 * (k as f64).cos(),
+                    _ => {}
+                }
+            }
+        })
+        .unwrap();
+        let mut x = dev.zeros_like(&(1_usize, Const::<$channels>, side, side));
+        x.copy_from(&crate::input($channels * side * side, 0.0));
+        let y = module.forward(x);
+        let shape: Vec<f64> = y.shape().concrete().into_iter().map(|n| n as f64).collect();
+        assert_eq!(shape, $golden.numbers(&path("shape")), $name);
+        let y = y.as_vec();
+        let norm = y.iter().map(|y| y * y).sum::<f64>().sqrt();
+        layers::assert_close!(norm, $golden.number(&path("norm")), 1e-10, 1e-12, $name);
+        let some: Vec<f64> = y.into_iter().step_by(41).collect();
+        layers::assert_close!(some, $golden.numbers(&path("every_41st")), 1e-9, 1e-10, $name);
+    }};
+}
+
 mod counts;
 mod explain;
 mod features;
+mod folding;
 mod networks;
 mod operators;
+mod original;
 mod preprocess;
 mod pretrained;
 mod properties;

@@ -1,4 +1,5 @@
 //! Receptive fields against the layer-by-layer table, and against where gradients arrive.
+use crate::original::{ResNet101Original, ResNet152Original};
 use convnets::receptive_field::{Axis, ReceptiveField};
 use convnets::{inception, lenet, resnet, unet, vgg};
 use layers::convolution::Steps;
@@ -7,6 +8,8 @@ use layers::prelude::*;
 use layers::resampling::{Bilinear, Zeros};
 use layers::testing::Golden;
 use layers::{assert_close, params};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 #[test]
 fn layer_by_layer() {
@@ -62,7 +65,12 @@ fn networks_see_what_their_papers_say() {
     assert_eq!(size(resnet::ResNet101::<1000>::PLAN, 5), (971.0, 32.0));
     assert_eq!(size(resnet::ResNet152::<1000>::PLAN, 5), (1451.0, 32.0));
     // The paper's strides, in the first 1×1, see more.
-    assert_eq!(size(resnet::ResNet50Original::<1000>::PLAN, 5).0, 483.0);
+    assert_eq!(size(resnet::ResNet50Original::<1000>::PLAN, 5), (483.0, 32.0));
+    assert_eq!(size(ResNet101Original::PLAN, 5), (1027.0, 32.0));
+    assert_eq!(size(ResNet152Original::PLAN, 5), (1507.0, 32.0));
+    type Dilated =
+        (Conv2D<1, 1, 3>, Conv2D<1, 1, 3, 1, 0, 2>, Conv2D<1, 1, 3, 1, 0, 4>, Conv2D<1, 1, 3, 1, 0, 8>);
+    assert_eq!(ReceptiveField::of::<Dilated>().size, 31.0);
     assert_eq!(size(vgg::Vgg16::<1000>::PLAN, 1), (212.0, 32.0));
     assert_eq!(features(<lenet::LeNet5>::PLAN, 2).after_taps(Taps::new(5)).size, 32.0);
     let Plan::Chain([early, middle, Plan::Named(_, Plan::Chain([reduction, last, _]))]) =
@@ -102,6 +110,39 @@ where
     let gradient = (y * mask).sum::<Rank0, _>().backward().get(&x).as_vec();
     let row = |at: usize| gradient[at * side..][..side].iter().any(|g| *g != 0.0);
     (0..side).filter(|at| row(*at)).map(|at| at as i64).collect()
+}
+
+/// The pixels of an axis that reach `position` behind windows, tap by tap, in an image without an end.
+fn reached(windows: &[Taps], position: i64) -> BTreeSet<i64> {
+    windows.iter().rev().fold(BTreeSet::from([position]), |outputs, taps| {
+        let first = |output: i64| output * taps.stride as i64 - taps.padding as i64;
+        let tap =
+            move |output: i64| (0..taps.kernel).map(move |tap| first(output) + (tap * taps.dilation) as i64);
+        outputs.into_iter().flat_map(tap).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    /// Up to five windows of any size, stride, padding and dilation: the first and the last pixel are those that a walk from
+    /// tap to tap finds, and neighbouring outputs lie a jump apart.
+    #[test]
+    fn fields_end_where_a_walk_ends(
+        windows in prop::collection::vec((1..6_usize, 1..4_usize, 0..4_usize, 1..4_usize), 1..6),
+        position in 0..20_usize,
+    ) {
+        let windows: Vec<Taps> = windows
+            .into_iter()
+            .map(|(kernel, stride, padding, dilation)| Taps { kernel, stride, padding, dilation })
+            .collect();
+        let field = windows.iter().fold(ReceptiveField::PIXEL, |field, taps| field.after_taps(*taps));
+        let seen = reached(&windows, position as i64);
+        let ends = (*seen.first().unwrap(), *seen.last().unwrap());
+        prop_assert_eq!(field.pixels(position), ends);
+        prop_assert_eq!(field.size as i64, ends.1 - ends.0 + 1);
+        let next = *reached(&windows, position as i64 + 1).first().unwrap();
+        prop_assert_eq!(field.jump as i64, next - ends.0);
+    }
 }
 
 /// What the calculator says of the same, within the image.

@@ -10,6 +10,7 @@ use kernels::random::Key;
 use layers::assert_close;
 use layers::prelude::*;
 use layers::testing::{Golden, gradient_check};
+use proptest::prelude::*;
 use std::convert::Infallible;
 
 fn grid(golden: &Golden, path: &str) -> Grid<f64> {
@@ -89,37 +90,41 @@ fn weights_deformation_and_metrics_agree() {
     golden.finish();
 }
 
-/// The linear-time distance against the search over all pairs, on random pictures of all densities.
-#[test]
-fn distances_agree_with_the_search() {
-    for case in 0..60 {
-        let (height, width) = (1 + case % 9, 1 + case * 7 % 11);
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    /// The linear-time distance against the search over all pairs, on random pictures of all densities, empty and full ones
+    /// too.
+    #[test]
+    fn distances_agree_with_the_search(
+        (height, width) in (1..24_usize, 1..24_usize),
+        share in prop_oneof![Just(0.0), Just(1.0), 0.0..1.0_f64, 0.0..0.03_f64],
+        seed in any::<u64>(),
+    ) {
         let mut draws = vec![0.0_f64; height * width];
-        Key::new(case as u64).fill_uniform(&mut draws);
-        let share = (case % 10) as f64 / 10.0;
+        Key::new(seed).fill_uniform(&mut draws);
         let inside = Grid::try_new(height, width, draws.iter().map(|draw| *draw < share).collect()).unwrap();
         let points: Vec<(f64, f64)> = (0..height * width)
             .filter(|at| inside.values[*at])
             .map(|at| ((at / width) as f64, (at % width) as f64))
             .collect();
-        let nearest = |at: usize| {
-            let (row, column) = ((at / width) as f64, (at % width) as f64);
-            points.iter().map(|(y, x)| (row - y).hypot(column - x)).fold(f64::INFINITY, f64::min)
-        };
         for (at, found) in distance(&inside).values.into_iter().enumerate() {
-            let expected = nearest(at);
-            assert!(
+            let (row, column) = ((at / width) as f64, (at % width) as f64);
+            let expected =
+                points.iter().map(|(y, x)| (row - y).hypot(column - x)).fold(f64::INFINITY, f64::min);
+            prop_assert!(
                 found == expected || (found - expected).abs() < 1e-12,
-                "case {case}, pixel {at}: {found}, {expected}"
+                "pixel {at}: {found}, {expected}"
             );
         }
     }
 }
 
-/// A tiled prediction is the prediction of the whole mirrored picture, also where the last tile is shifted.
+/// A tiled prediction is the prediction of the whole mirrored picture: for tiles that divide it, for one tile, and where
+/// the last tiles are shifted, on a picture that is no square.
 #[test]
 fn tiles_give_the_whole_picture() {
-    const SIDE: usize = 68;
+    const ROWS: usize = 48;
+    const COLUMNS: usize = 72;
     let net = Cpu::seed_from_u64(1).build_module::<SmallUNet, f32>();
     let dev = Cpu::default();
     let predict = |picture: Grid<f32>| -> Vec<f32> {
@@ -129,15 +134,20 @@ fn tiles_give_the_whole_picture() {
         let (first, second) = logits.split_at(logits.len() / 2);
         first.iter().zip(second).map(|(a, b)| a - b).collect()
     };
-    let mut pixels = vec![0.0_f32; SIDE * SIDE];
+    let mut pixels = vec![0.0_f32; ROWS * COLUMNS];
     Key::new(5).fill_uniform(&mut pixels);
-    let picture = Grid::try_new(SIDE, SIDE, pixels).unwrap();
+    let picture = Grid::try_new(ROWS, COLUMNS, pixels).unwrap();
     let margin = unet::margin(2) / 2;
     let whole = predict(picture.mirrored(margin).unwrap());
-    let tiled = overlap_tile(&picture, 32, margin, |tile| Ok::<_, Infallible>(predict(tile))).unwrap();
-    assert_eq!(whole.len(), SIDE * SIDE);
-    assert_close!(tiled.values, whole, 1e-5, 1e-6);
-    assert_eq!(tiles(SIDE, SIDE, 32).unwrap().len(), 9);
+    assert_eq!(whole.len(), ROWS * COLUMNS);
+    let spread =
+        whole.iter().copied().fold(f32::MIN, f32::max) - whole.iter().copied().fold(f32::MAX, f32::min);
+    assert!(spread > 0.01, "the network says the same everywhere: {spread}");
+    for (tile, count) in [(4, 216), (8, 54), (12, 24), (24, 6), (20, 12), (32, 6), (48, 2)] {
+        let tiled = overlap_tile(&picture, tile, margin, |part| Ok::<_, Infallible>(predict(part))).unwrap();
+        assert_close!(tiled.values, whole.clone(), 0.0, 1e-6, "tiles of {tile}");
+        assert_eq!(tiles(ROWS, COLUMNS, tile).unwrap().len(), count, "tiles of {tile}");
+    }
 }
 
 /// A prediction that fails ends the run with its error, and one of another size is refused.
