@@ -46,7 +46,7 @@ enum Error {
     #[error(transparent)]
     Png(#[from] png_file::PngError),
     #[error(transparent)]
-    Weights(#[from] layers::CheckpointError),
+    Weights(#[from] torchvision::LoadError),
     #[error(transparent)]
     Preprocess(#[from] PreprocessError),
     #[error("{path} cannot be read as text; check the path and the permissions")]

@@ -13,6 +13,8 @@
 //! | | `aux1.3.bias` | `aux1.fc1.bias` |
 //! | Inception v3 | `1.0.0.2.1.1.norm.running_var` | `Mixed_5b.branch3x3dbl_2.bn.running_var` |
 //! | | `aux.4.weight` | `AuxLogits.fc.weight` |
+//! | LeNet-5 | `1.0.weight` | `conv2.weight`: torchvision has none, these are the names of PyTorch's tutorial |
+//! | | `2.1.bias` | `fc1.bias` |
 //!
 //! Shapes and orders of axes are the same, `[out, in, rows, columns]` and `[out, in]`. PyTorch's own files are pickles,
 //! which run code when they are read; convert them once, in Python:
@@ -31,14 +33,19 @@
 //! **Auxiliary heads** are for training only, and torchvision's files come with and without them. [`load`] skips those of
 //! the file that the model does not have, and leaves those of the model as they are where the file has none.
 //! What dropout draws next is neither written nor read: PyTorch has one generator for all.
-//! **Deviation**: the number of batches that a normalisation has seen is written as f64, where PyTorch has i64; both are
-//! read, and PyTorch's `load_state_dict` converts.
+//!
+//! **Types**: weights of F16, BF16, F32 and F64 become those of the model, whatever it is built with; the number of batches
+//! that a normalisation has seen is I64, as PyTorch has it, and F64 is read too. A tensor of another type is an error
+//! ([`LoadError::Type`]).
 use dfdx::nn::tensor_collection::TensorCollection;
+use dfdx::prelude::{Cpu, TensorFrom};
 use kernels::{Device, Real};
-use layers::{Checkpoint, CheckpointError};
-use std::collections::BTreeMap;
+use layers::{Checkpoint, CheckpointError, params};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::path::Path;
+
+mod file;
 
 /// Whose names a file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +61,9 @@ pub enum Layout {
     /// [`slim::InceptionV3`](crate::slim::InceptionV3),
     /// [`InceptionV3WithHead`](crate::slim::InceptionV3WithHead), or any network of their structure.
     InceptionV3,
+    /// [`lenet::LeNet5`](crate::lenet::LeNet5) and [`LeNet5Padded`](crate::lenet::LeNet5Padded), under the names of
+    /// PyTorch's tutorial: `conv1`, `conv2`, `fc1`, `fc2`, `fc3`.
+    LeNet,
 }
 
 impl Layout {
@@ -88,6 +98,7 @@ impl Layout {
                 Self::Vgg => vgg(name, slots, before),
                 Self::GoogLeNet => googlenet(name),
                 Self::InceptionV3 => inception_v3(name),
+                Self::LeNet => lenet(name),
             }
             .unwrap_or_else(|| name.to_owned())
         };
@@ -104,8 +115,10 @@ impl Layout {
                 && !self.is_head(name)
         };
         let layers = file.names().filter(is_counted).count();
-        let is_last =
-            |name: &&str| is_counted(name) && (*name == "fc.weight" || name.starts_with("classifier."));
+        let is_last = |name: &&str| {
+            is_counted(name)
+                && (["fc.weight", "fc3.weight"].contains(name) || name.starts_with("classifier."))
+        };
         let outputs = file.names().filter(is_last).last().and_then(|name| shape(name).first());
         let has_norm = file.names().any(|name| name.ends_with("running_mean"));
         let name = match self {
@@ -114,6 +127,7 @@ impl Layout {
             Self::Vgg => format!("VGG-{layers}"),
             Self::GoogLeNet => "GoogLeNet".to_owned(),
             Self::InceptionV3 => "Inception v3".to_owned(),
+            Self::LeNet => format!("LeNet-{layers}"),
         };
         match outputs {
             Some(outputs) => format!("{name}, {outputs} outputs"),
@@ -128,11 +142,24 @@ impl Layout {
     /// How the names of auxiliary heads begin.
     const fn heads(self) -> &'static [&'static str] {
         match self {
-            Self::ResNet | Self::Vgg => &[],
+            Self::ResNet | Self::Vgg | Self::LeNet => &[],
             Self::GoogLeNet => &["aux1.", "aux2."],
             Self::InceptionV3 => &["AuxLogits."],
         }
     }
+}
+
+fn lenet(name: &str) -> Option<String> {
+    let (path, tensor) = name.rsplit_once('.')?;
+    let layer = match path {
+        "0.0" => "conv1",
+        "1.0" => "conv2",
+        "2.1" => "fc1",
+        "2.2" => "fc2",
+        "2.3" => "fc3",
+        _ => return None,
+    };
+    Some(format!("{layer}.{tensor}"))
 }
 
 fn resnet(name: &str) -> Option<String> {
@@ -364,75 +391,123 @@ where
     let keys = layout.keys(ours.names());
     let mut file = ours.renamed(|name| keys[name].clone());
     file.set_about(Origin::of(&file, layout).to_string());
-    file.write(path)
+    file::write::<E>(&file, path.as_ref())
 }
 
-/// Reads a file with torchvision's names into a model.
+/// Why a file was not loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// It is not there, is damaged, or does not fit.
+    #[error(transparent)]
+    File(#[from] CheckpointError),
+    /// A tensor of the network has a type that weights do not have.
+    #[error(
+        "`{name}` holds {got}, weights are F16, BF16, F32 or F64; in Python write `tensor.float()` in its place and save \
+         the file again"
+    )]
+    Type {
+        /// Name of the tensor.
+        name: String,
+        /// Its type, as safetensors writes it.
+        got: String,
+    },
+}
+
+/// Reads a file with torchvision's names into a model; its numbers are converted to the model's type.
 ///
 /// # Errors
-/// Any [`CheckpointError`], with torchvision's name of the tensor; [`CheckpointError::WrittenFor`] where the file does not
-/// fit and its header names another network. The model is unchanged except after [`CheckpointError::Device`].
-pub fn load<M, E, D>(model: &mut M, layout: Layout, path: impl AsRef<Path>) -> Result<(), CheckpointError>
+/// Any [`CheckpointError`] as [`LoadError::File`], with torchvision's name of the tensor;
+/// [`CheckpointError::WrittenFor`] where the file does not fit and its header names another network;
+/// [`LoadError::Type`] for a tensor that holds no weights. The model is unchanged except after
+/// [`CheckpointError::Device`].
+pub fn load<M, E, D>(model: &mut M, layout: Layout, path: impl AsRef<Path>) -> Result<(), LoadError>
 where
     M: TensorCollection<E, D>,
     E: Real,
     D: Device<E>,
 {
-    let mut file = Checkpoint::read(path)?;
+    let mut file = file::read(path.as_ref())?;
     let mut ours = Checkpoint::default();
     ours.insert_model("", model);
     let keys = layout.keys(ours.names());
-    let names: BTreeMap<&str, &str> = keys
-        .iter()
-        .filter(|(name, _)| !is_noise(name))
-        .map(|(name, key)| (key.as_str(), name.as_str()))
-        .collect();
-    // A tensor with one of our names would take the place of torchvision's.
-    if let Some(key) = file.names().find(|key| keys.contains_key(*key) && !names.contains_key(key)) {
-        return Err(CheckpointError::Unexpected { name: key.to_owned() });
-    }
-    let origin = file.about().and_then(|about| about.parse::<Origin>().ok());
+    let has_head = |head: &str| keys.values().any(|key| key.starts_with(head));
+    let mut left: Vec<&str> = Vec::new(); // heads that stay as they are
     for head in layout.heads() {
-        let is_head = |key: &str| key.starts_with(head);
-        let (has_ours, has_theirs) = (names.keys().any(|key| is_head(key)), file.names().any(is_head));
-        match (has_ours, has_theirs) {
-            (false, true) => file.retain(|key| !is_head(key)),
-            (true, false) => {
-                let mut own = ours.renamed(|name| keys[name].clone());
-                own.retain(is_head);
-                file.extend(own);
-            }
-            _ => {}
+        if !has_head(head) {
+            file.tensors.retain(|key, _| !key.starts_with(head));
+        } else if !file.tensors.keys().any(|key| key.starts_with(head)) {
+            left.push(head);
         }
     }
-    let mut renamed =
-        file.renamed(|key| names.get(key).map_or_else(|| key.to_owned(), |name| (*name).to_owned()));
-    let mut noise = ours.clone();
-    noise.retain(is_noise);
-    renamed.extend(noise);
-    renamed.load_model("", model).map_err(|mut error| {
-        use CheckpointError::{Content, Dtype, Missing, Shape, Unexpected};
-        if let Missing { name }
-        | Unexpected { name }
-        | Shape { name, .. }
-        | Dtype { name, .. }
-        | Content { name, .. } = &mut error
+    // Tensors in the model's order, then its counts.
+    let parameters: Vec<String> = params::list(model).into_iter().map(|parameter| parameter.name).collect();
+    let listed: BTreeSet<&str> = parameters.iter().map(String::as_str).collect();
+    let counts = keys.keys().map(String::as_str).filter(|name| !listed.contains(name));
+    let is_wanted = |name: &&str| {
+        !is_noise(name) && keys.get(*name).is_some_and(|key| !left.iter().any(|head| key.starts_with(head)))
+    };
+    let wanted: Vec<&str> = parameters.iter().map(String::as_str).chain(counts).filter(is_wanted).collect();
+    if let Err(error) = fits(&wanted, &keys, &ours, &file) {
+        let origin = file.about.as_deref().and_then(|about| about.parse::<Origin>().ok());
+        ours.retain(|name| !is_noise(name));
+        let model = Origin::of(&ours.renamed(|name| keys[name].clone()), layout);
+        return Err(match origin {
+            Some(origin) if origin.shapes != model.shapes => {
+                let (written_for, model) = (origin.network, model.network);
+                CheckpointError::WrittenFor { written_for, model, source: Box::new(error) }.into()
+            }
+            _ => error.into(),
+        });
+    }
+    let mut values = BTreeMap::new();
+    for name in wanted {
+        let key = &keys[name];
+        let is_count = !listed.contains(name);
+        let numbers = file.tensors[key].values(key, is_count)?;
+        if is_count {
+            let number = numbers.first().copied().unwrap_or(f64::NAN); // one: its shape fits
+            ours.insert_model(name, &Cpu::default().tensor(number));
+        } else {
+            values.insert(name, numbers);
+        }
+    }
+    // The counts first: one that fits no integer is refused, and nothing has changed.
+    ours.load_model("", model).map_err(|mut error| {
+        if let CheckpointError::Content { name, .. } = &mut error
             && let Some(key) = keys.get(name)
         {
             name.clone_from(key);
         }
-        if !matches!(error, Missing { .. } | Unexpected { .. } | Shape { .. }) {
-            return error;
-        }
-        ours.retain(|name| !is_noise(name));
-        let model = Origin::of(&ours.renamed(|name| keys[name].clone()), layout);
-        match origin {
-            Some(origin) if origin.shapes != model.shapes => CheckpointError::WrittenFor {
-                written_for: origin.network,
-                model: model.network,
-                source: Box::new(error),
-            },
-            _ => error,
+        error
+    })?;
+    params::visit_mut(model, |parameter, ours: &mut [E]| {
+        if let Some(theirs) = values.get(parameter.name.as_str()) {
+            ours.iter_mut().zip(*theirs).for_each(|(ours, theirs)| *ours = E::of(*theirs));
         }
     })
+    .map_err(CheckpointError::from)?;
+    Ok(())
+}
+
+/// The first difference between the names and shapes that a model wants and those of a file.
+fn fits(
+    wanted: &[&str],
+    keys: &BTreeMap<String, String>,
+    ours: &Checkpoint,
+    file: &file::Weights,
+) -> Result<(), CheckpointError> {
+    for name in wanted {
+        let (key, expected) = (&keys[*name], ours.shape(name)?);
+        let found = file.tensors.get(key).ok_or_else(|| CheckpointError::Missing { name: key.clone() })?;
+        if found.shape != expected {
+            let (expected, got) = (expected.to_vec(), found.shape.clone());
+            return Err(CheckpointError::Shape { name: key.clone(), expected, got });
+        }
+    }
+    let wanted: BTreeSet<&str> = wanted.iter().map(|name| keys[*name].as_str()).collect();
+    match file.tensors.keys().find(|key| !wanted.contains(key.as_str())) {
+        Some(key) => Err(CheckpointError::Unexpected { name: key.clone() }),
+        None => Ok(()),
+    }
 }

@@ -1,15 +1,18 @@
 //! Names and shapes of torchvision's networks, files that go there and back, and what its Inception modules compute.
 use crate::numbers;
 use convnets::blocks::WithHeads;
+use convnets::lenet::{LeNet5, LeNet5Padded};
 use convnets::resnet::{self, Basic, BasicProjected, BottleneckProjected, Head};
 use convnets::slim::{self, AuxHead, AuxHeadV3, ConvBn, Inception};
-use convnets::torchvision::{Layout, NoOrigin, Origin, load, save};
+use convnets::torchvision::{Layout, LoadError, NoOrigin, Origin, load, save};
 use convnets::vgg::{self, Block1, Block2};
 use convnets::wide::{AnyChannels, Channels, WithHead};
 use layers::plan::{Map, Plan, Planned};
 use layers::prelude::*;
 use layers::testing::Golden;
-use layers::{Checkpoint, CheckpointError, assert_close, params};
+use layers::{Checkpoint, CheckpointError, params};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype as Type, TensorView};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// ResNet-18 with a sixteenth of the channels.
@@ -71,7 +74,10 @@ fn resnet_18_has_torchvisions_entries() {
     let mut foreign = file.clone();
     foreign.set_about("by hand");
     foreign.write(&path).unwrap();
-    assert!(matches!(load(&mut wide, Layout::ResNet, &path), Err(CheckpointError::Missing { .. })));
+    assert!(matches!(
+        load(&mut wide, Layout::ResNet, &path),
+        Err(LoadError::File(CheckpointError::Missing { .. }))
+    ));
     for damaged in [
         "",
         "convnets 0.1.0",
@@ -86,9 +92,184 @@ fn resnet_18_has_torchvisions_entries() {
     let error = load(&mut other, Layout::ResNet, &path).unwrap_err();
     assert!(error.to_string().contains("`layer3.0.conv2.weight`"), "{error}");
     std::fs::write(&path, &std::fs::read(&path).unwrap()[..1000]).unwrap();
-    assert!(matches!(load(&mut other, Layout::ResNet, &path), Err(CheckpointError::Format { .. })));
+    assert!(matches!(
+        load(&mut other, Layout::ResNet, &path),
+        Err(LoadError::File(CheckpointError::Format { .. }))
+    ));
     golden.skip("");
     golden.finish();
+}
+
+/// A safetensors file by hand: name, type, shape and bytes of each tensor.
+fn by_hand(path: &std::path::Path, tensors: &[(&str, Type, &[usize], Vec<u8>)]) {
+    let views = tensors
+        .iter()
+        .map(|(name, dtype, shape, bytes)| (*name, TensorView::new(*dtype, shape.to_vec(), bytes).unwrap()));
+    std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+fn bytes<const N: usize, T: Copy>(values: &[T], of: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+    values.iter().flat_map(|value| of(*value)).collect()
+}
+
+/// The bits of a number in 16 bits that has few digits: binary16's and bfloat16's.
+fn halves(value: f64) -> (u16, u16) {
+    let bits = (value as f32).to_bits();
+    assert_eq!(bits << 19, 0, "{value} has no more than ten digits");
+    let (sign, exponent, fraction) = (bits >> 31, (bits >> 23 & 255) as i32 - 127, bits >> 13 & 1023);
+    assert!((-14..16).contains(&exponent) || value == 0.0, "{value} is normal");
+    let exponent = if value == 0.0 { 0 } else { (exponent + 15) as u32 };
+    ((sign << 15 | exponent << 10 | fraction) as u16, (bits >> 16) as u16)
+}
+
+/// Weights of all types of numbers, into models of both: a count of int64 is read, kept and written again.
+#[test]
+fn numbers_of_all_types_are_converted() {
+    type Net = ((UnbiasedConv2D<1, 2, 1>, BatchNorm2D<2>),);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("network.safetensors");
+    let values = [0.5, -1.75, 3.0, 0.015625, -0.0, 96.0, 1.5, 2.5, -40.0, 0.25];
+    let of_type = |dtype: Type, values: &[f64]| match dtype {
+        Type::F16 => bytes(values, |value| halves(value).0.to_le_bytes()),
+        Type::BF16 => bytes(values, |value| halves(value).1.to_le_bytes()),
+        Type::F32 => bytes(values, |value| (value as f32).to_le_bytes()),
+        _ => bytes(values, f64::to_le_bytes),
+    };
+    let count = |n: i64| ("bn1.num_batches_tracked", Type::I64, &[][..], n.to_le_bytes().to_vec());
+    let write = |dtype: Type, count| {
+        let part = |range: std::ops::Range<usize>| of_type(dtype, &values[range]);
+        by_hand(
+            &path,
+            &[
+                ("conv1.weight", dtype, &[2, 1, 1, 1], part(0..2)),
+                ("bn1.weight", dtype, &[2], part(2..4)),
+                ("bn1.bias", dtype, &[2], part(4..6)),
+                ("bn1.running_mean", dtype, &[2], part(6..8)),
+                ("bn1.running_var", dtype, &[2], part(8..10)),
+                count,
+            ],
+        );
+    };
+    macro_rules! loads {
+        ($E:ty, $dtype:expr, $own:expr) => {{
+            write($dtype, count(1 << 40));
+            let mut net = Cpu::seed_from_u64(1).build_module::<Net, $E>();
+            load(&mut net, Layout::ResNet, &path).unwrap();
+            let norm = &net.0.1;
+            let parts = [&norm.weight, &norm.bias, &norm.running_mean, &norm.running_var];
+            let found = parts.iter().fold(net.0.0.weight.as_vec(), |all, part| [all, part.as_vec()].concat());
+            let expected: Vec<$E> = values.iter().map(|value| *value as $E).collect();
+            assert_eq!((found, norm.num_batches_tracked), (expected, 1 << 40), "{:?}", $dtype);
+            // Written again, the types are torchvision's: the model's, and int64.
+            save(&net, Layout::ResNet, &path).unwrap();
+            let written = std::fs::read(&path).unwrap();
+            let file = SafeTensors::deserialize(&written).unwrap();
+            for (name, view) in file.iter() {
+                let is_count = name.ends_with("num_batches_tracked");
+                assert_eq!(view.dtype(), if is_count { Type::I64 } else { $own }, "{name}");
+                assert!(!is_count || (view.shape().is_empty() && view.data() == (1_i64 << 40).to_le_bytes()));
+            }
+        }};
+    }
+    for dtype in [Type::F16, Type::BF16, Type::F32, Type::F64] {
+        loads!(f32, dtype, Type::F32);
+        loads!(f64, dtype, Type::F64);
+    }
+    // As earlier versions of this crate wrote the count.
+    let as_f64 = ("bn1.num_batches_tracked", Type::F64, &[][..], 7.0_f64.to_le_bytes().to_vec());
+    write(Type::F32, as_f64);
+    let mut net = Cpu::seed_from_u64(2).build_module::<Net, f32>();
+    load(&mut net, Layout::ResNet, &path).unwrap();
+    assert_eq!(net.0.1.num_batches_tracked, 7);
+    // A number that single precision rounds.
+    write(Type::F32, count(0));
+    let mut file = std::fs::read(&path).unwrap();
+    let third = [1.0 / 3.0, 1e300].map(f64::to_le_bytes).concat();
+    by_hand(&path, &[("conv1.weight", Type::F64, &[2, 1, 1, 1], third)]);
+    type Alone = ((UnbiasedConv2D<1, 2, 1>,),);
+    let mut alone = Cpu::default().build_module::<Alone, f32>();
+    load(&mut alone, Layout::ResNet, &path).unwrap();
+    assert_eq!(alone.0.0.weight.as_vec(), [1.0 / 3.0, f32::INFINITY]);
+
+    // Other types are refused, with the tensor, the type and what to do; the model stays as it is.
+    let before = numbers(&net);
+    let others =
+        [(Type::I64, 8), (Type::I32, 4), (Type::U8, 1), (Type::BOOL, 1), (Type::I8, 1), (Type::F8_E4M3, 1)];
+    for (dtype, size) in others {
+        let two = |name: &'static str| (name, Type::F32, &[2][..], vec![0; 8]);
+        let mut tensors = ["bn1.weight", "bn1.running_mean", "bn1.running_var"].map(two).to_vec();
+        tensors.push(("conv1.weight", Type::F32, &[2, 1, 1, 1], vec![0; 8]));
+        tensors.extend([count(1), ("bn1.bias", dtype, &[2], vec![0; 2 * size])]);
+        by_hand(&path, &tensors);
+        let error = load(&mut net, Layout::ResNet, &path).unwrap_err();
+        let LoadError::Type { name, got } = &error else { panic!("{error}") };
+        assert_eq!((name.as_str(), got), ("bn1.bias", &dtype.to_string()));
+        let said = format!(
+            "`bn1.bias` holds {dtype}, weights are F16, BF16, F32 or F64; in Python write `tensor.float()` in its place and \
+             save the file again"
+        );
+        assert_eq!(error.to_string(), said);
+        assert_eq!(numbers(&net), before);
+    }
+    // Unless the network does not have the tensor: then that is what is wrong with it.
+    file.splice(0..8, [255; 8]);
+    std::fs::write(&path, file).unwrap();
+    assert!(matches!(
+        load(&mut net, Layout::ResNet, &path),
+        Err(LoadError::File(CheckpointError::Format { .. }))
+    ));
+    by_hand(
+        &path,
+        &[("epoch", Type::I64, &[1], vec![0; 8]), ("conv1.weight", Type::F32, &[2, 1, 1, 1], vec![0; 8])],
+    );
+    let error = load(&mut alone, Layout::ResNet, &path).unwrap_err();
+    let LoadError::File(CheckpointError::Unexpected { name }) = &error else { panic!("{error}") };
+    assert_eq!(name, "epoch");
+    // A count that no integer holds, and a count where a weight is wanted.
+    for count in [f64::NAN, 1e300] {
+        write(Type::F32, ("bn1.num_batches_tracked", Type::F64, &[][..], count.to_le_bytes().to_vec()));
+        let error = load(&mut net, Layout::ResNet, &path).unwrap_err();
+        let LoadError::File(CheckpointError::Content { name, .. }) = &error else { panic!("{error}") };
+        assert_eq!((name.as_str(), numbers(&net)), ("bn1.num_batches_tracked", before.clone()));
+    }
+}
+
+/// LeNet-5 under the names of PyTorch's tutorial; its first dense layer reads maps, rows, columns, as `flatten` does.
+#[test]
+fn lenet_has_the_names_of_the_tutorial() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lenet.safetensors");
+    let dev = Cpu::seed_from_u64(6);
+    let model = dev.build_module::<LeNet5, f32>();
+    save(&model, Layout::LeNet, &path).unwrap();
+    let file = Checkpoint::read(&path).unwrap();
+    let shapes: Vec<(&str, &[usize])> = file.names().map(|name| (name, file.shape(name).unwrap())).collect();
+    let expected: [(&str, &[usize]); 10] = [
+        ("conv1.bias", &[6]),
+        ("conv1.weight", &[6, 1, 5, 5]),
+        ("conv2.bias", &[16]),
+        ("conv2.weight", &[16, 6, 5, 5]),
+        ("fc1.bias", &[120]),
+        ("fc1.weight", &[120, 400]),
+        ("fc2.bias", &[84]),
+        ("fc2.weight", &[84, 120]),
+        ("fc3.bias", &[10]),
+        ("fc3.weight", &[10, 84]),
+    ];
+    assert_eq!(shapes, expected);
+    let origin: Origin = file.about().unwrap().parse().unwrap();
+    assert_eq!(origin.network, "LeNet-5, 10 outputs");
+    let mut padded = dev.build_module::<LeNet5Padded<Relu, MaxPool2D<2, 2>>, f32>();
+    load(&mut padded, Layout::LeNet, &path).unwrap();
+    assert_eq!(params::flatten(&padded), params::flatten(&model));
+    // A file of another network says so.
+    let narrow = dev.build_module::<Narrow, f32>();
+    save(&narrow, Layout::ResNet, &path).unwrap();
+    let error = load(&mut padded, Layout::LeNet, &path).unwrap_err().to_string();
+    assert!(error.starts_with("this file was written for ResNet-18, 10 outputs, not for LeNet-5"), "{error}");
+    // Pixel (row, column) of map c is number 25 c + 5 row + column of the dense layer's input.
+    let maps: Tensor<Rank4<1, 16, 5, 5>, f32, _> = dev.sample_normal();
+    assert_eq!(Flatten.forward(maps.clone()).as_vec(), maps.as_vec());
 }
 
 type Tensors = BTreeMap<String, Vec<usize>>;
@@ -177,6 +358,32 @@ fn full_size_networks_have_torchvisions_names_and_shapes() {
     }
     golden.skip("");
     golden.finish();
+
+    // All networks of which the number of entries and the first and last names are known.
+    let golden = Golden::open(crate::golden("published_counts.json"));
+    let check = |model: &str, layout, plan| {
+        let ours = tensors(layout, plan, "", IMAGENET);
+        let at = |key: &str| format!("models/{model}/{key}");
+        assert_eq!(ours.len() as f64, golden.number(&at("state_dict_entries")), "{model}");
+        for key in ["first_names", "last_names"] {
+            for name in golden.value(&at(key)).as_array().unwrap() {
+                assert!(ours.contains_key(name.as_str().unwrap()), "{model}: {name}");
+            }
+        }
+    };
+    check("vgg11", Layout::Vgg, vgg::Vgg11::<1000>::PLAN);
+    check("vgg13", Layout::Vgg, vgg::Vgg13::<1000>::PLAN);
+    check("vgg16", Layout::Vgg, vgg::Vgg16::<1000>::PLAN);
+    check("vgg16_bn", Layout::Vgg, vgg::Vgg16Bn::<1000>::PLAN);
+    check("vgg19", Layout::Vgg, vgg::Vgg19::<1000>::PLAN);
+    check("resnet18", Layout::ResNet, resnet::ResNet18::<1000>::PLAN);
+    check("resnet34", Layout::ResNet, resnet::ResNet34::<1000>::PLAN);
+    check("resnet50", Layout::ResNet, resnet::ResNet50::<1000>::PLAN);
+    check("resnet101", Layout::ResNet, resnet::ResNet101::<1000>::PLAN);
+    check("resnet152", Layout::ResNet, resnet::ResNet152::<1000>::PLAN);
+    check("resnext50_32x4d", Layout::ResNet, resnet::ResNext50::<1000>::PLAN);
+    golden.skip("");
+    golden.finish();
 }
 
 /// The places of another network's layers, by hand.
@@ -262,7 +469,8 @@ fn inception_networks_go_there_and_back_with_and_without_heads() {
     half.retain(|key| key != "AuxLogits.fc.bias");
     half.write(&path).unwrap();
     let error = load(&mut other, Layout::InceptionV3, &path).unwrap_err();
-    assert!(matches!(&error, CheckpointError::Missing { name } if name == "AuxLogits.fc.bias"), "{error}");
+    let LoadError::File(CheckpointError::Missing { name }) = &error else { panic!("{error}") };
+    assert_eq!(name, "AuxLogits.fc.bias");
     assert_eq!(numbers(&other), numbers(&trained));
     golden.skip("");
     golden.finish();
@@ -340,7 +548,8 @@ fn files_have_torchvisions_tensors_and_no_others() {
         file.insert_numbers(name, numbers);
         file.write(&path).unwrap();
         let error = load(&mut other, Layout::Vgg, &path).unwrap_err();
-        assert!(matches!(&error, CheckpointError::Unexpected { name: found } if found == name), "{error}");
+        let LoadError::File(CheckpointError::Unexpected { name: found }) = &error else { panic!("{error}") };
+        assert_eq!(found, name);
         file.retain(|key| key != name);
     }
 }
@@ -349,45 +558,14 @@ fn files_have_torchvisions_tensors_and_no_others() {
 #[test]
 fn inception_modules_compute_what_torchvisions_do() {
     let golden = Golden::open(crate::golden("torchvision.json"));
-    macro_rules! compare {
-        ($name:literal, $module:ty, $channels:literal) => {{
-            let path = |key: &str| format!(concat!("modules/", $name, "/{}"), key);
-            let size = golden.numbers(&path("input"));
-            assert_eq!(size[0], f64::from($channels));
-            let side = size[1] as usize;
-            let dev = Cpu::default();
-            let mut module = dev.build_module::<$module, f64>();
-            crate::fill(&mut module, 0.0);
-            params::visit_mut(&mut module, |parameter, values: &mut [f64]| {
-                for (k, value) in values.iter_mut().enumerate() {
-                    match parameter.name.rsplit('.').next() {
-                        Some("running_mean") => *value = 0.05 * (k as f64).sin(),
-                        Some("running_var") => *value = 1.0 + 0.1 * (k as f64).cos(),
-                        _ => {}
-                    }
-                }
-            })
-            .unwrap();
-            let mut x = dev.zeros_like(&(1_usize, Const::<$channels>, side, side));
-            x.copy_from(&crate::input($channels * side * side, 0.0));
-            let y = module.forward(x);
-            let shape: Vec<f64> = y.shape().concrete().into_iter().map(|n| n as f64).collect();
-            assert_eq!(shape, golden.numbers(&path("shape")), $name);
-            let y = y.as_vec();
-            let norm = y.iter().map(|y| y * y).sum::<f64>().sqrt();
-            assert_close!(norm, golden.number(&path("norm")), 1e-10, 1e-12, $name);
-            let some: Vec<f64> = y.into_iter().step_by(41).collect();
-            assert_close!(some, golden.numbers(&path("every_41st")), 1e-9, 1e-10, $name);
-        }};
-    }
-    compare!("googlenet_inception", Inception<4, 2, 2, 3, 1, 2, 1>, 4);
-    compare!("googlenet_aux", AuxHead<6, 5>, 6);
-    compare!("inception_a", slim::InceptionA<192, 32>, 192);
-    compare!("reduction_a", slim::ReductionA, 288);
-    compare!("inception_b", slim::InceptionB<128>, 768);
-    compare!("reduction_b", slim::ReductionB, 768);
-    compare!("inception_c", slim::InceptionC<1280>, 1280);
-    compare!("inception_aux", AuxHeadV3<5>, 768);
+    module_agrees!(golden, "googlenet_inception", Inception<4, 2, 2, 3, 1, 2, 1>, 4);
+    module_agrees!(golden, "googlenet_aux", AuxHead<6, 5>, 6);
+    module_agrees!(golden, "inception_a", slim::InceptionA<192, 32>, 192);
+    module_agrees!(golden, "reduction_a", slim::ReductionA, 288);
+    module_agrees!(golden, "inception_b", slim::InceptionB<128>, 768);
+    module_agrees!(golden, "reduction_b", slim::ReductionB, 768);
+    module_agrees!(golden, "inception_c", slim::InceptionC<1280>, 1280);
+    module_agrees!(golden, "inception_aux", AuxHeadV3<5>, 768);
     golden.skip("networks"); // in tests of their own
     golden.skip("preprocess");
     golden.skip("source");
