@@ -5,18 +5,22 @@
 //! | [`GoogLeNet`] | v1 | 6,998,552; with both heads 13,378,280 | 1.58·10⁹ at 224 |
 //! | [`GoogLeNetTorchvision`] | v1 with batch normalisation, a 3×3 in place of the 5×5 | 6,624,904 / 13,004,888 | 1,498,376,192 at 224 |
 //! | [`InceptionV3`] | v3 | 23,834,568; with its head 27,161,264 | 5,713,216,096 at 299 |
-//! | [`InceptionV4`] | v4 | 42,679,816 | in [`counts`](crate::counts), at 299 |
-//! | [`InceptionResNetV2`] | Inception-ResNet-v2 as released | 55,843,464 | in [`counts`](crate::counts), at 299 |
+//! | [`InceptionV4`] | v4 | 42,679,816 | 12,253,974,624 at 299 |
+//! | [`InceptionResNetV1`] | Inception-ResNet-v1 | 22,756,328 | 6,206,361,696 at 299 |
+//! | [`InceptionResNetV2`] | Inception-ResNet-v2 as released | 55,843,464 | 13,155,794,016 at 299 |
 //!
 //! **Papers**: Szegedy et al. (2014), Going deeper with convolutions, arXiv 1409.4842 (v1); (2015) Rethinking the
 //! Inception architecture, arXiv 1512.00567 (v2, v3: 5×5 → two 3×3, n×n → 1×n and n×1, pooling and stride side by side,
 //! label smoothing); (2016) Inception-v4, Inception-ResNet, arXiv 1602.07261.
 //! **Deviations**: v1's Table 1 gives its stem 2.7K parameters, a separable convolution's; ours is the plain 7×7 of the
 //! Caffe model. v3 has the widths of TF-slim and torchvision, which text and figures of the paper contradict in places.
-//! Inception-ResNet-v2 is the released network: another stem, 10 / 20 / 10 blocks, one more convolution than the paper's.
+//! Inception-ResNet-v2 is the released network: another stem, 10 / 20 / 10 blocks, one more convolution than the paper's;
+//! Inception-ResNet-v1 was never released by its authors and is the paper's, with the released v2's factors of the sums
+//! (the paper: 0.1 to 0.3). Means of windows count the padding, as torchvision's v3 does; TF-slim's do not.
 //! Layers with batch normalisation, GoogLeNet's as torchvision has it and v3 are those of [`slim`](crate::slim), ε =
 //! 1e-3 included.
 use crate::blocks::{Percent, ScaledResidual, WithHeads};
+use crate::wide::{AnyChannels, Channels};
 use kernels::LocalResponse;
 use layers::dropout::Dropout;
 use layers::normalisation::LocalResponseNorm;
@@ -112,48 +116,58 @@ pub type StemV4 = (
     )>,
     Concat<(ConvBn<192, 192, 3, 2>, MaxPool2D<3, 2>)>,
 );
-/// v4, figure 4.
-pub type InceptionA4 = Concat<(
-    ConvBn<384, 96, 1>,
-    (ConvBn<384, 64, 1>, ConvBn<64, 96, 3, 1, 1>),
-    (ConvBn<384, 64, 1>, ConvBn<64, 96, 3, 1, 1>, ConvBn<96, 96, 3, 1, 1>),
-    (AvgPool2D<3, 1, 1>, ConvBn<384, 96, 1>),
+/// v4, figure 4, on `I` = 4 `O` channels: `O` in each branch, two of them reduced to `R` first.
+pub type InceptionA4<const I: usize = 384, const R: usize = 64, const O: usize = 96> = Concat<(
+    ConvBn<I, O, 1>,
+    (ConvBn<I, R, 1>, ConvBn<R, O, 3, 1, 1>),
+    (ConvBn<I, R, 1>, ConvBn<R, O, 3, 1, 1>, ConvBn<O, O, 3, 1, 1>),
+    (AvgPool2D<3, 1, 1>, ConvBn<I, O, 1>),
 )>;
 /// The reduction from 35×35 to 17×17 of v4 and both Inception-ResNets, figure 7 with its widths k, l, m, n.
 pub type Reduction<const I: usize, const K: usize, const L: usize, const M: usize, const N: usize> = Concat<
     (ConvBn<I, N, 3, 2>, (ConvBn<I, K, 1>, ConvBn<K, L, 3, 1, 1>, ConvBn<L, M, 3, 2>), MaxPool2D<3, 2>),
 >;
-/// v4, figure 5.
-pub type InceptionB4 = Concat<(
-    ConvBn<1024, 384, 1>,
-    (ConvBn<1024, 192, 1>, Row<192, 224, 7, 3>, Column<224, 256, 7, 3>),
-    (
-        ConvBn<1024, 192, 1>,
-        Column<192, 192, 7, 3>,
-        Row<192, 224, 7, 3>,
-        Column<224, 224, 7, 3>,
-        Row<224, 256, 7, 3>,
-    ),
-    (AvgPool2D<3, 1, 1>, ConvBn<1024, 128, 1>),
+/// v4, figure 5: `A` of 1×1; `R`, `M`, `N` of rows and columns of 7, once and twice; `G` after pooling.
+pub type InceptionB4<
+    const I: usize = 1024,
+    const A: usize = 384,
+    const R: usize = 192,
+    const M: usize = 224,
+    const N: usize = 256,
+    const G: usize = 128,
+> = Concat<(
+    ConvBn<I, A, 1>,
+    (ConvBn<I, R, 1>, Row<R, M, 7, 3>, Column<M, N, 7, 3>),
+    (ConvBn<I, R, 1>, Column<R, R, 7, 3>, Row<R, M, 7, 3>, Column<M, M, 7, 3>, Row<M, N, 7, 3>),
+    (AvgPool2D<3, 1, 1>, ConvBn<I, G, 1>),
 )>;
-/// v4, figure 8.
-pub type ReductionB4 = Concat<(
-    (ConvBn<1024, 192, 1>, ConvBn<192, 192, 3, 2>),
-    (ConvBn<1024, 256, 1>, Row<256, 256, 7, 3>, Column<256, 320, 7, 3>, ConvBn<320, 320, 3, 2>),
+/// v4, figure 8: from 17×17 to 8×8, `A` and `C` channels beside the input's.
+pub type ReductionB4<
+    const I: usize = 1024,
+    const A: usize = 192,
+    const B: usize = 256,
+    const C: usize = 320,
+> = Concat<(
+    (ConvBn<I, A, 1>, ConvBn<A, A, 3, 2>),
+    (ConvBn<I, B, 1>, Row<B, B, 7, 3>, Column<B, C, 7, 3>, ConvBn<C, C, 3, 2>),
     MaxPool2D<3, 2>,
 )>;
-/// v4, figure 6.
-pub type InceptionC4 = Concat<(
-    ConvBn<1536, 256, 1>,
-    (ConvBn<1536, 384, 1>, Concat<(Row<384, 256, 3, 1>, Column<384, 256, 3, 1>)>),
-    (
-        ConvBn<1536, 384, 1>,
-        Column<384, 448, 3, 1>,
-        Row<448, 512, 3, 1>,
-        Concat<(Row<512, 256, 3, 1>, Column<512, 256, 3, 1>)>,
-    ),
-    (AvgPool2D<3, 1, 1>, ConvBn<1536, 256, 1>),
-)>;
+/// v4, figure 6, on `I` = 6 `A` channels: `A` in each of six ends.
+pub type InceptionC4<
+    const I: usize = 1536,
+    const A: usize = 256,
+    const R: usize = 384,
+    const M: usize = 448,
+    const N: usize = 512,
+> = (
+    Concat<(
+        (ConvBn<I, A, 1>, AnyChannels),
+        (ConvBn<I, R, 1>, Concat<(Row<R, A, 3, 1>, Column<R, A, 3, 1>)>),
+        (ConvBn<I, R, 1>, Column<R, M, 3, 1>, Row<M, N, 3, 1>, Concat<(Row<N, A, 3, 1>, Column<N, A, 3, 1>)>),
+        (AvgPool2D<3, 1, 1>, ConvBn<I, A, 1>),
+    )>,
+    Channels<I>,
+);
 /// Inception v4.
 pub type InceptionV4<const K: usize = 1000> = (
     StemV4,
@@ -165,55 +179,86 @@ pub type InceptionV4<const K: usize = 1000> = (
 
 /// The linear 1×1 convolution of a residual block, with a bias and without normalisation.
 type Linear1<const I: usize, const O: usize> = Conv2D<I, O, 1>;
-/// Inception-ResNet's block A, scaled by 0.17.
-pub type ResidualA = ScaledResidual<
-    (
-        Concat<(
-            ConvBn<320, 32, 1>,
-            (ConvBn<320, 32, 1>, ConvBn<32, 32, 3, 1, 1>),
-            (ConvBn<320, 32, 1>, ConvBn<32, 48, 3, 1, 1>, ConvBn<48, 64, 3, 1, 1>),
-        )>,
-        Linear1<128, 320>,
-    ),
-    Relu,
-    Percent<17>,
->;
-/// Inception-ResNet's block B, scaled by 0.10.
-pub type ResidualB = ScaledResidual<
-    (
-        Concat<(ConvBn<1088, 192, 1>, (ConvBn<1088, 128, 1>, Row<128, 160, 7, 3>, Column<160, 192, 7, 3>))>,
-        Linear1<384, 1088>,
-    ),
-    Relu,
-    Percent<10>,
->;
-type BranchC = (
-    Concat<(ConvBn<2080, 192, 1>, (ConvBn<2080, 192, 1>, Row<192, 224, 3, 1>, Column<224, 256, 3, 1>))>,
-    Linear1<448, 2080>,
+/// What an Inception-ResNet's block A adds to `I` channels, figures 10 and 16: `A` channels of 1×1 and of 3×3, `N` of two
+/// 3×3 over `M`; `J` = 2 `A` + `N` in all.
+pub type BranchesA<const I: usize, const A: usize, const M: usize, const N: usize, const J: usize> = (
+    Concat<(
+        ConvBn<I, A, 1>,
+        (ConvBn<I, A, 1>, ConvBn<A, A, 3, 1, 1>),
+        (ConvBn<I, A, 1>, ConvBn<A, M, 3, 1, 1>, ConvBn<M, N, 3, 1, 1>),
+    )>,
+    Linear1<J, I>,
 );
-/// Inception-ResNet's block C, scaled by 0.20.
+/// Block B, figures 11 and 17: `A` channels of 1×1; `R` reduced to, `M` of a row of 7, `N` of a column; `J` = `A` + `N`.
+pub type BranchesB<
+    const I: usize,
+    const A: usize,
+    const R: usize,
+    const M: usize,
+    const N: usize,
+    const J: usize,
+> = (Concat<(ConvBn<I, A, 1>, (ConvBn<I, R, 1>, Row<R, M, 7, 3>, Column<M, N, 7, 3>))>, Linear1<J, I>);
+/// Block C, figures 13 and 19: `A` channels of 1×1; `A` reduced to, `M` of a row of 3, `N` of a column; `J` = `A` + `N`.
+pub type BranchesC<const I: usize, const A: usize, const M: usize, const N: usize, const J: usize> =
+    (Concat<(ConvBn<I, A, 1>, (ConvBn<I, A, 1>, Row<A, M, 3, 1>, Column<M, N, 3, 1>))>, Linear1<J, I>);
+/// The reduction from 17×17 to 8×8 of both Inception-ResNets, figures 12 and 18: three branches reduced to `R`, with `A`,
+/// `B` and `C` channels beside the input's; `O` in all.
+pub type ResidualReduction<
+    const I: usize,
+    const R: usize,
+    const A: usize,
+    const B: usize,
+    const C: usize,
+    const O: usize,
+> = (
+    Concat<(
+        (ConvBn<I, R, 1>, ConvBn<R, A, 3, 2>, AnyChannels),
+        (ConvBn<I, R, 1>, ConvBn<R, B, 3, 2>),
+        (ConvBn<I, R, 1>, ConvBn<R, B, 3, 1, 1>, ConvBn<B, C, 3, 2>),
+        MaxPool2D<3, 2>,
+    )>,
+    Channels<O>,
+);
+
+/// Inception-ResNet-v1's block A, scaled by 0.17 as the released v2's.
+pub type ResidualA1 = ScaledResidual<BranchesA<256, 32, 32, 32, 96>, Relu, Percent<17>>;
+/// Inception-ResNet-v1's block B, scaled by 0.10.
+pub type ResidualB1 = ScaledResidual<BranchesB<896, 128, 128, 128, 128, 256>, Relu, Percent<10>>;
+/// Inception-ResNet-v1's block C, scaled by 0.20.
+pub type ResidualC1 = ScaledResidual<BranchesC<1792, 192, 192, 192, 384>, Relu, Percent<20>>;
+/// Inception-ResNet-v1's stem, figure 14: 299×299 pixels become 256 maps of 35×35.
+pub type StemResidual1 = (
+    (ConvBn<3, 32, 3, 2>, ConvBn<32, 32, 3>, ConvBn<32, 64, 3, 1, 1>, MaxPool2D<3, 2>),
+    (ConvBn<64, 80, 1>, ConvBn<80, 192, 3>, ConvBn<192, 256, 3, 2>),
+);
+/// Inception-ResNet-v1, figure 15.
+pub type InceptionResNetV1<const K: usize = 1000> = (
+    StemResidual1,
+    (Repeated<ResidualA1, 5>, Reduction<256, 192, 192, 256, 384>),
+    (Repeated<ResidualB1, 10>, ResidualReduction<896, 256, 384, 256, 256, 1792>),
+    Repeated<ResidualC1, 5>,
+    (GlobalAvgPool, Dropout, Linear<1792, K>),
+);
+
+/// Inception-ResNet-v2's block A, scaled by 0.17.
+pub type ResidualA = ScaledResidual<BranchesA<320, 32, 48, 64, 128>, Relu, Percent<17>>;
+/// Inception-ResNet-v2's block B, scaled by 0.10.
+pub type ResidualB = ScaledResidual<BranchesB<1088, 192, 128, 160, 192, 384>, Relu, Percent<10>>;
+type BranchC = BranchesC<2080, 192, 224, 256, 448>;
+/// Inception-ResNet-v2's block C, scaled by 0.20.
 pub type ResidualC = ScaledResidual<BranchC, Relu, Percent<20>>;
+/// The module before the first block of Inception-ResNet-v2: v3's A with more of 1×1.
+pub type InceptionA2 = Concat<(
+    ConvBn<192, 96, 1>,
+    (ConvBn<192, 48, 1>, ConvBn<48, 64, 5, 1, 2>),
+    (ConvBn<192, 64, 1>, ConvBn<64, 96, 3, 1, 1>, ConvBn<96, 96, 3, 1, 1>),
+    (AvgPool2D<3, 1, 1>, ConvBn<192, 64, 1>),
+)>;
 /// Inception-ResNet-v2 as released.
 pub type InceptionResNetV2<const K: usize = 1000> = (
-    (
-        StemV3,
-        Concat<(
-            ConvBn<192, 96, 1>,
-            (ConvBn<192, 48, 1>, ConvBn<48, 64, 5, 1, 2>),
-            (ConvBn<192, 64, 1>, ConvBn<64, 96, 3, 1, 1>, ConvBn<96, 96, 3, 1, 1>),
-            (AvgPool2D<3, 1, 1>, ConvBn<192, 64, 1>),
-        )>,
-    ),
+    (StemV3, InceptionA2),
     (Repeated<ResidualA, 10>, Reduction<320, 256, 256, 384, 384>),
-    (
-        Repeated<ResidualB, 20>,
-        Concat<(
-            (ConvBn<1088, 256, 1>, ConvBn<256, 384, 3, 2>),
-            (ConvBn<1088, 256, 1>, ConvBn<256, 288, 3, 2>),
-            (ConvBn<1088, 256, 1>, ConvBn<256, 288, 3, 1, 1>, ConvBn<288, 320, 3, 2>),
-            MaxPool2D<3, 2>,
-        )>,
-    ),
+    (Repeated<ResidualB, 20>, ResidualReduction<1088, 256, 384, 288, 320, 2080>),
     (Repeated<ResidualC, 9>, ScaledResidual<BranchC, Identity, Percent<100>>, ConvBn<2080, 1536, 1>),
     (GlobalAvgPool, Dropout, Linear<1536, K>),
 );

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | LeNet-5 of 1998 and of today, Nielsen's ladder | [`lenet`] |
 //! | VGG | [`vgg`] |
-//! | GoogLeNet, Inception v3, v4, Inception-ResNet-v2 and their blocks | [`inception`] |
+//! | GoogLeNet, Inception v3, v4, Inception-ResNet v1 and v2, and their blocks | [`inception`] |
 //! | residual networks: ImageNet's, CIFAR's, plain twins, pre-activation, groups | [`resnet`] |
 //! | U-Net | [`unet`] |
 //! | border weights, tiles, elastic deformation, metrics of cells | [`segmentation`] |

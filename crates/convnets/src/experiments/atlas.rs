@@ -1,6 +1,6 @@
 //! The published networks in numbers: what they cost, how large a picture they take, and what a paper's table says.
 
-use crate::counts::NETWORKS;
+use crate::counts::{NETWORKS, UNET};
 use crate::inception::{
     self, Inception3a, Inception3b, Inception4a, Inception4b, Inception4c, Inception4d, Inception4e,
     Inception5a, Inception5b,
@@ -10,7 +10,8 @@ use crate::resnet::ResNet50;
 use crate::unet::{self, UNet};
 use crate::vgg::{Block2, Block3};
 use lab::{
-    About, Axis, Bound, BoundSource, Check, Experiment, ExperimentConfig, Figure, Lab, Measured, Plot, Table,
+    About, Axis, Bound, BoundSource, Check, Experiment, ExperimentConfig, Figure, Frame, Frames, Lab,
+    Measured, Plot, Slider, Table,
 };
 use layers::builders::{
     Conv2D, Flatten, GroupedConv2D, Identity, Linear, MaxPool2D as Pool2D, Relu, UnbiasedConv2D,
@@ -82,6 +83,72 @@ pub struct NetworkAtlasReport {
     pub parameters_off: f64,
     /// The published networks that the figure shows: name, parameters, multiply-adds, activations.
     pub atlas: Vec<(String, u64, u64, u64)>,
+    /// U-Net on 572 × 572 pixels.
+    pub unet: Spent,
+    /// The same networks and U-Net, stage by stage.
+    pub stages: Vec<NetworkStages>,
+    /// What is spent where, as text: shares of parameters and of multiply-adds.
+    pub shares: Table,
+}
+
+/// Parameters and multiply-adds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Spent {
+    /// Trainable numbers.
+    pub parameters: u64,
+    /// For one image.
+    pub macs: u64,
+}
+
+/// A network by how often its maps were halved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct NetworkStages {
+    /// Its name.
+    pub name: String,
+    /// What the layers of each of [`STAGES`] cost.
+    pub stages: [Spent; STAGES.len()],
+}
+
+/// The side of the maps that a layer gives, over the picture's, rounded; `dense` are single pixels. Of U-Net a stage is a
+/// level, down and up together.
+pub const STAGES: [&str; 7] = ["1", "1/2", "1/4", "1/8", "1/16", "1/32", "dense"];
+
+impl NetworkStages {
+    /// Groups the layers of a plan.
+    fn of(name: &str, plan: Plan, input: [usize; 3]) -> Result<Self, lab::Error> {
+        let mut stages = [Spent::default(); STAGES.len()];
+        let dense = STAGES.len() - 1;
+        let rows = plan.rows(input).map_err(lab::Error::unit)?;
+        let levels_down = |path: &str| path.matches("inner").count();
+        let has_levels = rows.iter().any(|row| levels_down(&row.path) > 0);
+        for row in rows {
+            let stage = match row.cost.output[1] {
+                _ if has_levels => levels_down(&row.path),
+                1 => dense,
+                side => (input[1] as f64 / side as f64).log2().round() as usize,
+            };
+            let stage = &mut stages[stage.min(dense)];
+            stage.parameters += row.cost.params;
+            stage.macs += row.cost.macs;
+        }
+        Ok(Self { name: name.to_owned(), stages })
+    }
+
+    fn total(&self) -> Spent {
+        self.stages.iter().fold(Spent::default(), |total, stage| Spent {
+            parameters: total.parameters + stage.parameters,
+            macs: total.macs + stage.macs,
+        })
+    }
+
+    /// Shares of one stage, in percent.
+    fn shares(&self, stage: Spent) -> [f64; 2] {
+        let total = self.total();
+        let percent = |part: u64, all: u64| 100.0 * part as f64 / all as f64;
+        [percent(stage.parameters, total.parameters), percent(stage.macs, total.macs)]
+    }
 }
 
 /// AlexNet in one tower, whose widths torchvision has: the jump from 1998 to 2012.
@@ -282,6 +349,16 @@ impl Experiment for NetworkAtlas {
             atlas.push((shown.to_owned(), params, macs, activations));
         }
         atlas.insert(1, ("AlexNet".to_owned(), ALEXNET.params, ALEXNET.macs, ALEXNET.activations));
+        let mut stages = Vec::new();
+        for (name, shown) in DRAWN {
+            let found = NETWORKS.iter().find(|network| network.name == name);
+            if let Some(network) = found {
+                stages.push(NetworkStages::of(shown, network.plan, network.input)?);
+            }
+        }
+        stages.insert(1, NetworkStages::of("AlexNet", AlexNet::PLAN, [3, 224, 224])?);
+        stages.push(NetworkStages::of("U-Net", UNET.plan, UNET.input)?);
+        let unet = Spent { parameters: UNET.cost.params, macs: UNET.cost.macs };
         let layers = lenet::layers().map_err(lab::Error::unit)?;
         let mut by_layer = Table::new(["layer", "trainable numbers", "connections"]);
         for layer in &layers {
@@ -307,6 +384,9 @@ impl Experiment for NetworkAtlas {
             operations_off,
             parameters_off: readings.into_iter().fold(f64::INFINITY, f64::min),
             atlas,
+            unet,
+            shares: shares_table(&stages),
+            stages,
         })
     }
 
@@ -352,8 +432,53 @@ impl Experiment for NetworkAtlas {
     }
 
     fn figures(report: &Self::Report) -> Vec<Figure> {
-        vec![atlas_figure(report)]
+        vec![atlas_figure(report), stages_figure(report)]
     }
+}
+
+/// Stage by stage: its share of the network's parameters, and of its multiply-adds.
+fn shares_table(networks: &[NetworkStages]) -> Table {
+    let [a, b, c, d, e, f, g] = STAGES;
+    let mut table = Table::new(["network", "share of", a, b, c, d, e, f, g]);
+    for network in networks {
+        for (which, of) in ["parameters", "multiply-adds"].into_iter().enumerate() {
+            let name = if which == 0 { network.name.as_str() } else { "" };
+            let [a, b, c, d, e, f, g] = network.stages.map(|stage| match network.shares(stage)[which] {
+                0.0 => "–".to_owned(),
+                share => format!("{share:.1} %"),
+            });
+            table.row([name.to_owned(), of.to_owned(), a, b, c, d, e, f, g]);
+        }
+    }
+    table
+}
+
+fn stages_figure(report: &NetworkAtlasReport) -> Figure {
+    let names: Vec<&str> = report.stages.iter().map(|network| network.name.as_str()).collect();
+    let shown = names.iter().position(|name| *name == "VGG 16").unwrap_or(0);
+    let frame = |i: usize| {
+        let network: &NetworkStages = &report.stages[i];
+        let bars = |which: usize| network.stages.map(|stage| (network.shares(stage)[which], 0.0));
+        let Spent { parameters, macs } = network.total();
+        let plot = Plot::new(
+            Axis::categories("side of the maps that a layer gives, over the picture's", STAGES),
+            Axis::linear("share of the network (%)").range(0.0, 100.0),
+        )
+        .bars("parameters", bars(0))
+        .bars("multiply-adds", bars(1));
+        let (parameters, macs) = (parameters as f64 / 1e6, macs as f64 / 1e6);
+        Frame::new(plot)
+            .note(format!("In all {parameters:.2} million parameters and {macs:.0} million multiply-adds."))
+    };
+    Figure::new(
+        "stages",
+        "Weights lie deeper in a network than work. Shares of a network's parameters and multiply-adds by the size of the \
+         maps that its layers give; of U-Net by level, down and up together.",
+        "Pairs of bars for maps of the picture's size down to a thirty-second of it, and for dense layers. Of VGG-16 the bar of \
+         the dense layers' parameters reaches ninety percent and that of their multiply-adds is hardly to be seen; the \
+         multiply-adds lie in the maps of the picture's size to an eighth of it.",
+        Frames::over(Slider::new("network", names.clone()), frame).still([shown]),
+    )
 }
 
 fn atlas_figure(report: &NetworkAtlasReport) -> Figure {
@@ -374,4 +499,32 @@ fn atlas_figure(report: &NetworkAtlasReport) -> Figure {
             .scatter("multiply-adds", dots(|network| network.2))
             .scatter("activations", dots(|network| network.3)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing is lost between the stages, and they come in the order of the layers.
+    #[test]
+    fn stages_add_up_to_their_network() {
+        for network in NETWORKS {
+            let stages = NetworkStages::of(network.name, network.plan, network.input).unwrap();
+            let Totals { params, macs, .. } = network.cost;
+            assert_eq!(stages.total(), Spent { parameters: params, macs }, "{}", network.name);
+        }
+        let unet = NetworkStages::of("U-Net", UNET.plan, UNET.input).unwrap();
+        assert_eq!(unet.total().macs, UNET.cost.macs);
+        // The paper's levels, from its widths: two layers down, two up, what brings the maps up, and the last layer.
+        let up = [32_832, 131_200, 524_544, 2_097_664];
+        let both = [37_568 + 110_720 + 130, 221_440 + 442_624, 885_248 + 1_769_984, 3_539_968 + 7_078_912];
+        let mut expected = [both[0], both[1], both[2], both[3], 14_157_824, 0, 0];
+        // A transposed convolution belongs to the level that it leaves.
+        up.into_iter().enumerate().for_each(|(level, params)| expected[level + 1] += params);
+        assert_eq!(unet.stages.map(|stage| stage.parameters), expected);
+        let vgg = NetworkStages::of("VGG", <crate::vgg::Vgg16>::PLAN, [3, 224, 224]).unwrap();
+        assert_eq!(vgg.stages[6], Spent { parameters: 123_642_856, macs: 123_633_664 });
+        assert_eq!(vgg.stages[0].parameters, 64 * (27 + 1) + 64 * (9 * 64 + 1));
+        assert_eq!(vgg.stages[5], Spent::default());
+    }
 }

@@ -207,7 +207,7 @@ impl Experiment for ElasticDeformation {
                 "F1 of instances with deformations minus that without, same seeds",
                 over(&report.bent, |scores| scores.f1),
                 Bound::AtLeast(0.0),
-                BoundSource::Paper,
+                BoundSource::Text,
             )
             .baseline("without", plain(|scores| scores.f1))
             .reason_if_failed(
@@ -219,7 +219,7 @@ impl Experiment for ElasticDeformation {
                 "intersection over union with deformations minus that without, same seeds",
                 over(&report.bent, |scores| scores.iou),
                 Bound::AtLeast(0.0),
-                BoundSource::Paper,
+                BoundSource::Text,
             )
             .baseline("without", plain(|scores| scores.iou))
             .reason_if_failed("bending blurs edges, and edges are what the pixels differ in"),
@@ -228,7 +228,7 @@ impl Experiment for ElasticDeformation {
                 "F1 of instances with dropout at the bottom minus that without, same seeds",
                 over(&report.dropped, |scores| scores.f1),
                 Bound::AtLeast(0.0),
-                BoundSource::Paper,
+                BoundSource::Text,
             )
             .baseline("without", plain(|scores| scores.f1))
             .reason_if_failed(

@@ -1,12 +1,14 @@
 //! The counted networks against torchvision's and against the papers' tables; what the compiler asserted stands in
 //! `convnets::counts`.
+use crate::original::{ResNet101Original, ResNet152Original};
 use convnets::counts::{NETWORKS, UNET};
 use convnets::inception::{Conv, Inception3a, NaiveInception};
-use convnets::{inception, lenet, vgg};
+use convnets::{inception, lenet, resnet, unet, vgg};
 use layers::Planned;
 use layers::plan::Totals;
 use layers::prelude::*;
 use layers::testing::Golden;
+use std::collections::BTreeMap;
 
 fn cost(name: &str) -> Totals {
     NETWORKS.iter().find(|network| network.name == name).unwrap_or_else(|| panic!("no {name}")).cost
@@ -31,6 +33,51 @@ fn torchvision_counts_the_same() {
         compared += 1;
     }
     assert_eq!(compared, 13);
+    golden.skip("source");
+    golden.finish();
+}
+
+/// Parameters, multiply-adds and outputs against a program that has each network written down once more, layer by layer;
+/// what the compiler asserts are the same numbers.
+#[test]
+fn a_program_of_its_own_counts_the_same() {
+    let golden = Golden::open(crate::golden("counts.json"));
+    let mut ours: BTreeMap<String, Totals> =
+        NETWORKS.iter().map(|network| (network.name.to_owned(), network.cost)).collect();
+    let (at_224, at_299, at_32) = ([3, 224, 224], [3, 299, 299], [3, 32, 32]);
+    let mut more = |name: &str, plan: layers::Plan, input| {
+        assert!(ours.insert(name.to_owned(), plan.totals_of(input)).is_none(), "{name}");
+    };
+    more("inception_resnet_v1", <inception::InceptionResNetV1>::PLAN, at_299);
+    more("resnet50_original", <resnet::ResNet50Original>::PLAN, at_224);
+    more("resnet101_original", ResNet101Original::PLAN, at_224);
+    more("resnet152_original", ResNet152Original::PLAN, at_224);
+    more("unet", <unet::UNet>::PLAN, [1, 572, 572]);
+    more("unet_one_class", unet::UNet::<1, 1>::PLAN, [1, 572, 572]);
+    more("unet_colour", unet::UNet::<3, 2>::PLAN, [3, 572, 572]);
+    more("small_unet", unet::SmallUNet::PLAN, [1, 104, 104]);
+    more("vgg_mini", <vgg::VggMini>::PLAN, [1, 28, 28]);
+    more("small_resnet_20", <resnet::SmallResNet<6, 12, 24, 2>>::PLAN, [1, 14, 14]);
+    more("small_resnet_56", <resnet::SmallResNet<6, 12, 24, 8>>::PLAN, [1, 14, 14]);
+    macro_rules! cifar {
+        ($($more:literal)+) => {$(
+            let depth = 6 * ($more + 1) + 2;
+            more(&format!("cifar_A_{depth}"), <resnet::CifarResNet<$more>>::PLAN, at_32);
+            more(&format!("cifar_B_{depth}"), <resnet::CifarResNetB<$more>>::PLAN, at_32);
+            more(&format!("cifar_C_{depth}"), <resnet::CifarResNetC<$more>>::PLAN, at_32);
+        )+};
+    }
+    cifar!(2 4 6 8 17 199);
+    for name in golden.keys("networks") {
+        let cost = ours.remove(name).unwrap_or_else(|| panic!("no {name}"));
+        let number = |key: &str| golden.number(&format!("networks/{name}/{key}")) as u64;
+        assert_eq!((cost.params, cost.macs), (number("params"), number("macs")), "{name}");
+        let [channels, rows, _] = cost.output;
+        let output = golden.numbers(&format!("networks/{name}/output"));
+        assert_eq!(vec![channels as f64, rows as f64], output, "{name}");
+    }
+    // With normalisation everywhere, so torchvision's: compared with its own counts.
+    assert_eq!(ours.into_keys().collect::<Vec<_>>(), ["googlenet", "inception_v3"]);
     golden.skip("source");
     golden.finish();
 }

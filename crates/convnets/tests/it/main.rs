@@ -38,6 +38,7 @@ mod counts;
 mod explain;
 mod features;
 mod folding;
+mod inception;
 mod networks;
 mod operators;
 mod original;
