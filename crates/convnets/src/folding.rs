@@ -55,13 +55,13 @@ where
     let mut weights = convolution.weight.as_vec();
     let taps = weights.len() / O;
     for (kernel, scale) in weights.chunks_exact_mut(taps.max(1)).zip(&scales) {
-        kernel.iter_mut().for_each(|weight| *weight = *weight * *scale);
+        kernel.iter_mut().for_each(|weight| *weight *= *scale);
     }
     let mut offsets = norm.bias.as_vec();
     let before = B::operand::<O, E, D>(&convolution.bias).map_or(vec![E::zero(); O], |bias| bias.as_vec());
     let means = norm.running_mean.as_vec();
     for (((offset, before), mean), scale) in offsets.iter_mut().zip(before).zip(means).zip(&scales) {
-        *offset = *offset + *scale * (before - mean);
+        *offset += *scale * (before - mean);
     }
     folded.weight.copy_from(&weights);
     folded.bias.copy_from(&offsets);

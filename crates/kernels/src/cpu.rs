@@ -183,7 +183,8 @@ pub fn linear<const I: usize, const O: usize, S: FeaturesLast<I>, E: Real, T: Ta
     input_gradient: InputGradient,
 ) -> Out<S::With<O>, E, T> {
     let shape = x.shape().with::<O>();
-    let rows = shape.num_elements() / O.max(1);
+    // Of the leading axes: with O = 0 or I = 0 there is nothing to divide.
+    let rows: usize = x.shape().concrete().into_iter().take(S::NUM_DIMS - 1).product();
     let (x, tape) = x.try_contiguous()?.split_tape();
     let (weight, tape) = operand(weight.clone(), tape)?;
     let (bias, mut tape) = contiguous(bias, tape)?;

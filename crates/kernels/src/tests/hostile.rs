@@ -28,10 +28,15 @@ pub fn ones<S: Shape>(shape: S) -> Tensor<S, f64, Cpu> {
 pub trait Leaf {
     /// Its elements, none for none.
     fn gradient(&self, gradients: &mut Gradients<f64, Cpu>) -> Vec<f64>;
+    /// How many there are.
+    fn elements(&self) -> usize;
 }
 impl<S: Shape> Leaf for Tensor<S, f64, Cpu> {
     fn gradient(&self, gradients: &mut Gradients<f64, Cpu>) -> Vec<f64> {
         gradients.get_or_alloc_mut(self).unwrap().iter().copied().collect()
+    }
+    fn elements(&self) -> usize {
+        self.shape().num_elements()
     }
 }
 
@@ -74,6 +79,7 @@ impl Hostile {
         let mut gradients = crate::sum_all(y).backward();
         for (i, leaf) in leaves.iter().enumerate() {
             let gradient = leaf.gradient(&mut gradients);
+            assert_eq!(gradient.len(), leaf.elements(), "{function}, elements of gradient {i}");
             assert!(gradient.iter().all(|&g| g == 0.0), "{function}, gradient {i}: {gradient:?}");
         }
     }
