@@ -67,6 +67,8 @@ proptest! {
         // The halves must differ, or a rule that looks at them has nothing to see.
         let halves_differ = |x: &[f64; 4]| (length(&x[..2]) - length(&x[2..])).abs() > 0.05;
         prop_assume!(halves_differ(&start) && gradients.iter().all(halves_differ));
+        // An odd number of them, or steps of one length, Lion's, can end where they began.
+        let gradients = gradients[..(gradients.len() - 1) / 2 * 2 + 1].to_vec();
         let order = [2, 0, 3, 1];
         let moved = |x: &[f64; 4]| order.map(|i| x[i]);
         let permuted: Vec<[f64; 4]> = gradients.iter().map(moved).collect();
