@@ -40,8 +40,8 @@ fn look(peer: &str) -> (&'static str, &'static str) {
     match peer {
         "torch" => ("#0072b2", "circle"),
         "compile" => ("#d55e00", "diamond"),
-        "fused" => ("#56b4e9", "circle"),
-        "dfdx" => ("#666666", "square"),
+        "fused" => ("#0072b2", "diamond"),
+        "dfdx" => ("#000000", "square"),
         "burn" => ("#009e73", "square"),
         _ => ("#cc79a7", "triangle"),
     }
@@ -89,7 +89,7 @@ pub(crate) fn ratios(rows: &[Row]) -> String {
         }
     });
     for (i, peer) in peers.iter().enumerate() {
-        let at = labels + 110.0 * i as f64;
+        let at = 16.0 + 105.0 * i as f64; // from the left: six peers have room
         put(&mut svg, &mark(peer, at, 14.0));
         put(&mut svg, &text(at + 10.0, 19.0, "start", peer));
     }

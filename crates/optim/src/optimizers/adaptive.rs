@@ -283,8 +283,8 @@ rule! {
         beta2: 0.999, coefficient;
         /// $\epsilon$.
         epsilon: 1e-8, not_negative;
-        /// $\rho_t$ from which the step is rectified: 5 in PyTorch, 4 in the paper; below 4 there is no root.
-        threshold: 5.0, at_least_four;
+        /// $\rho_t$ from which the step is rectified: 5 in PyTorch, 4 in the paper.
+        threshold: 5.0, positive;
     }
     {
         /// The steps before that.

@@ -137,9 +137,6 @@ mod range {
     pub fn above_one(name: &'static str, value: f64) -> Result<(), StepError> {
         check_hyperparameter(name, value, "finite and above 1", value > 1.0 && value.is_finite())
     }
-    pub fn at_least_four(name: &'static str, value: f64) -> Result<(), StepError> {
-        check_hyperparameter(name, value, "finite and at least 4", value >= 4.0 && value.is_finite())
-    }
 }
 
 /// An option of a rule as a number in a saved state.
