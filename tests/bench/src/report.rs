@@ -28,6 +28,9 @@ const MOST_GRAPH: f64 = 2.0;
 const MOST_MILLION: f64 = 30.0;
 const LEAST_MATRIX: f64 = 5.0;
 
+/// A peer with fewer cases in a group has no column, which a page has no room for: the figure and the checks show it.
+const LEAST_CASES: usize = 3;
+
 /// Peaks below this are the allocator's and the threads' and say nothing about a case.
 const LEAST_PEAK: u64 = 4 << 20;
 
@@ -314,10 +317,10 @@ impl Report {
 
     /// Columns and rows as the book shows them.
     fn table(&self, group: Group) -> Value {
-        let peers: Vec<&str> =
-            self.peers(group).filter(|peer| !self.against(group, peer).is_empty()).collect();
+        let has_column = |peer: &&str| *peer == TORCH || self.against(group, peer).len() >= LEAST_CASES;
+        let peers: Vec<&str> = self.peers(group).filter(has_column).collect();
         let mut columns = vec!["case".to_owned(), "ours, ms".to_owned(), "90/10".to_owned()];
-        columns.extend(peers.iter().map(|peer| format!("{peer} / ours")));
+        columns.extend(peers.iter().map(|peer| (*peer).to_owned())); // its time over ours
         let has_goals = group == Group::Steps;
         if has_goals {
             columns.insert(4, "goal".to_owned());
