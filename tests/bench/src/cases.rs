@@ -10,7 +10,7 @@ pub(crate) enum Group {
     Steps,
     /// One operation, with its backward pass where it has one.
     Operations,
-    /// One step of each rule of lecture 8.
+    /// One step of each rule of lecture 8, and conjugate gradients.
     Updates,
     /// One model or operation at sizes that grow.
     Growth,
@@ -103,6 +103,7 @@ pub(crate) const UPDATES: &[&str] = &[
     "rprop",
     "asgd",
     "adafactor",
+    "conjugate-gradients",
 ];
 
 /// A family of cases whose size grows.

@@ -1,4 +1,4 @@
-"""The 25 operations at two sizes each, the rules of lecture 8, the sparse product and attention.
+"""The 25 operations at two sizes each, the rules of lecture 8, conjugate gradients, the sparse product and attention.
 
 Most run forward and backward; `forward_only` says which do not. A name is OPERATION/SIZE.
 """
@@ -238,6 +238,36 @@ update("radam", torch.optim.RAdam)
 update("rprop", torch.optim.Rprop)
 update("asgd", torch.optim.ASGD)
 update("adafactor", torch.optim.Adafactor)
+
+
+def conjugate_gradients(n, steps=32):
+    """Steps of conjugate gradients in double precision for (G G^T / n + I / 10) x = b, from zero."""
+
+    @case(f"conjugate-gradients/{n}")
+    def build():
+        factor = uniform(1, n, n).double()
+        matrix = factor @ factor.T / n + torch.eye(n, dtype=torch.float64) / 10
+        b = uniform(2, n).double()
+
+        @torch.no_grad()
+        def run():
+            x, residual, direction = torch.zeros_like(b), b.clone(), b.clone()
+            square = residual.dot(residual)
+            for _ in range(steps):
+                image = matrix.mv(direction)
+                step = square / direction.dot(image)
+                x.add_(step * direction)
+                residual.sub_(step * image)
+                following = residual.dot(residual)
+                direction.mul_(following / square).add_(residual)
+                square = following
+            return x
+
+        return Case(run, lambda: fingerprint("x", run()))
+
+
+conjugate_gradients(256)
+conjugate_gradients(1024)
 
 
 def random_graph(nodes, degree):

@@ -1,19 +1,26 @@
-//! One step of every rule of lecture 8 that PyTorch has too, on ten thousand and on a million weights, with its defaults.
+//! One step of every rule of lecture 8 that PyTorch has too, on ten thousand and on a million weights, with its defaults;
+//! and conjugate gradients.
 use super::{Array, Prepare, Upstream, elements, uniform};
 use bench_protocol::{Case, data, data::fingerprint};
-use dfdx::prelude::{ConstShape, Cpu, Rank2};
+use dfdx::prelude::{ConstShape, Cpu, Rank1, Rank2, Tensor, TensorFromVec};
 use dfdx::tensor::Trace;
 use layers::{Rule, Step};
 use optim::optimizers::*;
+use optim::second_order::{CgConfig, conjugate_gradient};
+use std::hint::black_box;
 
 /// Name and preparation of each.
 pub(super) fn cases() -> Vec<(&'static str, Prepare)> {
     macro_rules! sizes {
         ($($small:literal, $large:literal, $config:expr;)*) => {
-            vec![$(
-                ($small, |_| update::<_, Rank2<100, 100>>($config)),
-                ($large, |_| update::<_, Rank2<1000, 1000>>($config)),
-            )*]
+            vec![
+                $(
+                    ($small, |_| update::<_, Rank2<100, 100>>($config)),
+                    ($large, |_| update::<_, Rank2<1000, 1000>>($config)),
+                )*
+                ("conjugate-gradients/256", |_| conjugate_gradients::<256>()),
+                ("conjugate-gradients/1024", |_| conjugate_gradients::<1024>()),
+            ]
         };
     }
     sizes! {
@@ -47,4 +54,27 @@ fn update<R: Rule + 'static, S: ConstShape>(rule: R) -> Case {
     let values = fingerprint("p", elements(&parameter));
     let step = move || _ = optimizer.step(&mut parameter, &mut gradients).expect("it was possible before");
     Case { values, run: Box::new(step) }
+}
+
+/// Steps of conjugate gradients that are timed: no tolerance ends them earlier.
+const CG_STEPS: usize = 32;
+
+/// Conjugate gradients in double precision for $Ax = b$ with $A = GG^\top/n + I/10$, from zero.
+fn conjugate_gradients<const N: usize>() -> Case {
+    let device = super::device();
+    let doubles = |seed, n| data::uniform(seed, n, 1.0).into_iter().map(f64::from).collect::<Vec<_>>();
+    let factor: Tensor<Rank2<N, N>, f64, Cpu> = device.tensor_from_vec(doubles(1, N * N), Default::default());
+    let mut elements = (kernels::gram(factor) / N as f64).as_vec();
+    elements.iter_mut().step_by(N + 1).for_each(|a| *a += 0.1);
+    let matrix: Tensor<Rank2<N, N>, f64, Cpu> = device.tensor_from_vec(elements, Default::default());
+    let b = doubles(2, N);
+    let solve = move || {
+        let product = |v: &[f64]| {
+            let v: Tensor<Rank1<N>, f64, Cpu> = device.tensor_from_vec(v.to_vec(), Default::default());
+            kernels::matmul(matrix.clone(), v).as_vec()
+        };
+        conjugate_gradient(product, &b, CgConfig { tolerance: 0.0, max_iterations: CG_STEPS })
+    };
+    let values = fingerprint("x", solve().x);
+    Case { values, run: Box::new(move || drop(black_box(solve()))) }
 }
