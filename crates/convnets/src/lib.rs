@@ -17,6 +17,7 @@
 //! | a picture as the weights expect it | [`preprocess`] |
 //! | a network without its normalisations, for use | [`folding`] |
 //! | what an output sees | [`receptive_field`] |
+//! | an opponent without layers | [`support_vectors`] |
 //! | sums, scaled sums, skips, auxiliary heads | [`blocks`], [`wide`] |
 //! | published counts, asserted by the compiler | [`counts`] |
 //!
@@ -41,6 +42,7 @@ pub mod receptive_field;
 pub mod resnet;
 pub mod segmentation;
 pub mod slim;
+pub mod support_vectors;
 pub mod topology;
 pub mod torchvision;
 pub mod unet;

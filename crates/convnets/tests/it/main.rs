@@ -48,6 +48,7 @@ mod properties;
 mod receptive_field;
 mod robustness;
 mod segmentation;
+mod support_vectors;
 mod torchvision;
 mod whole;
 
