@@ -17,10 +17,12 @@
 //! | [`ShortcutOptions`] | zeros or projections where the shape changes: both do |
 //! | [`LabelSmoothing`] | smoothed labels stop the gap between logits where the formula says |
 //! | [`UnetNuclei`] | weights on the borders keep touching cells apart |
+//! | [`Checkerboard`] | which layers that enlarge a map write some places more often than others |
 //! | [`ElasticDeformation`] | what bending the training picture brings |
 //! | [`FavouritePictures`] | what LeNet's classes and maps like best |
 //! | [`SaliencyMaps`] | which maps say something about the network, and which only about the image |
 mod atlas;
+mod checkerboard;
 mod clothes;
 mod costs;
 mod deformation;
@@ -41,6 +43,7 @@ mod smoothing;
 mod widths;
 
 pub use atlas::{NetworkAtlas, NetworkAtlasConfig, NetworkAtlasReport};
+pub use checkerboard::{Checkerboard, CheckerboardConfig, CheckerboardReport};
 pub use costs::{ConvolutionCosts, ConvolutionCostsConfig, ConvolutionCostsReport};
 pub use deformation::{ElasticDeformation, ElasticDeformationConfig, ElasticDeformationReport};
 pub use degradation::{ResidualDegradation, ResidualDegradationConfig, ResidualDegradationReport};
@@ -79,6 +82,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<GradientsThroughDepth>(),
         lab::entry::<LabelSmoothing>(),
         lab::entry::<UnetNuclei>(),
+        lab::entry::<Checkerboard>(),
         lab::entry::<ElasticDeformation>(),
         lab::entry::<SaliencyMaps>(),
         lab::entry::<FavouritePictures>(),
