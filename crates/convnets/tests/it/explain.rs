@@ -117,6 +117,122 @@ fn linear_networks_have_one_explanation() {
     assert_close!(smooth, gradient, 1e-12);
 }
 
+/// The map is the derivative of the class's logit, pixel by pixel, and of no other class's.
+#[test]
+fn gradients_are_differences_of_the_logit() {
+    const STEP: f64 = 1e-6;
+    let dev = Cpu::seed_from_u64(9);
+    type Smooth = ((Conv2D<2, 4, 3, 1, 1>, Tanh, AvgPool2D<2, 2>), (GlobalAvgPool, Linear<4, 3>));
+    let net = dev.build_module::<Smooth, f64>();
+    let x: Tensor<(Const<1>, Const<2>, usize, usize), f64, _> =
+        dev.sample_like(&(Const, Const, 4, 6), rand_distr::StandardNormal);
+    let logit = |values: &[f64], class: usize| {
+        let mut moved = x.clone();
+        moved.copy_from(values);
+        net.forward(moved).as_vec()[class]
+    };
+    for class in 0..3 {
+        let map = explain::gradient(&net, &x, class).unwrap().as_vec();
+        let product = explain::gradient_x_input(&net, &x, class).unwrap().as_vec();
+        for (pixel, (slope, pixels)) in map.iter().zip(x.as_vec()).enumerate() {
+            let [more, less] = [STEP, -STEP].map(|step| {
+                let mut values = x.as_vec();
+                values[pixel] += step;
+                logit(&values, class)
+            });
+            // Logits of size 1 round by some 2e-16, which over twice the step is 1e-10; room for ten times that and more.
+            let difference = (more - less) / (2.0 * STEP);
+            assert!((slope - difference).abs() < 2e-9, "class {class}, pixel {pixel}: {slope}, {difference}");
+            assert_close!(product[pixel], slope * pixels, 1e-14, 1e-16);
+        }
+    }
+}
+
+/// The rules of both rectifiers, sign by sign: what goes forward is a ReLU's, and of a gradient only what is allowed comes
+/// back. A tensor that goes two ways gets both gradients.
+#[test]
+fn rectifiers_pass_back_what_they_say() {
+    let dev = Cpu::default();
+    // Inputs below, at and above 0, each with gradients of both signs.
+    let x = dev.tensor([-2.0, -2.0, 0.0, 0.0, 3.0, 3.0]);
+    let slopes = dev.tensor([5.0, -5.0, 5.0, -5.0, 5.0, -5.0]);
+    let back = |y: Tensor<Rank1<6>, f64, Cpu, OwnedTape<f64, Cpu>>| {
+        assert_eq!(y.array(), [0.0, 0.0, 0.0, 0.0, 3.0, 3.0]);
+        (y * slopes.clone()).sum::<Rank0, _>().backward().get(&x).array()
+    };
+    assert_eq!(back(Relu.forward(x.leaky_trace())), [0.0, 0.0, 0.0, 0.0, 5.0, -5.0]);
+    assert_eq!(back(GuidedRelu.forward(x.leaky_trace())), [0.0, 0.0, 0.0, 0.0, 5.0, 0.0]);
+    assert_eq!(back(DeconvRelu.forward(x.leaky_trace())), [5.0, 0.0, 5.0, 0.0, 5.0, 0.0]);
+    let both = GuidedRelu.forward(x.leaky_trace()) * slopes.clone();
+    let past = x.clone() * 0.5;
+    let sum = (both.sum::<Rank0, _>() + (x.leaky_trace() * past).sum::<Rank0, _>()).backward();
+    assert_eq!(sum.get(&x).array(), [-1.0, -1.0, 0.0, 0.0, 6.5, 1.5]);
+}
+
+/// A weight of Grad-CAM is how the logit moves when the whole map is raised, over its area.
+#[test]
+fn weights_of_grad_cam_are_differences() {
+    const STEP: f64 = 1e-6;
+    let dev = Cpu::seed_from_u64(10);
+    type Whole = (Conv2D<1, 4, 3>, (Conv2D<4, 5, 3>, Tanh, GlobalAvgPool, Linear<5, 3>));
+    let net = dev.build_module::<Whole, f64>();
+    let x = noise_picture(&dev);
+    let cam = explain::grad_cam(&net.0, &net.1, &x, 2).unwrap();
+    let maps = net.0.forward(x);
+    let area = cam.size.0 * cam.size.1;
+    assert_eq!((cam.size, cam.weights.len()), ((6, 6), 4));
+    for (k, weight) in cam.weights.iter().enumerate() {
+        let [more, less] = [STEP, -STEP].map(|step| {
+            let mut values = maps.as_vec();
+            values[k * area..][..area].iter_mut().for_each(|value| *value += step);
+            let mut raised = maps.clone();
+            raised.copy_from(&values);
+            net.1.forward(raised).as_vec()[2]
+        });
+        let difference = (more - less) / (2.0 * STEP) / area as f64;
+        // Rounding of 1e-10 as above, over 36 places; ten times that.
+        assert!((weight - difference).abs() < 3e-11, "map {k}: {weight}, {difference}");
+    }
+}
+
+/// Of a linear network a cover takes away what gradient times distance to the fill adds up to below it.
+#[test]
+fn covers_of_linear_networks_add_up() {
+    const FILL: f64 = 0.4;
+    let dev = Cpu::seed_from_u64(11);
+    let net = dev.build_module::<(Flatten, Linear<30, 3>), f64>();
+    let x: Tensor<Rank4<1, 1, 5, 6>, f64, _> = dev.sample_normal();
+    let slopes = explain::gradient(&net, &x, 1).unwrap().as_vec();
+    let shares: Vec<f64> =
+        slopes.iter().zip(x.as_vec()).map(|(slope, pixel)| slope * (pixel - FILL)).collect();
+    let drops = explain::occlusion(&net, &x, 1, Cover { window: 3, stride: 1, fill: FILL }).unwrap();
+    for (top, row) in drops.iter().enumerate() {
+        for (left, drop) in row.iter().enumerate() {
+            let below = (0..9).map(|at| shares[(top + at / 3) * 6 + left + at % 3]).sum::<f64>();
+            assert_close!(*drop, below, 1e-11, 1e-13, "{top}, {left}");
+        }
+    }
+}
+
+/// The midpoint rule's error falls with the square of the steps on a smooth network.
+#[test]
+fn twice_the_steps_quarter_the_gap() {
+    let dev = Cpu::seed_from_u64(12);
+    let net = dev.build_module::<(Flatten, Linear<9, 6, Tanh>, Linear<6, 2>), f64>();
+    let (x, from): (Tensor<Rank4<1, 1, 3, 3>, f64, _>, _) = (dev.sample_normal(), dev.zeros());
+    let logit = |x: &Tensor<Rank4<1, 1, 3, 3>, f64, Cpu>| net.forward(x.clone()).array()[0][0];
+    let gap = |steps| {
+        let map = explain::integrated_gradients(&net, &x, &from, 0, steps).unwrap();
+        (map.as_vec().iter().sum::<f64>() - (logit(&x) - logit(&from))).abs()
+    };
+    let gaps = [16, 32, 64, 128].map(gap);
+    for pair in gaps.windows(2) {
+        let order = (pair[0] / pair[1]).log2();
+        // The next term falls with the fourth power of the steps.
+        assert!((order - 2.0).abs() < 0.1, "{gaps:?}");
+    }
+}
+
 /// Of $e^{v \cdot x}$ the gradient's mean over normal noise is known: $e^{v \cdot x + \sigma^2 \lvert v\rvert^2 / 2} v$.
 #[test]
 fn noise_is_drawn_anew_for_every_sample() {

@@ -4,7 +4,7 @@ use convnets::inception::Inception;
 use convnets::lenet::output::{RadialBasis, codes, likelihood_loss, posterior_loss};
 use convnets::lenet::{C3, CONNECTIONS, LeNet1998, LeNet1998Whole};
 use convnets::resnet::{self, Basic, BasicProjected, PreActivation, SmallResNet};
-use convnets::unet;
+use convnets::{unet, vgg};
 use layers::prelude::*;
 use layers::testing::gradient_check;
 use layers::{Planned, Step, assert_close, params};
@@ -125,6 +125,29 @@ fn blocks_have_their_gradients() {
         net.1.forward(net.0.forward(pixels.leaky_trace())).square().mean()
     })
     .assert(1e-6);
+}
+
+/// VGG's blocks as they are and with normalisation, in training: two convolutions, their ReLUs and the pooling.
+#[test]
+fn blocks_of_vgg_have_their_gradients() {
+    macro_rules! check {
+        ($block:ty) => {{
+            let dev = Cpu::seed_from_u64(13);
+            let block = dev.build_module::<$block, f64>();
+            let x: Tensor<Rank4<2, 2, 6, 4>, f64, _> = dev.sample_normal();
+            let free = (2, Const::<2>, 6, 4);
+            let y = block.clone().forward_mut(x.clone().reshape_like(&free));
+            assert_eq!(*y.shape(), (2, Const::<3>, 3, 2), stringify!($block));
+            let scale: Tensor<_, f64, _> = dev.sample_like(y.shape(), rand_distr::StandardNormal);
+            gradient_check(&(block, x), |(m, x)| {
+                (m.clone().forward_mut(x.leaky_trace().reshape_like(&free)) * scale.clone()).sum::<Rank0, _>()
+            })
+            .assert(1e-6);
+        }};
+    }
+    check!(vgg::Block2<2, 3>);
+    check!(vgg::Block3<2, 3>);
+    check!((vgg::Conv3Bn<2, 3>, vgg::Conv3Bn<3, 3>, vgg::Halve));
 }
 
 /// C3's maps do not change with the maps of S2 that they do not see.
