@@ -5,6 +5,7 @@
 //! | [`ConvolutionCosts`] | what windows see, and what they cost |
 //! | [`NetworkAtlas`] | the published networks in numbers, and a table that does not follow from its widths |
 //! | [`FashionLadder`] | convolutions read clothes better than dense layers with more parameters |
+//! | [`SmallDigits`] | what windows bring where an image has 64 pixels |
 //! | [`MovedPictures`] | moves cost convolutions less than dense layers, and means of maps less again |
 //! | [`PretrainedLenet`] | the networks in this crate beat the nearest neighbours, and rounding costs them nothing |
 //! | [`DrawnCodes`] | distances from drawings, the output of 1998, read nearly as many digits as a softmax |
@@ -39,6 +40,7 @@ mod pretrained_lenet;
 mod rungs;
 mod saliency;
 mod shortcuts;
+mod small_digits;
 mod smoothing;
 mod widths;
 
@@ -59,6 +61,7 @@ pub use pretrained_lenet::{PretrainedLenet, PretrainedLenetConfig, PretrainedLen
 pub use rungs::{NielsenLadder, NielsenLadderConfig, NielsenLadderReport};
 pub use saliency::{SaliencyMaps, SaliencyMapsConfig, SaliencyMapsReport};
 pub use shortcuts::{ShortcutOptions, ShortcutOptionsConfig, ShortcutOptionsReport};
+pub use small_digits::{SmallDigits, SmallDigitsConfig, SmallDigitsReport};
 pub use smoothing::{LabelSmoothing, LabelSmoothingConfig, LabelSmoothingReport};
 pub use widths::{WideResiduals, WideResidualsConfig, WideResidualsReport};
 
@@ -70,6 +73,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<ConvolutionCosts>(),
         lab::entry::<NetworkAtlas>(),
         lab::entry::<FashionLadder>(),
+        lab::entry::<SmallDigits>(),
         lab::entry::<MovedPictures>(),
         lab::entry::<PretrainedLenet>(),
         lab::entry::<DrawnCodes>(),
