@@ -5,6 +5,7 @@
 //! | [`ConvolutionCosts`] | what windows see, and what they cost |
 //! | [`NetworkAtlas`] | the published networks in numbers, and a table that does not follow from its widths |
 //! | [`FashionLadder`] | convolutions read clothes better than dense layers with more parameters |
+//! | [`FullFashionLadder`] | whether they still do with sixty times as many images, for who has them |
 //! | [`SmallDigits`] | what windows bring where an image has 64 pixels |
 //! | [`MovedPictures`] | moves cost convolutions less than dense layers, and means of maps less again |
 //! | [`PretrainedLenet`] | the networks in this crate beat the nearest neighbours, and rounding costs them nothing |
@@ -32,6 +33,7 @@ mod depths;
 mod drawings;
 mod factors;
 mod favourites;
+mod full_ladder;
 mod heads;
 mod ladder;
 mod moved;
@@ -53,6 +55,7 @@ pub use depths::{GradientsThroughDepth, GradientsThroughDepthConfig, GradientsTh
 pub use drawings::{DrawnCodes, DrawnCodesConfig, DrawnCodesReport};
 pub use factors::{FactorisedWindows, FactorisedWindowsConfig, FactorisedWindowsReport};
 pub use favourites::{FavouritePictures, FavouritePicturesConfig, FavouritePicturesReport};
+pub use full_ladder::{FullFashionLadder, FullFashionLadderConfig, FullFashionLadderReport};
 pub use heads::{AuxiliaryHeads, AuxiliaryHeadsConfig, AuxiliaryHeadsReport};
 pub use ladder::{FashionLadder, FashionLadderConfig, FashionLadderReport, SHIFT};
 pub use moved::{MovedPictures, MovedPicturesConfig, MovedPicturesReport, REACH};
@@ -73,6 +76,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<ConvolutionCosts>(),
         lab::entry::<NetworkAtlas>(),
         lab::entry::<FashionLadder>(),
+        lab::entry::<FullFashionLadder>(),
         lab::entry::<SmallDigits>(),
         lab::entry::<MovedPictures>(),
         lab::entry::<PretrainedLenet>(),

@@ -355,6 +355,59 @@ fn data_is_listed_and_verified() {
     assert!(code(&done) == 0 && text.trim_end().ends_with("/data"), "{text}");
 }
 
+/// The ladder of clothes on the full set: whatever is in the folder instead of it is one line, and no result is written.
+#[test]
+fn a_full_set_that_is_absent_or_wrong_is_refused() {
+    const NAMES: [&str; 4] = [
+        "train-images-idx3-ubyte.gz",
+        "train-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz",
+    ];
+    if Path::new("/usr/share/datasets/fashion-mnist").exists() {
+        return; // Debian's package is found wherever else one looks: then nothing is absent, and a run takes minutes
+    }
+    let house = house();
+    let data = house.path().join("data");
+    let folder = data.join("fashion-mnist");
+    std::fs::create_dir_all(&folder).unwrap();
+    let refused = || {
+        let arguments = format!("run fashion-ladder-full --data-dir {}", data.display());
+        let arguments: Vec<_> = arguments.split_whitespace().map(Into::into).collect();
+        let error = course::execute(&course::units(), house.path(), &arguments, &mut Vec::new()).unwrap_err();
+        assert_eq!((error.code(), error.to_string().lines().count()), (1, 1), "{error}");
+        assert_eq!(std::fs::read_dir(house.path().join("book/results")).unwrap().count(), 0);
+        error.to_string()
+    };
+    let error = refused();
+    assert!(error.contains("`train-images-idx3-ubyte.gz`") || error.contains("fashion-mnist"), "{error}");
+    assert!(error.ends_with("type `cargo xtask data fetch fashion-mnist`"), "{error}");
+
+    // Small files of the right form, packed: they are not the set, and their hashes say so.
+    let embedded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../datasets/data");
+    let small = |name: &str| std::fs::read(embedded.join(name)).unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).unwrap();
+    for name in NAMES {
+        let part = if name.starts_with("train") { "train" } else { "test" };
+        let what = if name.contains("images") { "images" } else { "labels" };
+        write(name, &small(&format!("fashion-{part}-{what}.idx.gz")));
+    }
+    let valid = refused();
+    assert!(valid.contains("train-images-idx3-ubyte.gz") && valid.contains("must be c59f468a"), "{valid}");
+    // Cut off, without the packing, with another magic number, empty.
+    let images = small("fashion-train-images.idx.gz");
+    for bytes in [&images[..images.len() / 2], &[0, 0, 8, 3, 0, 0, 0, 1], &small("digits-images.idx.gz"), &[]]
+    {
+        write(NAMES[0], bytes);
+        let error = refused();
+        assert!(error.contains("train-images-idx3-ubyte.gz"), "{error}");
+        assert!(error != valid, "{error}");
+    }
+    // One of the four is missing.
+    std::fs::remove_file(folder.join(NAMES[0])).unwrap();
+    assert!(refused().ends_with("type `cargo xtask data fetch fashion-mnist`"));
+}
+
 #[test]
 fn a_set_is_imported_verified_and_refused_when_it_changes() {
     let house = house();
