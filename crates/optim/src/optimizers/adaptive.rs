@@ -283,8 +283,9 @@ rule! {
         beta2: 0.999, coefficient;
         /// $\epsilon$.
         epsilon: 1e-8, not_negative;
-        /// $\rho_t$ from which the step is rectified: 5 in PyTorch, 4 in the paper.
-        threshold: 5.0, positive;
+        /// $\rho_t$ from which the step is rectified: 5 in PyTorch, 4 in the paper. At least 4, since $r_t$ is the root of a
+        /// negative number below.
+        threshold: 5.0, at_least_four;
     }
     {
         /// The steps before that.

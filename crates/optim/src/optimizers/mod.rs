@@ -137,6 +137,10 @@ mod range {
     pub fn above_one(name: &'static str, value: f64) -> Result<(), StepError> {
         check_hyperparameter(name, value, "finite and above 1", value > 1.0 && value.is_finite())
     }
+    pub fn at_least_four(name: &'static str, value: f64) -> Result<(), StepError> {
+        let range = "finite and at least 4 (5 in PyTorch, 4 in the paper)";
+        check_hyperparameter(name, value, range, value >= 4.0 && value.is_finite())
+    }
 }
 
 /// An option of a rule as a number in a saved state.

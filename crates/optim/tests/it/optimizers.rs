@@ -930,6 +930,19 @@ fn every_hyperparameter_has_its_range() {
     }
     assert_eq!(refused(&x, AdamConfig { epsilon: -1e-8, ..Default::default() }), "epsilon");
     assert_eq!(refused(&x, RpropConfig { grow: 1.0, ..Default::default() }), "grow");
+    // Below 4 the rectification is the root of a negative number; at 4 every step is finite.
+    for wrong in [3.9, 0.0, -5.0, f64::NAN, f64::INFINITY] {
+        assert_eq!(refused(&x, RAdamConfig { threshold: wrong, ..Default::default() }), "threshold");
+    }
+    let rule = RAdamConfig { threshold: 3.9, ..Default::default() };
+    let error = Optim::<_, _, f64, Cpu>::try_new(&x, rule).map(drop).unwrap_err().to_string();
+    assert_eq!(error, "threshold must be finite and at least 4 (5 in PyTorch, 4 in the paper), got 3.9");
+    let mut from_four = boxed(&x, RAdamConfig { threshold: 4.0, beta2: 0.9, ..Default::default() });
+    let mut w = x.clone();
+    for _ in 0..50 {
+        step(&mut from_four, &mut w, &[0.5, -0.5]).unwrap();
+    }
+    assert!(w.array().iter().all(|w| w.is_finite()), "{:?}", w.array());
     assert_eq!(refused(&x, AdafactorConfig { decay_power: 0.8, ..Default::default() }), "decay_power");
     let misplaced = LionConfig { weight_decay: WeightDecay::InRule(0.1), ..Default::default() };
     assert_eq!(refused(&x, misplaced), "weight_decay");
