@@ -250,7 +250,7 @@ impl Experiment for Xor {
                     Bound::AtLeast(0.8),
                     BoundSource::Guess,
                 )
-                .baseline("eight of the first ten", report.solved_of_first_ten as f64 / 10.0)
+                .baseline("share of the first ten starts alone", report.solved_of_first_ten as f64 / 10.0)
                 .reason_if_failed(
                     "among ten starts eight are often solved by chance; most of the others end where two outputs are one half",
                 ),
