@@ -5,18 +5,11 @@
 //! $$ \frac{\partial}{\partial w} \tfrac12 a^2 = a\,\sigma'(z), \qquad
 //!    \frac{\partial}{\partial w} \bigl(-\ln(1 - a)\bigr) = a $$
 //!
+//! [`Cost`] is that of a whole network; these are its derivatives for one output.
+//!
 //! **Source**: Nielsen (2015), ch. 3, The cross-entropy cost function.
 use crate::Error;
-use crate::nielsen::sigmoid;
-
-/// What the neuron minimises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cost {
-    /// $\frac12 a^2$.
-    Quadratic,
-    /// $-\ln(1 - a)$.
-    CrossEntropy,
-}
+use crate::nielsen::{Cost, sigmoid};
 
 /// The neuron.
 #[derive(Clone, Copy, Debug, PartialEq)]

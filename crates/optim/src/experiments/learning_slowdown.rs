@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::digit_nets::{CLASSES, Digits, Draw, Loss, Net, Plan, accuracy, train};
 use super::{Data, at_least_one};
 use crate::mean_field::moments;
-use crate::saturation::{Cost, Neuron};
+use crate::nielsen::Cost;
+use crate::saturation::Neuron;
 
 /// One neuron, and a network on digits, with both costs.
 #[derive(Debug)]

@@ -4,11 +4,13 @@ use kernels::random::Key;
 use kernels::{ActivationKind, ClassLoss, Classes, DistributionLoss, activate};
 use layers::assert_close;
 use layers::testing::Golden;
+use nalgebra::vector;
 use optim::Error;
 use optim::chain::{Chain, glorot, he};
 use optim::init::{lsuv, orthogonal};
 use optim::mean_field::{MeanField, critical_weight_variance, moments};
-use optim::saturation::{Cost, Neuron};
+use optim::nielsen::Cost;
+use optim::saturation::Neuron;
 use proptest::prelude::*;
 
 fn open(name: &str) -> Golden {
@@ -67,6 +69,9 @@ fn neuron_descends_its_cost() {
         let slope = (at(start.weight + h) - at(start.weight - h)) / (2.0 * h);
         assert_close!((start.weight - moved.weight) / 1e-3, slope, 1e-8);
         assert_close!(start.bias - moved.bias, start.weight - moved.weight, 1e-12);
+        // The same number as for a network with this output.
+        let delta = cost.delta(&vector![start.output()], &vector![0.0])[0];
+        assert_close!((start.weight - moved.weight) / 1e-3, delta, 5e-12); // observed 3.4e-13
     }
 }
 
