@@ -1,6 +1,7 @@
-//! Lecture 6: examples mixed in inputs, states and parts of images; erased parts; dropped weights.
+//! Lecture 6: examples mixed in inputs, states and parts of images; erased parts; dropped weights and feature maps.
 use dfdx::prelude::*;
 use kernels::random::Key;
+use layers::prelude::{Conv2D, FeatureDropout};
 use layers::{assert_close, modules, params};
 use optim::Error;
 use optim::chain::{Batch, Chain, he};
@@ -438,4 +439,54 @@ fn what_cannot_be_mixed_is_refused() {
     assert!(matches!(cut((2, 2), &[1, 2], patch), Err(Error::LabelOutOfRange { index: 1, .. })));
     let outside = Patch { top: usize::MAX, ..patch };
     assert!(matches!(cut((2, 2), &[1, 0], outside), Err(Error::Dimension { want: 2, .. })));
+}
+
+/// Spatial dropout between two convolutions, with the masks of a key: gradients through what is kept, none through what is
+/// dropped.
+#[test]
+fn dropped_maps_have_gradients_and_keys() {
+    type Net = ((Conv2D<2, 5, 2>, modules::Tanh), FeatureDropout, Conv2D<5, 2, 2>);
+    type Images = Tensor<Rank4<3, 2, 4, 4>, f64, Cpu>;
+    let dev = Cpu::seed_from_u64(2);
+    let mut net = dev.build_module::<Net, f64>();
+    net.1 = FeatureDropout::new(0.4).with_key(Key::new(5));
+    let x: Images = Key::new(6).normal(&dev, Default::default());
+    // A clone at each call: the same call of the same key, hence the same masks.
+    let loss = |net: &<Net as BuildOnDevice<Cpu, f64>>::Built, x: &Images| {
+        net.clone().forward_mut(x.leaky_trace()).square().mean::<Rank0, _>()
+    };
+    let mut gradients = loss(&net, &x).backward();
+    let analytic = params::flatten_gradients(&net, &mut gradients).unwrap();
+    for (i, analytic) in analytic.into_iter().enumerate() {
+        let at = |h: f64| {
+            let (mut moved, mut flat) = (net.clone(), params::flatten(&net));
+            flat[i] += h;
+            params::unflatten(&mut moved, &flat).unwrap();
+            loss(&moved, &x).array()
+        };
+        assert_close!(analytic, (at(1e-6) - at(-1e-6)) / 2e-6, 1e-6, 1e-8, "parameter {i}");
+    }
+    for (i, analytic) in gradients.get(&x).as_vec().into_iter().enumerate() {
+        let at = |h: f64| {
+            let mut values = x.as_vec();
+            values[i] += h;
+            loss(&net, &dev.tensor_from_vec(values, Default::default())).array()
+        };
+        assert_close!(analytic, (at(1e-6) - at(-1e-6)) / 2e-6, 1e-6, 1e-8, "pixel {i}");
+    }
+    // The layer alone: a slope of 1 / 0.6 at every place of a map that is kept, of 0 at every place of one that is dropped.
+    let maps: Tensor<Rank4<3, 5, 3, 3>, f64, _> = Key::new(7).normal(&dev, Default::default());
+    let slopes = |key: u64| {
+        let mut layer = FeatureDropout::new(0.4).with_key(Key::new(key));
+        layer.forward_mut(maps.leaky_trace()).sum::<Rank0, _>().backward().get(&maps).as_vec()
+    };
+    let (of_five, mut kept) = (slopes(5), 0);
+    for map in of_five.chunks(9) {
+        assert!(map.iter().all(|slope| slope == &map[0]), "{map:?}");
+        assert!(map[0] == 0.0 || (map[0] - 1.0 / 0.6).abs() < 1e-15, "{map:?}");
+        kept += usize::from(map[0] > 0.0);
+    }
+    assert!((1..15).contains(&kept), "{kept} of 15: nothing dropped, or all");
+    assert_eq!(slopes(5), of_five);
+    assert_ne!(slopes(6), of_five);
 }
