@@ -15,6 +15,7 @@
 //! | [`AuxiliaryHeads`] | heads bring gradients to the bottom where the start does not |
 //! | [`GradientsThroughDepth`] | what shortcuts do to gradients before the first step |
 //! | [`ResidualDegradation`] | a deeper plain network trains worse, a residual one does not suffer so |
+//! | [`ResidualPatience`] | whether depth pays after five times as many epochs |
 //! | [`WideResiduals`] | how many wide residual networks a large learning rate loses, with whole and with scaled branches |
 //! | [`ShortcutOptions`] | zeros or projections where the shape changes: both do |
 //! | [`LabelSmoothing`] | smoothed labels stop the gap between logits where the formula says |
@@ -38,6 +39,7 @@ mod heads;
 mod ladder;
 mod moved;
 mod nuclei;
+mod patience;
 mod pretrained_lenet;
 mod rungs;
 mod saliency;
@@ -60,6 +62,7 @@ pub use heads::{AuxiliaryHeads, AuxiliaryHeadsConfig, AuxiliaryHeadsReport};
 pub use ladder::{FashionLadder, FashionLadderConfig, FashionLadderReport, SHIFT};
 pub use moved::{MovedPictures, MovedPicturesConfig, MovedPicturesReport, REACH};
 pub use nuclei::{UnetNuclei, UnetNucleiConfig, UnetNucleiReport};
+pub use patience::{ResidualPatience, ResidualPatienceConfig, ResidualPatienceReport};
 pub use pretrained_lenet::{PretrainedLenet, PretrainedLenetConfig, PretrainedLenetReport};
 pub use rungs::{NielsenLadder, NielsenLadderConfig, NielsenLadderReport};
 pub use saliency::{SaliencyMaps, SaliencyMapsConfig, SaliencyMapsReport};
@@ -85,6 +88,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<NielsenLadder>(),
         lab::entry::<AuxiliaryHeads>(),
         lab::entry::<ResidualDegradation>(),
+        lab::entry::<ResidualPatience>(),
         lab::entry::<WideResiduals>(),
         lab::entry::<ShortcutOptions>(),
         lab::entry::<GradientsThroughDepth>(),
