@@ -13,6 +13,7 @@
 //! | [`FactorisedWindows`] | two windows of 3 × 3, or a row and a column, cost less than one of 5 × 5 and read as much |
 //! | [`NielsenLadder`] | each of Nielsen's steps from dense to deep reads more digits |
 //! | [`AuxiliaryHeads`] | heads bring gradients to the bottom where the start does not |
+//! | [`NormalisedHeads`] | whether a head regularises a small network that is normalised |
 //! | [`GradientsThroughDepth`] | what shortcuts do to gradients before the first step |
 //! | [`ResidualDegradation`] | a deeper plain network trains worse, a residual one does not suffer so |
 //! | [`ResidualPatience`] | whether depth pays after five times as many epochs |
@@ -38,6 +39,7 @@ mod full_ladder;
 mod heads;
 mod ladder;
 mod moved;
+mod normalised;
 mod nuclei;
 mod patience;
 mod pretrained_lenet;
@@ -61,6 +63,7 @@ pub use full_ladder::{FullFashionLadder, FullFashionLadderConfig, FullFashionLad
 pub use heads::{AuxiliaryHeads, AuxiliaryHeadsConfig, AuxiliaryHeadsReport};
 pub use ladder::{FashionLadder, FashionLadderConfig, FashionLadderReport, SHIFT};
 pub use moved::{MovedPictures, MovedPicturesConfig, MovedPicturesReport, REACH};
+pub use normalised::{Answers, NormalisedHeads, NormalisedHeadsConfig, NormalisedHeadsReport};
 pub use nuclei::{UnetNuclei, UnetNucleiConfig, UnetNucleiReport};
 pub use patience::{ResidualPatience, ResidualPatienceConfig, ResidualPatienceReport};
 pub use pretrained_lenet::{PretrainedLenet, PretrainedLenetConfig, PretrainedLenetReport};
@@ -87,6 +90,7 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<FactorisedWindows>(),
         lab::entry::<NielsenLadder>(),
         lab::entry::<AuxiliaryHeads>(),
+        lab::entry::<NormalisedHeads>(),
         lab::entry::<ResidualDegradation>(),
         lab::entry::<ResidualPatience>(),
         lab::entry::<WideResiduals>(),
