@@ -40,6 +40,8 @@
 //! | 6 | [`MemorisingWithDropout`] | dropout lets digits pass and hinders learning noise by heart |
 //! | 6 | [`RegulariserLeague`] | what helps on 500 digits, and what does not |
 //! | 6 | [`MasksAndMixtures`] | DropConnect, manifold mixup, CutMix, random erasing beside what they change |
+//! | 6 | [`DroppedMaps`] | votes hear a dropped map, not single activations, since neighbours say the same |
+//! | 6 | [`Bagging`] | what errors have in common is what no ensemble takes away |
 //! | 6 | [`SparseCodes`] | sparse codes and sparse weights are two things |
 //! | 6 | [`FewLabels`] | what a thousand digits without labels add to a hundred with |
 //! | 6 | [`SharedWeights`] | two tasks with few examples, apart and together |
@@ -79,6 +81,7 @@
 mod adam_counterexample;
 mod adaptive_generalisation;
 mod architecture_atlas;
+mod bagging;
 mod batch_norm_rates;
 mod batch_sizes;
 mod bayesian_line;
@@ -95,6 +98,7 @@ mod diabetes_validation;
 mod digit_nets;
 mod dimensionality;
 mod dropout_equalises;
+mod dropped_maps;
 mod dying_relu;
 mod few_bits;
 mod few_labels;
@@ -160,6 +164,7 @@ pub use adaptive_generalisation::{
     AdaptiveGeneralisation, AdaptiveGeneralisationConfig, AdaptiveGeneralisationReport,
 };
 pub use architecture_atlas::{ArchitectureAtlas, ArchitectureAtlasConfig, ArchitectureAtlasReport};
+pub use bagging::{Bagging, BaggingConfig, BaggingReport};
 pub use batch_norm_rates::{BatchNormRates, BatchNormRatesConfig, BatchNormRatesReport};
 pub use batch_sizes::{BatchSizes, BatchSizesConfig, BatchSizesReport};
 pub use bayesian_line::{BayesianLine, BayesianLineConfig, BayesianLineReport};
@@ -175,6 +180,7 @@ pub use depth_and_shortcuts::{DepthAndShortcuts, DepthAndShortcutsConfig, DepthA
 pub use diabetes_validation::{DiabetesValidation, DiabetesValidationConfig, DiabetesValidationReport};
 pub use dimensionality::{Dimensionality, DimensionalityConfig, DimensionalityReport};
 pub use dropout_equalises::{DropoutEqualises, DropoutEqualisesConfig, DropoutEqualisesReport};
+pub use dropped_maps::{DroppedMaps, DroppedMapsConfig, DroppedMapsReport};
 pub use dying_relu::{DyingRelu, DyingReluConfig, DyingReluReport};
 pub use few_bits::{FewBits, FewBitsConfig, FewBitsReport};
 pub use few_labels::{FewLabels, FewLabelsConfig, FewLabelsReport};
@@ -287,6 +293,8 @@ pub fn experiments() -> Vec<lab::Entry> {
         lab::entry::<MemorisingWithDropout>(),
         lab::entry::<RegulariserLeague>(),
         lab::entry::<MasksAndMixtures>(),
+        lab::entry::<DroppedMaps>(),
+        lab::entry::<Bagging>(),
         lab::entry::<SparseCodes>(),
         lab::entry::<FewLabels>(),
         lab::entry::<SharedWeights>(),

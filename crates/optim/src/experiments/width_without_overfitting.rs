@@ -1,4 +1,13 @@
 //! More hidden units than examples, no regulariser, and still fewer errors.
+//!
+//! **Deviations.** From the paper, which trains on tens of thousands of images of MNIST and of CIFAR-10, shrunk to 100
+//! pixels, with up to 4096 units and a step and a momentum that change from pass to pass: 1000 digits of 784 pixels, so few
+//! that 16 units fit all of them; up to 1024 units; a constant step and momentum; a run ends when the mean loss of a pass
+//! is below 0.005 nats, or after 80 passes. The effect has the sign that it has there, and sets in earlier. From a pilot in
+//! PyTorch with the same sizes and epochs: the start is He's, where PyTorch draws smaller weights. Hence two differences of
+//! which no claim is made. With 4 hidden units some runs lose rectifiers for good, and far more training images are misread
+//! than the 2.8 % of the pilot; and $\sqrt{\sum w^2}$ grows with the width, because that of He's start does: its expected
+//! square is $2(H + 10)$, and the steps add little to it. The pilot expected it to fall or to stay.
 
 use kernels::ActivationKind;
 use lab::{
@@ -84,6 +93,9 @@ pub struct WidthWithoutOverfittingReport {
     pub gain: Measured,
     /// Largest training error, in percent, of a network with 16 hidden units or more.
     pub train_error: Measured,
+    /// $\phi_2$ over the margin: the widest network's over that of 16 hidden units, seed by seed; none where one of them
+    /// misreads a training image.
+    pub norm_ratio: Option<Measured>,
     /// Parameters of the widest network over training images.
     pub parameters_per_image: f64,
     /// The widths as a table.
@@ -104,6 +116,12 @@ pub struct Width {
     pub train_error: Measured,
     /// $\phi_2$ of the weights, over seeds.
     pub path_norm: Measured,
+    /// The smallest margin of a training image, over seeds: the vote for its class less the largest other. Below 0 where an
+    /// image is misread.
+    pub margin: Measured,
+    /// $\phi_2$ over that margin, over seeds: a measure that does not change when all votes are doubled. None where some run
+    /// misreads a training image.
+    pub norm_over_margin: Option<Measured>,
     /// $\sqrt{\sum w^2}$, over seeds.
     pub norm: Measured,
 }
@@ -124,6 +142,7 @@ impl Experiment for WidthWithoutOverfitting {
             include_str!("width_without_overfitting.rs"),
             include_str!("digit_nets.rs"),
             include_str!("../chain.rs"),
+            include_str!("../regularize/path_norm.rs"),
         ],
     };
 
@@ -133,7 +152,7 @@ impl Experiment for WidthWithoutOverfitting {
             Plan { epochs: config.epochs, batch: 50, learning_rate: 0.05, momentum: 0.9, weight_decay: 0.0 };
         let seeds = lab.seeds(config.seeds);
         let hidden: Vec<usize> = (1..=config.powers as u32).map(|power| 4_usize.pow(power)).collect();
-        let (mut widths, mut tests) = (Vec::new(), Vec::new());
+        let (mut widths, mut tests, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for (done, &hidden) in hidden.iter().enumerate() {
             let mut rows = Vec::new();
             for (run, &seed) in seeds.iter().enumerate() {
@@ -148,9 +167,18 @@ impl Experiment for WidthWithoutOverfitting {
                 let matrices = net.matrices();
                 let norm = matrices.iter().map(|w| w.norm_squared()).sum::<f64>().sqrt();
                 let phi = path_norm(&matrices, 2.0).map_err(lab::Error::unit)?;
-                rows.push([100.0 - accuracy(&net, &test)?, 100.0 - accuracy(&net, &train)?, phi, norm]);
+                let margin = smallest_margin(&net, &train);
+                rows.push([
+                    100.0 - accuracy(&net, &test)?,
+                    100.0 - accuracy(&net, &train)?,
+                    phi,
+                    norm,
+                    margin,
+                    phi / margin,
+                ]);
             }
             let over = |which: usize| Measured::over(&rows.iter().map(|row| row[which]).collect::<Vec<_>>());
+            let reads_all = rows.iter().all(|row| row[4] > 0.0);
             widths.push(Width {
                 hidden,
                 parameters: (train.features + 1) * hidden + (hidden + 1) * CLASSES,
@@ -158,22 +186,38 @@ impl Experiment for WidthWithoutOverfitting {
                 train_error: over(1),
                 path_norm: over(2),
                 norm: over(3),
+                margin: over(4),
+                norm_over_margin: reads_all.then(|| over(5)),
             });
             tests.push(rows.iter().map(|row| row[0]).collect::<Vec<_>>());
+            ratios.push(rows.iter().map(|row| row[5]).collect::<Vec<_>>());
         }
         let last = widths.len() - 1;
         let gain: Vec<f64> = tests[1].iter().zip(&tests[last]).map(|(narrow, wide)| narrow - wide).collect();
+        let both_read = widths[1].norm_over_margin.and(widths[last].norm_over_margin).is_some();
+        let ratio: Vec<f64> =
+            ratios[1].iter().zip(&ratios[last]).map(|(narrow, wide)| wide / narrow).collect();
         let worst = widths[1..].iter().map(|w| w.train_error).max_by(|a, b| a.mean.total_cmp(&b.mean));
-        let mut table =
-            Table::new(["hidden units", "parameters", "training error, %", "test error, %", "φ₂", "√Σw²"]);
+        let mut table = Table::new([
+            "hidden units",
+            "parameters",
+            "training error, %",
+            "test error, %",
+            "√Σw²",
+            "φ₂",
+            "smallest margin",
+            "φ₂ over margin",
+        ]);
         for width in &widths {
             table.row([
                 width.hidden.to_string(),
                 width.parameters.to_string(),
                 width.train_error.to_string(),
                 width.test_error.to_string(),
-                width.path_norm.to_string(),
                 width.norm.to_string(),
+                width.path_norm.to_string(),
+                width.margin.to_string(),
+                width.norm_over_margin.map_or_else(|| "–".to_owned(), |ratio| ratio.to_string()),
             ]);
         }
         Ok(WidthWithoutOverfittingReport {
@@ -182,6 +226,7 @@ impl Experiment for WidthWithoutOverfitting {
             data: config.data,
             gain: Measured::over(&gain),
             train_error: worst.unwrap_or(widths[last].train_error),
+            norm_ratio: both_read.then(|| Measured::over(&ratio)),
             parameters_per_image: widths[last].parameters as f64 / train.len() as f64,
             widths,
             table,
@@ -190,7 +235,22 @@ impl Experiment for WidthWithoutOverfitting {
 
     fn checks(report: &Self::Report) -> Vec<Check> {
         let narrow = &report.widths[1];
-        vec![
+        let falls = report.norm_ratio.map(|ratio| {
+            Check::new(
+                "path-norm-over-margin-falls",
+                "path norm over the smallest margin: that of the widest network over that of 16 hidden units",
+                ratio,
+                // What was expected before the first run: that it falls or stays.
+                Bound::AtMost(1.0),
+                BoundSource::Text,
+            )
+            .baseline(
+                "path norm over margin with 16 hidden units",
+                narrow.norm_over_margin.map_or(f64::NAN, |norm| norm.mean),
+            )
+            .reason_if_failed("margins at which training stops differ more than the norms do")
+        });
+        let mut checks = vec![
             // Pilot in PyTorch, 3 seeds: 12.85 ± 0.27 % at 16 units, 11.47 ± 0.08 % at 1024. On the small digits: pilot
             // of this code with other seeds.
             Check::new(
@@ -214,7 +274,9 @@ impl Experiment for WidthWithoutOverfitting {
             )
             .baseline("4 hidden units", report.widths[0].train_error.mean)
             .reason_if_failed("too few epochs: then a wider network may be better because it fits faster"),
-        ]
+        ];
+        checks.extend(falls);
+        checks
     }
 
     fn figures(report: &Self::Report) -> Vec<Figure> {
@@ -240,4 +302,14 @@ impl Experiment for WidthWithoutOverfitting {
                 .line(Line::new("training", points(|w| w.train_error)).band(band(|w| w.train_error))),
         )]
     }
+}
+
+/// The least lead of the right class over the others.
+fn smallest_margin(net: &Net, set: &Digits) -> f64 {
+    let votes = dfdx::nn::Module::forward(net, set.whole()).as_vec();
+    let lead = |(votes, &label): (&[f32], &usize)| {
+        let others = votes.iter().enumerate().filter(|(class, _)| *class != label).map(|(_, &vote)| vote);
+        f64::from(votes[label] - others.fold(f32::NEG_INFINITY, f32::max))
+    };
+    votes.chunks(CLASSES).zip(&set.labels).map(lead).fold(f64::INFINITY, f64::min)
 }

@@ -14,7 +14,7 @@
 //! | one network for several tasks | [`multitask`] |
 //! | to learn from examples without labels | [`semi_supervised`] |
 //! | soft labels, robust losses | `layers::losses` |
-//! | several models | [`ensemble`] |
+//! | several models, resamples | [`ensemble`] |
 //! | robustness against small changes | [`adversarial`], [`tangent`]; `layers::gradient_penalty` |
 //! | a measure of size that rescaling does not change, and descent on it | [`path_norm`] |
 //! | to see memorisation happen | [`memorization`] |

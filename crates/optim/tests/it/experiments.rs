@@ -1,18 +1,18 @@
 //! The quick version of each experiment: it runs in seconds, its claims hold, its figures can be drawn.
 use lab::{Check, Experiment, ExperimentConfig, Lab};
 use optim::experiments::{
-    AdamCounterexample, AdaptiveGeneralisation, ArchitectureAtlas, BatchNormRates, BatchSizes, BayesianLine,
-    BiasVariance, BlurredCost, Calibration, Checkpointing, ClassicalLearners, Conditioning,
+    AdamCounterexample, AdaptiveGeneralisation, ArchitectureAtlas, Bagging, BatchNormRates, BatchSizes,
+    BayesianLine, BiasVariance, BlurredCost, Calibration, Checkpointing, ClassicalLearners, Conditioning,
     CountedLabellings, DenseAndFixup, DepthAndShortcuts, DiabetesValidation, Dimensionality,
-    DropoutEqualises, DyingRelu, FewBits, FewLabels, GradientClipping, GradientNoise, GradientNorms,
-    HeadStarts, HeavyDamping, HessianBulk, HessianProducts, HyperparameterSearch, KroneckerFactors,
-    LabelNoise, LearningRateRange, LearningRateSchedules, LearningSlowdown, LeastVariance, LongSums,
-    LossBand, LossShapes, MasksAndMixtures, Memorisation, MixtureDensity, NewtonRelatives, NielsenDigits,
-    NoFreeLunch, OneMatrix, OptimizerPaths, OptimizerRace, PathDescent, PerceptronBound, PermutedCopies,
-    PriceOfABound, RareRows, RectifiedPairs, RegulariserLeague, ReverseMode, RuleLeague, SaddleEscape,
-    SecondOrderDigits, SgdRates, SharedWeights, SharpnessAware, SparseCodes, SparseStart, SpinGlass,
-    StartAtDepth, ValuesOrGraph, VarianceReduction, WarmRestarts, WeightDecayMap, WidthWithoutOverfitting,
-    Xor,
+    DropoutEqualises, DroppedMaps, DyingRelu, FewBits, FewLabels, GradientClipping, GradientNoise,
+    GradientNorms, HeadStarts, HeavyDamping, HessianBulk, HessianProducts, HyperparameterSearch,
+    KroneckerFactors, LabelNoise, LearningRateRange, LearningRateSchedules, LearningSlowdown, LeastVariance,
+    LongSums, LossBand, LossShapes, MasksAndMixtures, Memorisation, MixtureDensity, NewtonRelatives,
+    NielsenDigits, NoFreeLunch, OneMatrix, OptimizerPaths, OptimizerRace, PathDescent, PerceptronBound,
+    PermutedCopies, PriceOfABound, RareRows, RectifiedPairs, RegulariserLeague, ReverseMode, RuleLeague,
+    SaddleEscape, SecondOrderDigits, SgdRates, SharedWeights, SharpnessAware, SparseCodes, SparseStart,
+    SpinGlass, StartAtDepth, ValuesOrGraph, VarianceReduction, WarmRestarts, WeightDecayMap,
+    WidthWithoutOverfitting, Xor,
 };
 
 fn quick<X: Experiment>() -> X::Report {
@@ -86,6 +86,14 @@ fn dropout_equalises() {
 fn width_without_overfitting() {
     let report = quick::<WidthWithoutOverfitting>();
     assert!(report.widths.windows(2).all(|pair| pair[1].parameters > pair[0].parameters));
+    // A margin is positive where all images are read, and only there is there a ratio.
+    for width in &report.widths {
+        assert_eq!(width.norm_over_margin.is_some(), width.train_error.mean == 0.0, "{width:?}");
+        assert!(
+            width.norm_over_margin.is_none_or(|ratio| ratio.mean > 0.0 && width.margin.mean > 0.0),
+            "{width:?}"
+        );
+    }
 }
 
 #[test]
@@ -505,6 +513,35 @@ fn masks_and_mixtures() {
     assert!(report.methods[0].gain.mean == 0.0 && report.methods[0].gain.sd == 0.0);
     let [mean, drawn] = [7, 8].map(|i| report.methods[i].error.mean);
     assert!((report.drawn_over_mean.mean - (mean - drawn)).abs() < 1e-9);
+}
+
+#[test]
+fn dropped_maps() {
+    let report = quick::<DroppedMaps>();
+    assert_eq!((report.networks.len(), report.pictures.len()), (3, 3));
+    assert!(report.networks[0].gain.mean == 0.0 && report.networks[0].gain.sd == 0.0);
+    let [as_is, single, whole] = &report.pictures[..] else { panic!("three rows") };
+    for (kept, map) in [single, whole].into_iter().flat_map(|row| row.iter().zip(as_is)) {
+        assert!(*kept == 0.0 || (kept - 2.0 * map).abs() <= 2e-3, "{kept} of {map}");
+    }
+    let places = 12 * 12;
+    for (map, kept) in whole.chunks(places).zip(as_is.chunks(places)) {
+        let is_dropped = map.iter().all(|a| *a == 0.0);
+        assert!(is_dropped || map.iter().zip(kept).all(|(a, b)| *a > 0.0 || *b < 2e-3), "a map in part");
+    }
+}
+
+#[test]
+fn bagging() {
+    let report = quick::<Bagging>();
+    assert!(!report.is_full && (report.seen.mean - (1.0 - (-1.0_f64).exp())).abs() < 0.1, "{report:?}");
+    for kind in &report.kinds {
+        // One model has the squared error v; for all models the formula is an identity.
+        let (first, last) = (kind.formula[0], report.members - 1);
+        assert!((first - kind.variance.mean).abs() < 1e-12, "{kind:?}");
+        assert!((kind.formula[last] - kind.squared[last].mean).abs() < 1e-9, "{kind:?}");
+        assert!(kind.covariance.mean < kind.variance.mean, "{kind:?}");
+    }
 }
 
 #[test]

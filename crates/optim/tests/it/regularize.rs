@@ -13,14 +13,15 @@ use optim::regularize::dropout_theory::{
     equalize, expected_loss_enumerated, optimum, plain_loss, regularizer, tied_optimum, unit_products,
 };
 use optim::regularize::early_stop::{Better, EarlyStopping};
+use optim::regularize::ensemble::{self, ErrorMoments};
 use optim::regularize::memorization::{
     Lass, Run, critical_sample_ratio, direct_sensitivity, unrolled_sensitivity,
 };
+use optim::regularize::mixup;
 use optim::regularize::noise::{disturb_labels, max_norm, with_noisy_weights};
 use optim::regularize::path_norm::{PathSgd, balance, path_gammas, path_norm, rescale};
 use optim::regularize::penalty::{Filter, Penalty};
 use optim::regularize::tangent::tangent_penalty;
-use optim::regularize::{ensemble, mixup};
 use proptest::prelude::*;
 use rand::Rng;
 use rand_distr::StandardNormal;
@@ -647,6 +648,21 @@ fn means_of_models() {
     let want = ensemble::variance_of_mean(k, 1.0, 0.3).unwrap();
     let error = want * (2.0 / draws as f64).sqrt();
     assert!((squares / draws as f64 - want).abs() < 4.0 * error);
+    // Measured moments: the mean of all models is an identity, that of three of six holds on average over all twenty choices.
+    let errors: Vec<Vec<f64>> =
+        (0..6).map(|_| (0..50).map(|_| 0.4 + rng.sample::<f64, _>(StandardNormal)).collect()).collect();
+    let moments = ErrorMoments::of(&errors).unwrap();
+    let square_of_mean = |which: &[usize]| {
+        let at = |i: usize| which.iter().map(|&model| errors[model][i]).sum::<f64>() / which.len() as f64;
+        (0..50).map(|i| at(i).powi(2)).sum::<f64>() / 50.0
+    };
+    assert_close!(moments.of_mean(6).unwrap(), square_of_mean(&[0, 1, 2, 3, 4, 5]), 1e-13);
+    let threes = (0..6).flat_map(|a| (0..a).flat_map(move |b| (0..b).map(move |c| [a, b, c])));
+    let squares: Vec<f64> = threes.map(|which| square_of_mean(&which)).collect();
+    assert_eq!(squares.len(), 20);
+    assert_close!(moments.of_mean(3).unwrap(), squares.iter().sum::<f64>() / 20.0, 1e-13);
+    let equal = ErrorMoments::of(&vec![errors[0].clone(); 3]).unwrap();
+    assert_close!(equal.of_mean(1000).unwrap(), equal.variance, 1e-13); // equal models: nothing is gained
     let chosen = ensemble::bootstrap(10_000, &mut rng);
     let mut distinct = chosen.clone();
     distinct.sort_unstable();
@@ -679,6 +695,10 @@ fn bad_values_are_refused() {
     assert!(hyper(EarlyStopping::try_new(Better::Lower, 0, 0.0).unwrap_err()));
     assert!(hyper(mixup::share(0.0, &mut Key::new(0).rng()).unwrap_err()));
     assert!(hyper(ensemble::variance_of_mean(0, 1.0, 0.0).unwrap_err()));
+    assert!(hyper(ErrorMoments::of(&[vec![1.0]]).unwrap_err()));
+    assert!(matches!(ErrorMoments::of(&[vec![], vec![]]), Err(Error::Empty { .. })));
+    let ragged = ErrorMoments::of(&[vec![1.0], vec![1.0, 2.0]]);
+    assert!(matches!(ragged, Err(Error::Dimension { got: 2, want: 1, .. })));
     assert!(hyper(monte_carlo(1, |_| vec![]).unwrap_err()));
     let dev = Cpu::default();
     assert!(matches!(
