@@ -419,7 +419,7 @@ mod tests {
         // Stripes: beside each other in a row alike, in a column opposite; as many pairs of both, not quite of equal means.
         let striped: Vec<f64> = (0..SIDE * SIDE).map(|place| (place / SIDE % 2) as f64).collect();
         let checkered: Vec<f64> = (0..SIDE * SIDE).map(|place| ((place / SIDE + place) % 2) as f64).collect();
-        assert!(beside_each_other(&[striped.clone()]).abs() < 0.01);
+        assert!(beside_each_other(std::slice::from_ref(&striped)).abs() < 0.01);
         assert!((beside_each_other(&[checkered.clone(), vec![0.0; SIDE * SIDE]]) + 1.0).abs() < 1e-12);
         assert!(at_the_same_place(&[striped.clone(), checkered]).abs() < 1e-12);
         let opposite = striped.iter().map(|a| 1.0 - a).collect();
