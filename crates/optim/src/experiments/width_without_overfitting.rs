@@ -205,7 +205,6 @@ impl Experiment for WidthWithoutOverfitting {
             "test error, %",
             "√Σw²",
             "φ₂",
-            "smallest margin",
             "φ₂ over margin",
         ]);
         for width in &widths {
@@ -216,7 +215,6 @@ impl Experiment for WidthWithoutOverfitting {
                 width.test_error.to_string(),
                 width.norm.to_string(),
                 width.path_norm.to_string(),
-                width.margin.to_string(),
                 width.norm_over_margin.map_or_else(|| "–".to_owned(), |ratio| ratio.to_string()),
             ]);
         }
