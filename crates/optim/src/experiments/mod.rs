@@ -180,7 +180,7 @@ pub use depth_and_shortcuts::{DepthAndShortcuts, DepthAndShortcutsConfig, DepthA
 pub use diabetes_validation::{DiabetesValidation, DiabetesValidationConfig, DiabetesValidationReport};
 pub use dimensionality::{Dimensionality, DimensionalityConfig, DimensionalityReport};
 pub use dropout_equalises::{DropoutEqualises, DropoutEqualisesConfig, DropoutEqualisesReport};
-pub use dropped_maps::{DroppedMaps, DroppedMapsConfig, DroppedMapsReport};
+pub use dropped_maps::{DroppedMaps, DroppedMapsConfig, DroppedMapsReport, SHOWN as DROPPED_MAPS_SHOWN};
 pub use dying_relu::{DyingRelu, DyingReluConfig, DyingReluReport};
 pub use few_bits::{FewBits, FewBitsConfig, FewBitsReport};
 pub use few_labels::{FewLabels, FewLabelsConfig, FewLabelsReport};
