@@ -87,7 +87,7 @@ fn run_one(house: &House, entry: &Entry, matches: &ArgMatches, out: &mut dyn Wri
         let flags = typed(matches, &[more, &ids].concat());
         ["cargo xtask run".to_string(), name.to_string()]
             .into_iter()
-            .chain(flags)
+            .chain(flags.iter().map(|word| quoted(word)))
             .collect::<Vec<_>>()
             .join(" ")
     };
@@ -118,7 +118,10 @@ fn run_one(house: &House, entry: &Entry, matches: &ArgMatches, out: &mut dyn Wri
     Ok(if result.holds() { OK } else { FAILED })
 }
 
-/// The flags among `ids` that were typed, as they would be typed again.
+/// Those that take no value.
+const SWITCHES: &[&str] = &["quick", "fresh"];
+
+/// The flags among `ids` that were typed, each with its value, as a program gets them.
 fn typed(matches: &ArgMatches, ids: &[&str]) -> Vec<String> {
     let mut words = Vec::new();
     for id in ids {
@@ -126,8 +129,11 @@ fn typed(matches: &ArgMatches, ids: &[&str]) -> Vec<String> {
             continue;
         }
         words.push(format!("--{}", id.replace('_', "-")));
-        let values = matches.get_raw(id).into_iter().flatten().map(|value| value.to_string_lossy());
-        words.extend(values.map(|value| quoted(&value)));
+        if SWITCHES.contains(id) {
+            continue;
+        }
+        let values = matches.get_raw(id).into_iter().flatten();
+        words.extend(values.map(|value| value.to_string_lossy().into_owned()));
     }
     words
 }

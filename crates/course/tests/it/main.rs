@@ -109,7 +109,12 @@ fn house() -> tempfile::TempDir {
 }
 
 fn course(house: &Path, arguments: &str) -> (Result<u8, Error>, String) {
-    let arguments: Vec<_> = arguments.split_whitespace().map(Into::into).collect();
+    course_with(house, arguments.split_whitespace().map(String::from))
+}
+
+/// The same with arguments that may hold spaces.
+fn course_with(house: &Path, arguments: impl IntoIterator<Item = String>) -> (Result<u8, Error>, String) {
+    let arguments: Vec<_> = arguments.into_iter().map(Into::into).collect();
     let mut out = Vec::new();
     let code = course::execute(&units(), house, &arguments, &mut out);
     (code, String::from_utf8(out).unwrap())
@@ -191,6 +196,26 @@ fn changed_sources_make_a_result_stale_and_due() {
     assert!(text.contains("STALE"), "{text}");
     assert_eq!(code(&course(house.path(), "run --missing").0), 0);
     assert_eq!(code(&course(house.path(), "claims --check").0), 0);
+}
+
+/// What is typed once holds for each experiment of a unit; a result names a command that can be typed again.
+#[test]
+fn a_unit_takes_the_flags_of_one() {
+    let house = house();
+    let out = house.path().join("a folder");
+    let arguments = ["run", "--unit", "walks", "--quick", "--fresh", "--seed", "3", "--out"];
+    let arguments = arguments.map(String::from).into_iter().chain([out.display().to_string()]);
+    let done = course_with(house.path(), arguments);
+    assert_eq!(code(&done.0), 0, "{}", done.1);
+    let result = std::fs::read_to_string(out.join("random-walk.json")).unwrap();
+    let result: lab::ResultFile = serde_json::from_str(&result).unwrap();
+    assert!(
+        result.quick && result.command == "cargo xtask run random-walk --quick --seed 3",
+        "{}",
+        result.command
+    );
+    let again = result.command.strip_prefix("cargo xtask ").unwrap();
+    assert_eq!(code(&course(house.path(), again).0), 0, "{again}");
 }
 
 #[test]
