@@ -16,6 +16,10 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::time::Instant;
 
+/// Steps after which the device's cache is emptied. A batch comes from the data and not from the cache, but enters it when
+/// its tensor is dropped: without this a run would keep every batch that it has seen.
+const STEPS_PER_TIDYING: u64 = 64;
+
 /// What a [`Trainer`] minimises and watches. A closure with the signature of [`loss`](Self::loss) is one.
 pub trait Objective<M, E: Real, D: Device<E>, B: BatchSize = usize> {
     /// The loss of one batch, a mean over its rows, on the tape that begins with `gradients`: trace the input
@@ -190,7 +194,7 @@ impl<'a, B: BatchSize> Trainer<'a, B> {
             Unused::CountAsZero => model.alloc_grads(),
         };
         let mut is_first = self.unused == Unused::Refuse;
-        let mut has_cache = false;
+        let (mut has_cache, mut untidied) = (false, 0);
         while state.epoch < self.epochs {
             for batch in self.batches.epoch(state.epoch).skip(state.batch as usize) {
                 if let Some(schedule) = &self.schedule {
@@ -201,6 +205,11 @@ impl<'a, B: BatchSize> Trainer<'a, B> {
                     // The first loss shows the device; from now on it uses its buffers again.
                     loss.device().try_enable_cache().map_err(DeviceError::new).map_err(StepError::from)?;
                     has_cache = true;
+                }
+                untidied += 1;
+                if untidied == STEPS_PER_TIDYING {
+                    loss.device().try_empty_cache().map_err(DeviceError::new).map_err(StepError::from)?;
+                    untidied = 0;
                 }
                 let value = loss.as_vec()[0].as_f64();
                 let (part, step) = (self.part.as_str(), state.step);

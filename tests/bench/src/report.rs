@@ -31,9 +31,6 @@ const LEAST_MATRIX: f64 = 5.0;
 /// A peer with fewer cases in a group has no column, which a page has no room for: the figure and the checks show it.
 const LEAST_CASES: usize = 3;
 
-/// Peaks below this are the allocator's and the threads' and say nothing about a case.
-const LEAST_PEAK: u64 = 4 << 20;
-
 /// How the run was made.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
@@ -491,11 +488,11 @@ impl Report {
         }
         let peaks = self.of(group).into_iter().filter_map(|measured| {
             let [ours, torch] = [OURS, TORCH].map(|side| measured.side(side).map(|timed| timed.peak_bytes));
-            let (ours, torch) = (ours?, torch?.max(LEAST_PEAK));
+            let (ours, torch) = (ours?, torch?.max(1));
             Some(ours as f64 / torch as f64)
         });
         let peaks: Vec<f64> = peaks.collect();
-        if group == Group::Steps && !peaks.is_empty() {
+        if has_figure(group) && !peaks.is_empty() {
             let most = peaks.iter().copied().fold(0.0, f64::max);
             let claim = "our peak memory over PyTorch's in the worst case".to_owned();
             check(

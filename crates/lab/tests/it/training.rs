@@ -429,3 +429,23 @@ fn an_unused_tensor_is_named_unless_it_is_frozen_on_purpose() {
     assert!(error.contains("0.weight") && error.contains("0.bias") && !error.contains("1.weight"), "{error}");
     run(Unused::CountAsZero).unwrap();
 }
+
+/// A run keeps no more batches than pass between two times that the cache is emptied. dfdx does not tell what it holds;
+/// its text for debugging names every entry.
+#[test]
+fn memory_does_not_grow_with_the_steps() {
+    let (mut model, mut optimizer) = built(0);
+    let mut digits = Digits::new(Pace::Full);
+    let mut entries = Vec::new();
+    let objective = |model: &mut Built, batch: &Vec<usize>, key: Key, gradients: Gradients<f32, Cpu>| {
+        entries.push(format!("{:?}", digits.dev).matches("BytesPtr").count());
+        digits.loss(model, batch, key, gradients)
+    };
+    let trainer = Trainer::new("net", 12, Batches::new(TRAIN, BATCH, 0), Seed::from(0).key("steps"));
+    let mut lab = Lab::quiet();
+    trainer.run(&mut lab, &mut model, &mut optimizer, &mut { objective }).unwrap();
+    let most = |steps: &[usize]| steps.iter().copied().max().unwrap();
+    let (early, late) = entries.split_at(entries.len() / 2);
+    assert!(entries.len() == 12 * 32 && most(early) > 64, "batches enter the cache: {}", most(early));
+    assert!(most(late) <= most(early) + 8, "{} entries early, {} late", most(early), most(late));
+}

@@ -1,7 +1,10 @@
 //! The loop that answers commands.
 use crate::memory;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, BufWriter, Write};
 use std::time::Instant;
+
+/// Repetitions whose seconds have a place before a case is prepared, so that they are no part of its memory.
+const PLACES: usize = 4096;
 
 /// A case that is ready to be timed.
 pub struct Case {
@@ -34,19 +37,22 @@ pub struct Side<'a> {
 ///
 /// # Errors
 /// When `input` cannot be read or `output` not be written.
-pub fn serve(side: Side<'_>, input: impl BufRead, mut output: impl Write) -> std::io::Result<()> {
+pub fn serve(side: Side<'_>, input: impl BufRead, output: impl Write) -> std::io::Result<()> {
     let mut case: Option<Case> = None;
     let mut before = 0;
+    let mut output = BufWriter::new(output);
+    let mut seconds = vec![1.0_f64; PLACES]; // not 0: pages of zeros would be taken when they are first written
     for line in input.lines() {
         let line = line?;
         let (command, argument) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
-        let answer = match (command, &mut case) {
+        match (command, &mut case) {
             ("about", _) => {
                 let Side { name, version, threads, .. } = side;
-                format!("about name={name} version={version} threads={threads}")
+                write!(output, "about name={name} version={version} threads={threads}")?;
             }
             ("cases", _) => {
-                side.cases.iter().fold(String::from("cases"), |text, (name, _)| text + " " + name)
+                write!(output, "cases")?;
+                side.cases.iter().try_for_each(|(name, _)| write!(output, " {name}"))?;
             }
             ("case", _) => match side.cases.iter().find(|(name, _)| name == argument) {
                 Some((name, prepare)) => {
@@ -56,39 +62,38 @@ pub fn serve(side: Side<'_>, input: impl BufRead, mut output: impl Write) -> std
                     // The message of a panic goes to standard error; the other cases can still be served.
                     match std::panic::catch_unwind(|| prepare(name)) {
                         Ok(made) => {
-                            let values = made.values.iter();
-                            let answer =
-                                values.fold("values".into(), |text, (key, v)| format!("{text} {key}={v:?}"));
+                            write!(output, "values")?;
+                            made.values.iter().try_for_each(|(key, v)| write!(output, " {key}={v:?}"))?;
                             case = Some(made);
-                            answer
                         }
-                        Err(_) => "error it panicked when it was prepared".into(),
+                        Err(_) => write!(output, "error it panicked when it was prepared")?,
                     }
                 }
-                None => "absent".into(),
+                None => write!(output, "absent")?,
             },
             ("run", Some(case)) => match argument.parse::<usize>() {
                 Ok(times) => {
-                    let seconds = (0..times).map(|_| {
+                    seconds.clear();
+                    // All are measured before any is written down.
+                    seconds.extend((0..times).map(|_| {
                         let start = Instant::now();
                         (case.run)();
                         start.elapsed().as_secs_f64()
-                    });
-                    // All are measured before any is written down.
-                    let seconds: Vec<f64> = seconds.collect();
-                    seconds.iter().fold("seconds".into(), |text, s| format!("{text} {s:.9}"))
+                    }));
+                    write!(output, "seconds")?;
+                    seconds.iter().try_for_each(|s| write!(output, " {s:.9}"))?;
                 }
-                Err(_) => format!("error `run` needs a number, got `{argument}`"),
+                Err(_) => write!(output, "error `run` needs a number, got `{argument}`")?,
             },
-            ("memory", _) => format!("peak {}", memory::peak_above(before)),
+            ("memory", _) => write!(output, "peak {}", memory::peak_above(before))?,
             ("drop", _) => {
                 case = None;
-                "dropped".into()
+                write!(output, "dropped")?;
             }
-            ("run", None) => "error there is no case to run".into(),
-            _ => format!("error unknown command `{command}`"),
-        };
-        writeln!(output, "{answer}")?;
+            ("run", None) => write!(output, "error there is no case to run")?,
+            _ => write!(output, "error unknown command `{command}`")?,
+        }
+        writeln!(output)?;
         output.flush()?;
     }
     Ok(())

@@ -61,7 +61,7 @@ const CG_STEPS: usize = 32;
 
 /// Conjugate gradients in double precision for $Ax = b$ with $A = GG^\top/n + I/10$, from zero.
 fn conjugate_gradients<const N: usize>() -> Case {
-    let device = super::device();
+    let device = Cpu::default(); // without a cache: it would keep the vector of every product
     let doubles = |seed, n| data::uniform(seed, n, 1.0).into_iter().map(f64::from).collect::<Vec<_>>();
     let factor: Tensor<Rank2<N, N>, f64, Cpu> = device.tensor_from_vec(doubles(1, N * N), Default::default());
     let mut elements = (kernels::gram(factor) / N as f64).as_vec();
