@@ -237,9 +237,9 @@ impl<E: Real> Unit for Raw<E> {
     const ONE: Self = Self(MaybeUninit::uninit());
 }
 
-/// Buffers of a thread after which [`buffer`] empties the cache: 16 kB of empty entries by then. A prime, so
+/// Buffers of a thread after which [`buffer`] empties the cache: 8 kB of empty entries by then. A prime, so
 /// that devices which are used in turns each have theirs.
-const BUFFERS_PER_TIDYING: usize = 2039;
+const BUFFERS_PER_TIDYING: usize = 1021;
 
 /// `n` elements from dfdx's cache, without the pass that zeroes them: 137 µs per million f32. The caller must write
 /// every one before any is read; with debug assertions they are NaN until then, so that a test sees one forgotten.
