@@ -50,7 +50,7 @@ use dfdx::prelude::Gradients;
 pub use kernels::update::Clip;
 use kernels::update::{
     Cut, Dims, MAX_SLOTS, Memory, Planned, Prepare, Slices, Statistics, UpdateDevice, clip_gradients,
-    for_each_run, prepared_squares, squares, with_tensors,
+    first_not_finite, for_each_run, prepared_squares, squares, with_tensors,
 };
 use kernels::{Device, Real};
 use std::borrow::Cow;
@@ -329,8 +329,8 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Optim<R, M, E, D
         Ok(self)
     }
 
-    /// Reports the norms of weights and update after each step too, and fills [`StepReport::parameter_norm`] and
-    /// [`StepReport::update_norm`]; costs a copy of the weights.
+    /// Reports the norms of gradients, weights and update after each step: fills [`StepReport::gradient_norm`],
+    /// [`StepReport::parameter_norm`] and [`StepReport::update_norm`]; costs a copy of the weights.
     pub fn track_norms(mut self) -> Self {
         self.tracks_norms = true;
         self
@@ -462,10 +462,9 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Optim<R, M, E, D
         self.group_of.get(tensor).copied().flatten().map_or_else(Group::default, |i| self.groups[i])
     }
 
-    /// Whether the norm of the gradients is needed, or comes with what is.
+    /// Whether the norm of the gradients is needed.
     fn wants_norm(&self) -> bool {
-        let clips_norm = matches!(self.clip, Some(Clip::Norm(_) | Clip::GlobalNorm(_)));
-        self.non_finite != NonFinite::Ignore || self.tracks_norms || clips_norm
+        self.tracks_norms || matches!(self.clip, Some(Clip::Norm(_) | Clip::GlobalNorm(_)))
     }
 
     /// For each tensor: what is done before the rule, and what the rule may know.
@@ -566,7 +565,8 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Optim<R, M, E, D
             });
             Ok((planned.collect(), report))
         };
-        let wants_statistics = self.wants_norm() || self.clip.is_some();
+        let wants_statistics =
+            self.non_finite != NonFinite::Ignore || self.wants_norm() || self.clip.is_some();
         let result = D::step_resident(model, gradients, &mut resident, wants_statistics, plan);
         self.resident = Some(resident);
         let report = result.map_err(|error| self.explain(error))??;
@@ -587,25 +587,28 @@ impl<R: Rule, M: TensorCollection<E, D>, E: Real, D: Device<E>> Optim<R, M, E, D
         let step = self.step + 1;
         // ANCHOR: checks
         let mut scales = vec![1.0; tensors.len()];
-        if self.wants_norm() {
-            let gradients: Vec<&[E]> = tensors.iter().map(|t| t.gradient).collect();
-            let squares = squares(&gradients);
-            let is_broken = |(i, square): &(usize, &f64)| {
-                // In f64 the square of a finite number may overflow.
-                !square.is_finite() && !gradients[*i].iter().all(|g| g.is_finite())
-            };
-            if self.non_finite != NonFinite::Ignore
-                && let Some((i, _)) = squares.iter().enumerate().find(is_broken)
-            {
-                if self.non_finite == NonFinite::Skip {
-                    report.is_skipped = true;
-                    return Ok(report);
-                }
-                return Err(StepError::NotFinite { parameter: self.parameters[i].name.clone(), step });
+        let gradients: Vec<&[E]> = tensors.iter().map(|t| t.gradient).collect();
+        let sums = if self.wants_norm() { squares(&gradients) } else { Vec::new() };
+        let is_broken = |i: &usize| {
+            // In f64 the square of a finite number may overflow.
+            !sums[*i].is_finite() && first_not_finite(&gradients[*i..=*i]).is_some()
+        };
+        let broken = match self.non_finite {
+            NonFinite::Ignore => None,
+            _ if self.wants_norm() => (0..sums.len()).find(is_broken),
+            _ => first_not_finite(&gradients),
+        };
+        if let Some(i) = broken {
+            if self.non_finite == NonFinite::Skip {
+                report.is_skipped = true;
+                return Ok(report);
             }
-            report.gradient_norm.get_or_insert(squares.iter().sum::<f64>().sqrt());
+            return Err(StepError::NotFinite { parameter: self.parameters[i].name.clone(), step });
+        }
+        if self.wants_norm() {
+            report.gradient_norm.get_or_insert(sums.iter().sum::<f64>().sqrt());
             if let Some(clip) = self.clip {
-                scales = clip.scales(&squares);
+                scales = clip.scales(&sums);
                 report.is_clipped |= scales.iter().any(|&scale| scale != 1.0);
             }
         }

@@ -66,7 +66,8 @@ pub trait Step<M, E: Dtype, D: Storage<E>> {
 pub struct StepReport {
     /// The learning rate that was used.
     pub learning_rate: f64,
-    /// Norm of all gradients together before clipping, if it was computed.
+    /// Norm of all gradients together before clipping, if it was computed: to clip by it, or because
+    /// [`track_norms`](crate::Optim::track_norms) asked for it.
     pub gradient_norm: Option<f64>,
     /// Norm of all trainable weights after the step, if asked for.
     pub parameter_norm: Option<f64>,

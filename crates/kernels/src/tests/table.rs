@@ -257,6 +257,7 @@ const STEPS: &[&str] = &[
     "step_resident",
     "for_each_run",
     "squares",
+    "first_not_finite",
     "prepared_squares",
     "descend",
     "clip_gradients",

@@ -19,8 +19,8 @@
 //! | $\lambda$ | [`Prepare::l2`] | coupled weight decay, an L2 penalty |
 //! | $d$ | [`Prepare::decay`] | decoupled weight decay, times the learning rate |
 //!
-//! [`squares`] and [`clip_gradients`] are the norms: partial sums of fixed length, added in order, in f64. Everything
-//! here gives the same bits for any number of threads.
+//! [`squares`] and [`clip_gradients`] are the norms: partial sums of fixed length, added in order, in f64;
+//! [`first_not_finite`] is the look without a norm. Everything here gives the same bits for any number of threads.
 //!
 //! **On Cuda** the rules of this module are kernels of our own: as a [`Formula`] they run where the tensors are, and their
 //! slots stay there ([`UpdateDevice::step_resident`], which the optimisers of `layers` use). Given equal gradients, a step
@@ -293,6 +293,23 @@ pub fn squares<E: Real>(slices: &[&[E]]) -> Vec<f64> {
             parts.iter_mut().for_each(|part| part.sum = E::squares(&slices[part.slice][part.range.clone()]));
         }
     })
+}
+
+/// The position of the first slice with an element that is NaN or infinite: a look that costs less than
+/// [`squares`], and in f64 takes no large value for an infinite one.
+///
+/// ```
+/// let slices = [&[3.0_f32, 4.0][..], &[], &[f32::NAN]];
+/// assert_eq!(kernels::update::first_not_finite(&slices), Some(2));
+/// assert_eq!(kernels::update::first_not_finite(&slices[..2]), None);
+/// ```
+pub fn first_not_finite<E: Real>(slices: &[&[E]]) -> Option<usize> {
+    let looks = sums(slices, &|parts| {
+        for Part { slice, range, sum } in parts {
+            *sum = if E::all_finite(&slices[*slice][range.clone()]) { 0.0 } else { 1.0 };
+        }
+    });
+    looks.iter().position(|&broken| broken > 0.0)
 }
 
 /// Σ g′² of each tensor, where $g'$ is its gradient after `prepare(position)`.

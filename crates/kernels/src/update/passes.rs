@@ -185,6 +185,26 @@ impl<E: Real> Body for FourSquares<'_, E> {
     }
 }
 
+/// Elements between two looks at [`IsFinite`]'s lanes: as many registers as the additions take to end.
+const WIDE: usize = 64;
+
+/// Whether no element is NaN or infinite: zero times any of those is no zero, and what is no number stays none in a sum.
+struct IsFinite<'a, E>(&'a [E]);
+impl<E: Real> Body for IsFinite<'_, E> {
+    type Out = bool;
+    #[inline(always)]
+    fn run(self) -> bool {
+        let (blocks, rest) = self.0.as_chunks::<WIDE>();
+        let mut lanes = [E::zero(); WIDE];
+        for block in blocks {
+            for (lane, &x) in lanes.iter_mut().zip(block) {
+                *lane = x.mul_add(E::zero(), *lane);
+            }
+        }
+        lanes.iter().chain(rest).all(|x| x.is_finite())
+    }
+}
+
 struct PreparedSquares<'a, E>(Prepared<E>, &'a [E], &'a [E]);
 impl<E: Real> Body for PreparedSquares<'_, E> {
     type Out = f64;
@@ -373,6 +393,8 @@ pub trait Updates: Sized {
     fn squares(x: &[Self]) -> f64;
     /// Σ x² of each, with the bits of [`squares`](Self::squares).
     fn four_squares(x: [&[Self; CHUNK]; SIDE_BY_SIDE]) -> [f64; SIDE_BY_SIDE];
+    /// Whether no element is NaN or infinite.
+    fn all_finite(x: &[Self]) -> bool;
     /// Σ g′².
     fn prepared_squares(prepare: Prepare, weights: &[Self], gradient: &[Self]) -> f64;
     /// Body of [`sgd`].
@@ -394,6 +416,9 @@ macro_rules! updates {
             }
             fn four_squares(x: [&[Self; CHUNK]; SIDE_BY_SIDE]) -> [f64; SIDE_BY_SIDE] {
                 simd(FourSquares(x))
+            }
+            fn all_finite(x: &[Self]) -> bool {
+                simd(IsFinite(x))
             }
             fn prepared_squares(prepare: Prepare, weights: &[Self], gradient: &[Self]) -> f64 {
                 simd(PreparedSquares(Prepared::new(prepare), weights, gradient))

@@ -294,6 +294,27 @@ fn squares_are_exact_and_the_same_for_any_threads() {
     assert_eq!(squares(&[&[1.0_f32, f32::INFINITY][..]])[0], f64::INFINITY);
 }
 
+/// Wherever it stands, whatever it is; and the largest, the smallest and a negative zero are numbers.
+#[test]
+fn what_is_no_number_is_found_everywhere() {
+    fn check<E: Real>(no_numbers: [E; 3], numbers: [E; 4]) {
+        let mut x: Vec<E> = (0..2 * CHUNK + 77).map(|i| numbers[i % 4]).collect();
+        assert_eq!(first_not_finite(&[&x[..], &[], &x[..3]]), None);
+        for at in [0, 1, 63, 64, CHUNK - 1, CHUNK, 2 * CHUNK + 63, 2 * CHUNK + 76] {
+            for no_number in no_numbers {
+                let was = std::mem::replace(&mut x[at], no_number);
+                for threads in [1, 2, 7] {
+                    let found = with_threads(threads, || first_not_finite(&[&[], &x[..at], &x[at..], &x]));
+                    assert_eq!(found, Some(2), "{no_number:?} at {at}, {threads} threads");
+                }
+                x[at] = was;
+            }
+        }
+    }
+    check([f32::NAN, f32::INFINITY, -f32::INFINITY], [f32::MAX, f32::MIN, -0.0, 1e-45]);
+    check([f64::NAN, f64::INFINITY, -f64::INFINITY], [f64::MAX, f64::MIN, -0.0, 5e-324]);
+}
+
 /// Four parts side by side are summed like each by itself: their sums, added in order, are the bits of the whole.
 #[test]
 fn squares_side_by_side_have_the_bits_of_each() {
